@@ -1,0 +1,88 @@
+"""What is remembered: the journal of events, the inbox of commands, and who holds the worker's lease.
+
+Only the process named beside each model writes it. Rows of the journal are never changed or deleted.
+"""
+
+from django.conf import settings
+from django.db import models
+
+
+class EventRecord(models.Model):
+    """One journaled event. `seq` is the global order that pages resume from."""
+
+    seq = models.BigAutoField(primary_key=True)
+    event_id = models.CharField(max_length=36, unique=True)
+    event_type = models.CharField(max_length=64)
+    source = models.CharField(max_length=32, blank=True)
+    symbol = models.CharField(max_length=21, blank=True)
+    timestamp = models.DateTimeField()
+    signal_id = models.CharField(max_length=36, blank=True)
+    order_id = models.CharField(max_length=36, blank=True)
+    position_id = models.CharField(max_length=36, blank=True)
+    cause = models.CharField(max_length=36, blank=True)
+    epoch = models.BigIntegerField(default=0)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-seq"]
+        indexes = [
+            models.Index(fields=["event_type", "-seq"]),
+            models.Index(fields=["symbol", "-seq"]),
+            models.Index(fields=["position_id", "seq"]),
+            models.Index(fields=["order_id", "seq"]),
+            models.Index(fields=["signal_id", "seq"]),
+            models.Index(fields=["timestamp"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.event_type} {self.symbol}".rstrip()
+
+
+class CommandRecord(models.Model):
+    """A person's wish. The web inserts it PENDING; only the worker moves it on and writes outcome and reason."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        CLAIMED = "claimed"
+        DONE = "done"
+        REFUSED = "refused"
+        EXPIRED = "expired"
+
+    key = models.CharField(max_length=80, unique=True, help_text="Idempotency key: the same key is the same wish.")
+    name = models.CharField(max_length=40)
+    payload = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    code = models.CharField(max_length=40, blank=True, help_text="Refusal code, empty when done.")
+    reason = models.CharField(max_length=500, blank=True)
+    signal_id = models.CharField(max_length=36, blank=True)
+    order_id = models.CharField(max_length=36, blank=True)
+    position_id = models.CharField(max_length=36, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    epoch = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["state", "id"]), models.Index(fields=["position_id"]), models.Index(fields=["signal_id"])]
+
+    def __str__(self) -> str:
+        return f"{self.name} #{self.pk} ({self.state})"
+
+
+class WorkerLease(models.Model):
+    """One row per account: the fencing epoch of the worker that may write money rows, and its last heartbeat."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    epoch = models.BigIntegerField(default=0)
+    pid = models.IntegerField(default=0)
+    host = models.CharField(max_length=255, blank=True)
+    state = models.CharField(max_length=20, default="stopped", help_text="starting, connecting, reconciling, ready, stopped")
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    health = models.JSONField(default=dict, help_text="The last health frame the worker published.")
+
+    def __str__(self) -> str:
+        return f"{self.name} epoch {self.epoch} {self.state}"

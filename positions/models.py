@@ -1,0 +1,221 @@
+"""The written record of what we hold. Only the worker writes orders, fills, positions, equity and bars;
+people edit `RiskLimits`, and ask for everything else by command."""
+
+from django.db import models
+
+MONEY = {"max_digits": 18, "decimal_places": 4}
+PRICE = {"max_digits": 18, "decimal_places": 6}
+SIZE = {"max_digits": 18, "decimal_places": 4}
+
+
+class OrderRecord(models.Model):
+    """One order of ours, or (external=True) one seen at the broker that we did not make."""
+
+    order_id = models.CharField(max_length=36, primary_key=True, help_text="Our id (FIX ClOrdID).")
+    order_ref = models.CharField(max_length=40, unique=True, help_text="Echoed by IB; the correlation key.")
+    intent_id = models.CharField(max_length=36, blank=True)
+    signal_id = models.CharField(max_length=36, blank=True)
+    position_id = models.CharField(max_length=36, blank=True)
+    parent_order_id = models.CharField(max_length=36, blank=True)
+    oca_group = models.CharField(max_length=40, blank=True)
+    role = models.CharField(max_length=10, help_text="entry, stop, target, exit, external")
+    account = models.CharField(max_length=32, blank=True)
+    symbol = models.CharField(max_length=21)
+    side = models.CharField(max_length=4)
+    order_type = models.CharField(max_length=12)
+    time_in_force = models.CharField(max_length=4)
+    quantity = models.DecimalField(**SIZE)
+    limit_price = models.DecimalField(null=True, blank=True, **PRICE)
+    stop_price = models.DecimalField(null=True, blank=True, **PRICE)
+    state = models.CharField(max_length=12)
+    pending = models.CharField(max_length=8, default="none", help_text="none, replace, cancel")
+    filled_quantity = models.DecimalField(default=0, **SIZE)
+    average_price = models.DecimalField(null=True, blank=True, **PRICE)
+    commission = models.DecimalField(default=0, **MONEY)
+    ib_order_id = models.BigIntegerField(null=True, blank=True)
+    client_id = models.IntegerField(null=True, blank=True)
+    perm_id = models.BigIntegerField(null=True, blank=True)
+    session_id = models.CharField(max_length=36, blank=True)
+    ib_status = models.CharField(max_length=32, blank=True)
+    code = models.CharField(max_length=40, blank=True, help_text="Our refusal code or IB's error number.")
+    message = models.CharField(max_length=500, blank=True, help_text="Our words (denied) or IB's own (rejected).")
+    external = models.BooleanField(default=False)
+    version = models.IntegerField(default=0)
+    epoch = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    data = models.JSONField(default=dict, help_text="The whole order state, as the state event carried it.")
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["state"]),
+            models.Index(fields=["position_id"]),
+            models.Index(fields=["signal_id"]),
+            models.Index(fields=["symbol", "-created_at"]),
+            models.Index(fields=["perm_id"]),
+        ]
+        constraints = [models.CheckConstraint(condition=models.Q(quantity__gte=0, quantity__lt=10_000_000), name="order_quantity_in_range")]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity.normalize():f} {self.symbol} {self.order_type} {self.state}"
+
+
+class FillRecord(models.Model):
+    """One execution at its highest revision is `current`; a corrected one stays, superseded."""
+
+    exec_id = models.CharField(max_length=64, unique=True)
+    exec_base = models.CharField(max_length=64, help_text="exec_id without its last segment.")
+    revision = models.IntegerField(default=1)
+    superseded = models.BooleanField(default=False)
+    account = models.CharField(max_length=32, blank=True)
+    order_id = models.CharField(max_length=36, blank=True)
+    order_ref = models.CharField(max_length=40, blank=True)
+    perm_id = models.BigIntegerField(null=True, blank=True)
+    position_id = models.CharField(max_length=36, blank=True)
+    signal_id = models.CharField(max_length=36, blank=True)
+    symbol = models.CharField(max_length=21)
+    side = models.CharField(max_length=4)
+    quantity = models.DecimalField(**SIZE)
+    price = models.DecimalField(**PRICE)
+    commission = models.DecimalField(null=True, blank=True, **MONEY)
+    currency = models.CharField(max_length=3, default="USD")
+    realized_pnl = models.DecimalField(default=0, help_text="Gross of commission, from our own ledger.", **MONEY)
+    fill_time = models.DateTimeField()
+    received_at = models.DateTimeField()
+    recovered = models.BooleanField(default=False, help_text="Learned by reconciliation, not live.")
+    epoch = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-fill_time", "-id"]
+        indexes = [models.Index(fields=["order_id"]), models.Index(fields=["position_id"]), models.Index(fields=["fill_time"])]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "exec_base", "revision"], name="fill_once"),
+            models.CheckConstraint(condition=models.Q(quantity__gte=0, price__gt=0), name="fill_in_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity.normalize():f} {self.symbol} @ {self.price.normalize():f}"
+
+
+class PositionRecord(models.Model):
+    """One position lifecycle, planned to closed. Signed quantity; realized_pnl is net of known commissions."""
+
+    position_id = models.CharField(max_length=36, primary_key=True)
+    signal_id = models.CharField(max_length=36, blank=True)
+    symbol = models.CharField(max_length=21)
+    account = models.CharField(max_length=32, blank=True)
+    strategy = models.CharField(max_length=40, blank=True)
+    status = models.CharField(max_length=10)
+    direction = models.SmallIntegerField(default=1, help_text="+1 long, -1 short; kept after close.")
+    quantity = models.DecimalField(default=0, **SIZE)
+    opened_quantity = models.DecimalField(default=0, help_text="Largest absolute quantity held.", **SIZE)
+    entry_price = models.DecimalField(null=True, blank=True, **PRICE)
+    exit_price = models.DecimalField(null=True, blank=True, help_text="Average exit price.", **PRICE)
+    current_price = models.DecimalField(null=True, blank=True, **PRICE)
+    price_at = models.DateTimeField(null=True, blank=True)
+    stop_loss = models.DecimalField(null=True, blank=True, **PRICE)
+    take_profit = models.DecimalField(null=True, blank=True, **PRICE)
+    initial_stop = models.DecimalField(null=True, blank=True, **PRICE)
+    unrealized_pnl = models.DecimalField(default=0, **MONEY)
+    realized_pnl = models.DecimalField(default=0, **MONEY)
+    commission = models.DecimalField(default=0, **MONEY)
+    max_favorable = models.DecimalField(default=0, help_text="MFE in account currency.", **MONEY)
+    max_adverse = models.DecimalField(default=0, help_text="MAE in account currency, <= 0.", **MONEY)
+    r_multiple = models.FloatField(null=True, blank=True)
+    stop_state = models.CharField(max_length=10, default="none", help_text="none, pending, resting, missing")
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it closed.")
+    created_at = models.DateTimeField()
+    open_time = models.DateTimeField(null=True, blank=True)
+    close_time = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField()
+    version = models.IntegerField(default=0)
+    epoch = models.BigIntegerField(default=0)
+    data = models.JSONField(default=dict, help_text="The whole position state, history included.")
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["status"]), models.Index(fields=["symbol"]), models.Index(fields=["close_time"]), models.Index(fields=["signal_id"])]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.status}"
+
+
+class EquityPoint(models.Model):
+    """The account's worth at a moment. `resolution` is what thinning left: tick, minute, hour or day."""
+
+    account = models.CharField(max_length=32)
+    at = models.DateTimeField()
+    resolution = models.CharField(max_length=6, default="tick")
+    equity = models.DecimalField(**MONEY)
+    cash = models.DecimalField(**MONEY)
+    unrealized_pnl = models.DecimalField(default=0, **MONEY)
+    realized_pnl = models.DecimalField(default=0, help_text="Net, since the first point.", **MONEY)
+    day_pnl = models.DecimalField(default=0, **MONEY)
+    open_risk = models.DecimalField(default=0, help_text="Money lost if every stop fills at its price.", **MONEY)
+    epoch = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["at"]
+        constraints = [models.UniqueConstraint(fields=["account", "at"], name="equity_point_once")]
+        indexes = [models.Index(fields=["account", "resolution", "at"])]
+
+
+class MinuteBar(models.Model):
+    """One completed one-minute bar; `at` is its start."""
+
+    symbol = models.CharField(max_length=21)
+    at = models.DateTimeField()
+    open = models.FloatField()
+    high = models.FloatField()
+    low = models.FloatField()
+    close = models.FloatField()
+    volume = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["at"]
+        constraints = [models.UniqueConstraint(fields=["symbol", "at"], name="minute_bar_once")]
+
+
+class RiskLimits(models.Model):
+    """The one row of limits, edited in the admin and read by the worker before every order."""
+
+    max_order_quantity = models.PositiveIntegerField(default=5_000)
+    max_order_notional = models.DecimalField(default=100_000, **MONEY)
+    max_position_notional = models.DecimalField(default=150_000, help_text="Per symbol, working orders counted as filled.", **MONEY)
+    max_open_positions = models.PositiveIntegerField(default=12)
+    max_open_risk = models.DecimalField(default=20_000, help_text="Money at risk over all open positions and working entries.", **MONEY)
+    daily_loss_limit = models.DecimalField(default=10_000, **MONEY)
+    price_collar_pct = models.FloatField(default=3.0, help_text="Entry limit may differ this much from the market, percent.")
+    quote_max_age_seconds = models.PositiveIntegerField(default=10)
+    restricted_symbols = models.CharField(max_length=1000, blank=True, help_text="Never traded; separated by spaces.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "risk limits"
+
+    def __str__(self) -> str:
+        return "risk limits"
+
+
+class TradingState(models.Model):
+    """The one row that says whether orders may leave: active, reduce_only (exits only) or halted."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        REDUCE_ONLY = "reduce_only"
+        HALTED = "halted"
+
+    state = models.CharField(max_length=12, choices=State.choices, default=State.ACTIVE)
+    reason = models.CharField(max_length=300, blank=True)
+    changed_by = models.CharField(max_length=150, blank=True)
+    changed_at = models.DateTimeField(null=True, blank=True)
+    version = models.IntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "trading state"
+
+    def __str__(self) -> str:
+        return self.state

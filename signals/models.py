@@ -1,0 +1,172 @@
+"""What we might do and why. Celery and the web write these; the worker only reads them."""
+
+from django.db import models
+
+MONEY = {"max_digits": 18, "decimal_places": 4}
+PRICE = {"max_digits": 18, "decimal_places": 6}
+
+
+class WatchListEntry(models.Model):
+    """A symbol whose predictions are polled. Edited in the admin, effective at the next poll."""
+
+    symbol = models.CharField(max_length=21, unique=True)
+    enabled = models.BooleanField(default=True)
+    threshold = models.FloatField(null=True, blank=True, help_text="Lowest confidence that makes a signal, 0 to 1; empty = the default.")
+    allow_short = models.BooleanField(default=False)
+    poll_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Empty = the default.")
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["symbol"]
+        verbose_name_plural = "watch list"
+
+    def __str__(self) -> str:
+        return self.symbol
+
+
+class SignalSettings(models.Model):
+    """The one row of settings for polling, thresholds and sizing."""
+
+    class Sizing(models.TextChoices):
+        SHARES = "shares", "fixed shares"
+        DOLLARS = "dollars", "fixed dollars"
+        EQUITY = "equity", "percent of equity"
+        RISK = "risk", "risk dollars / stop distance"
+
+    default_threshold = models.FloatField(default=0.75)
+    poll_seconds = models.PositiveIntegerField(default=60)
+    max_age_seconds = models.PositiveIntegerField(default=180, help_text="Older data is stored, flagged stale, never traded.")
+    pending_seconds = models.PositiveIntegerField(default=120, help_text="Life of a pending signal.")
+    approval_seconds = models.PositiveIntegerField(default=30, help_text="An approval not sent by then expires (at most 120).")
+    max_drift_pct = models.FloatField(default=0.5)
+    max_drift_atr = models.FloatField(default=0.5)
+    sizing = models.CharField(max_length=8, choices=Sizing.choices, default=Sizing.RISK)
+    shares = models.PositiveIntegerField(default=100)
+    dollars = models.DecimalField(default=20_000, **MONEY)
+    equity_pct = models.FloatField(default=5.0)
+    risk_dollars = models.DecimalField(default=500, **MONEY)
+    atr_period = models.PositiveIntegerField(default=14)
+    stop_atr_multiple = models.FloatField(default=2.0)
+    min_stop_pct = models.FloatField(default=0.4, help_text="The stop is at least this far from the entry, percent.")
+    reward_risk = models.FloatField(default=2.0)
+    entry_offset_pct = models.FloatField(default=0.15, help_text="The entry limit is this far through the market, percent.")
+    entry_life_seconds = models.PositiveIntegerField(default=120, help_text="An unfilled entry is cancelled after this.")
+
+    class Meta:
+        verbose_name_plural = "signal settings"
+
+    def __str__(self) -> str:
+        return "signal settings"
+
+
+class PredictionRecord(models.Model):
+    """Everything the API said, once per identity; `verdict` says what became of it and why."""
+
+    class Verdict(models.TextChoices):
+        SIGNAL = "signal"
+        REFRESH = "refresh"
+        FILTERED = "filtered"
+        INVALID = "invalid"
+
+    source = models.CharField(max_length=40)
+    ticker = models.CharField(max_length=21)
+    timestamp = models.BigIntegerField(help_text="Epoch milliseconds, as sent.")
+    model_path = models.CharField(max_length=200, blank=True)
+    use_default_only = models.BooleanField(default=False)
+    word = models.CharField(max_length=20, blank=True)
+    numeric = models.SmallIntegerField(null=True)
+    confidence = models.FloatField(default=0)
+    probabilities = models.JSONField(default=dict, help_text="{sell, neutral, buy}")
+    feature_values = models.JSONField(default=dict)
+    stock_price = models.FloatField(null=True)
+    data_time = models.DateTimeField(null=True)
+    prediction_time = models.DateTimeField(null=True)
+    received_at = models.DateTimeField()
+    revision = models.IntegerField(default=1)
+    verdict = models.CharField(max_length=8, choices=Verdict.choices)
+    reason = models.CharField(max_length=200, blank=True)
+    warnings = models.JSONField(default=list)
+    signal_id = models.CharField(max_length=36, blank=True)
+
+    class Meta:
+        ordering = ["-received_at"]
+        constraints = [models.UniqueConstraint(fields=["source", "ticker", "timestamp", "model_path", "use_default_only"], name="prediction_once")]
+        indexes = [models.Index(fields=["ticker", "-timestamp"])]
+
+    def __str__(self) -> str:
+        return f"{self.ticker} {self.word} {self.confidence:.2f}"
+
+
+class SignalRecord(models.Model):
+    """One thing we consider doing. Changed only by compare-and-set on (state, version)."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+        EXPIRED = "expired"
+        SUPERSEDED = "superseded"
+        FILTERED = "filtered"
+
+    signal_id = models.CharField(max_length=36, primary_key=True)
+    prediction = models.ForeignKey(PredictionRecord, null=True, on_delete=models.PROTECT, related_name="signals")
+    symbol = models.CharField(max_length=21)
+    direction = models.SmallIntegerField(help_text="+1 buy, -1 sell")
+    action = models.CharField(max_length=10, default="open_long", help_text="open_long, open_short, close_long")
+    confidence = models.FloatField()
+    threshold = models.FloatField(default=0.75)
+    model = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    reason = models.CharField(max_length=300, blank=True)
+    version = models.IntegerField(default=1)
+    price = models.FloatField(help_text="Underlying when predicted; a reference, never a fill price.")
+    data_time = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    refreshed_at = models.DateTimeField(null=True, blank=True)
+    refresh_count = models.IntegerField(default=0)
+    expires_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision = models.JSONField(default=dict, help_text="{quantity, limit_price, stop_loss, take_profit, edited: [...]} as approved.")
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["state", "expires_at"]), models.Index(fields=["symbol", "-created_at"])]
+
+    def __str__(self) -> str:
+        return f"{'BUY' if self.direction > 0 else 'SELL'} {self.symbol} {self.confidence:.0%}"
+
+
+class SourceHealth(models.Model):
+    """How well a ticker's polling goes; the row with an empty ticker is the API itself."""
+
+    ticker = models.CharField(max_length=21, blank=True, unique=True)
+    state = models.CharField(max_length=14, default="unknown", help_text="ok, degraded, down, misconfigured, unknown")
+    last_attempt = models.DateTimeField(null=True, blank=True)
+    last_success = models.DateTimeField(null=True, blank=True)
+    last_new = models.DateTimeField(null=True, blank=True)
+    errors_in_row = models.IntegerField(default=0)
+    last_error = models.CharField(max_length=500, blank=True)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["ticker"]
+        verbose_name_plural = "source health"
+
+    def __str__(self) -> str:
+        return f"{self.ticker or 'options-flow API'}: {self.state}"
+
+
+class FlowPoint(models.Model):
+    """Stored rows of the other calls: option prints, divergence points, minute bars, by (kind, ticker, key)."""
+
+    kind = models.CharField(max_length=12, help_text="trade, divergence, minute, range")
+    ticker = models.CharField(max_length=21)
+    key = models.BigIntegerField(help_text="The row id of a trade; else epoch milliseconds.")
+    at = models.DateTimeField()
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["at"]
+        constraints = [models.UniqueConstraint(fields=["kind", "ticker", "key"], name="flow_point_once")]
+        indexes = [models.Index(fields=["ticker", "kind", "at"])]
