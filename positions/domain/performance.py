@@ -1,0 +1,169 @@
+"""Statistics of closed positions and of an equity curve: win rate, profit factor, expectancy, R, drawdown, Sharpe.
+
+Pure arithmetic on values the caller read; every figure that pages print is computed here and nowhere else. Money is
+Decimal in and Decimal out, so that sums agree to the cent with the ledger. A figure that the data cannot support is
+None ("no losses yet"), never infinity and never a flattering zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+TRADING_DAYS_PER_YEAR = 252
+MIN_DAYS_FOR_SHARPE = 20  # below this the figure is mostly noise, so none is given
+CENT = Decimal("0.01")
+ZERO = Decimal(0)
+
+# What the pages print beside each figure; kept next to the code that computes it.
+FORMULAS: dict[str, str] = {
+    "net": "Sum of realized P&L of all closed positions, after commissions.",
+    "win_rate": "Winning positions ÷ all closed positions. A position that ended at exactly zero counts as closed but not as won.",
+    "profit_factor": "Sum of all wins ÷ sum of all losses. Above 1 makes money. No value while there is no loss.",
+    "expectancy": "Net P&L ÷ closed positions: what one position earned on average.",
+    "average_win": "Sum of all wins ÷ winning positions.",
+    "average_loss": "Sum of all losses ÷ losing positions.",
+    "payoff": "Average win ÷ average loss.",
+    "average_r": "Mean of net P&L ÷ money at risk at entry (entry to first stop). Positions without a stop are left out.",
+    "max_drawdown": "Deepest fall of equity below its highest earlier value, over the points shown.",
+    "sharpe": (
+        "Mean daily return of equity ÷ its standard deviation × √252, risk-free rate 0. "
+        f"Needs {MIN_DAYS_FOR_SHARPE} days; deposits and withdrawals count as returns."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How one closed position ended. `net` is realized P&L after commissions in account currency."""
+
+    net: Decimal
+    commission: Decimal = ZERO
+    r_multiple: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """The figures of a set of closed positions. Losses are negative money; ratios are plain fractions."""
+
+    count: int
+    wins: int
+    losses: int
+    net: Decimal
+    gross_profit: Decimal
+    gross_loss: Decimal
+    commission: Decimal
+    best: Decimal | None
+    worst: Decimal | None
+    win_rate: float | None
+    profit_factor: float | None
+    expectancy: Decimal | None
+    average_win: Decimal | None
+    average_loss: Decimal | None
+    payoff: float | None
+    average_r: float | None
+    r_count: int
+    longest_losing_streak: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawdown:
+    """The deepest fall: `amount` <= 0 in money, `fraction` <= 0 of the peak; indexes point into the series given."""
+
+    amount: Decimal
+    fraction: float
+    peak: int
+    trough: int
+
+
+def measure(results: Iterable[Result]) -> Performance:
+    """All figures of the results, which must come in the order the positions closed (the streak depends on it)."""
+    rows = list(results)
+    won = [row.net for row in rows if row.net > 0]
+    lost = [row.net for row in rows if row.net < 0]
+    ratios = [row.r_multiple for row in rows if row.r_multiple is not None and math.isfinite(row.r_multiple)]
+    gross_profit, gross_loss = sum(won, ZERO), sum(lost, ZERO)
+    net = gross_profit + gross_loss
+    average_win, average_loss = average(gross_profit, len(won)), average(gross_loss, len(lost))
+    return Performance(
+        count=len(rows),
+        wins=len(won),
+        losses=len(lost),
+        net=net,
+        gross_profit=gross_profit,
+        gross_loss=gross_loss,
+        commission=sum((row.commission for row in rows), ZERO),
+        best=max((row.net for row in rows), default=None),
+        worst=min((row.net for row in rows), default=None),
+        win_rate=len(won) / len(rows) if rows else None,
+        profit_factor=ratio(gross_profit, -gross_loss),
+        expectancy=average(net, len(rows)),
+        average_win=average_win,
+        average_loss=average_loss,
+        payoff=ratio(average_win, -average_loss) if average_win is not None and average_loss is not None else None,
+        average_r=math.fsum(ratios) / len(ratios) if ratios else None,
+        r_count=len(ratios),
+        longest_losing_streak=longest_losing_streak(row.net for row in rows),
+    )
+
+
+def average(total: Decimal, count: int) -> Decimal | None:
+    """total / count to the cent, half to even; None for no items."""
+    return (total / count).quantize(CENT, rounding=ROUND_HALF_EVEN) if count else None
+
+
+def ratio(above: Decimal, below: Decimal) -> float | None:
+    """above / below as a plain number; None when `below` is not positive."""
+    return float(above / below) if below > 0 else None
+
+
+def longest_losing_streak(nets: Iterable[Decimal]) -> int:
+    """The most losing positions in a row; a flat one ends the streak."""
+    longest = current = 0
+    for net in nets:
+        current = current + 1 if net < 0 else 0
+        longest = max(longest, current)
+    return longest
+
+
+def drawdown_series(equity: Sequence[Decimal]) -> list[Decimal]:
+    """For each point the fall below the highest value so far: equity − running peak, always <= 0."""
+    falls: list[Decimal] = []
+    peak: Decimal | None = None
+    for value in equity:
+        peak = value if peak is None or value > peak else peak
+        falls.append(value - peak)
+    return falls
+
+
+def max_drawdown(equity: Sequence[Decimal]) -> Drawdown | None:
+    """The deepest fall in money with the fraction of the peak it fell from; None for an empty series."""
+    if not equity:
+        return None
+    best = Drawdown(amount=ZERO, fraction=0.0, peak=0, trough=0)
+    peak = 0
+    for index, value in enumerate(equity):
+        if value > equity[peak]:
+            peak = index
+        fall = value - equity[peak]
+        if fall < best.amount:
+            top = equity[peak]
+            best = Drawdown(amount=fall, fraction=float(fall / top) if top > 0 else 0.0, peak=peak, trough=index)
+    return best
+
+
+def sharpe(day_ends: Sequence[Decimal]) -> float | None:
+    """Annualised Sharpe ratio of a series of day-end equity, oldest first; see FORMULAS.
+
+    mean(r) / stdev(r) · √252 with r = e[i]/e[i−1] − 1 and the sample deviation (n − 1). None below
+    MIN_DAYS_FOR_SHARPE returns, when a value is not positive, or when the returns do not vary.
+    """
+    if len(day_ends) <= MIN_DAYS_FOR_SHARPE or any(value <= 0 for value in day_ends):
+        return None
+    returns = [float(now / before) - 1.0 for before, now in zip(day_ends, day_ends[1:], strict=False)]
+    mean = math.fsum(returns) / len(returns)
+    variance = math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1)
+    deviation = math.sqrt(variance)
+    return mean / deviation * math.sqrt(TRADING_DAYS_PER_YEAR) if deviation > 1e-12 else None
