@@ -1,0 +1,7 @@
+"""Fixtures for every test; what they stand on is in tradingsite/testing."""
+
+pytest_plugins = [
+    "tradingsite.testing.fixtures",
+    "tradingsite.testing.live",
+    "tradingsite.testing.browser",
+]

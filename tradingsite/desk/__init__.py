@@ -1,0 +1,1 @@
+"""The supervisor behind `manage.py desk`: starts the whole desk on one machine and keeps it running."""

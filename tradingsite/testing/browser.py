@@ -1,0 +1,85 @@
+"""A real browser on the real web process, signed in as whoever the test needs."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tradingsite.testing.fixtures import unavailable
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+    from tradingsite.testing.live import LiveWeb
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+
+def find_browser() -> str:
+    """Path of a Chromium: CHROMIUM, PATH, the usual place on a Mac, playwright's own download; empty when there is none."""
+    given = os.environ.get("CHROMIUM", "")
+    found = given or next((path for name in _NAMES if (path := shutil.which(name))), "")
+    if not found and _MAC.exists():
+        found = str(_MAC)
+    downloads = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "~/.cache/ms-playwright")).expanduser()
+    own = sorted(downloads.glob("chromium-*/chrome-linux*/chrome"))
+    return found or (str(own[-1]) if own else "")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    path = find_browser()
+    if not path:
+        unavailable("no Chromium: install chromium, or set CHROMIUM to its path")
+    # The browser's own event loop runs in this thread until the end; the tests' ORM calls are safe, nothing else runs them.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    yield browser_type_launch_args | {"executable_path": path, "args": ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]}
+    os.environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE", None)
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    return browser_context_args | {"viewport": {"width": 1366, "height": 900}, "timezone_id": "America/New_York", "locale": "en-US"}
+
+
+@pytest.fixture
+def make_user(transactional_db: None) -> Callable[..., Any]:
+    """`make_user("ann", role="trader", password=...)`: a person in that role's group; admins are staff."""
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.hashers import make_password
+    from django.contrib.auth.models import Group
+
+    def make(name: str, *, role: str = "trader", password: str = "correct horse battery") -> Any:
+        user = get_user_model().objects.create(
+            username=name, is_staff=role == "admin", password=make_password(password, hasher="pbkdf2_sha256")
+        )
+        user.groups.add(Group.objects.get(name=role))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def sign_in(live_web: "LiveWeb") -> Callable[..., None]:
+    """`sign_in(context, user)`: give a browser context that user's session."""
+    from django.test import Client
+
+    def put_cookie(context: "BrowserContext", user: Any) -> None:
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        for name, morsel in client.cookies.items():
+            context.add_cookies([{"name": name, "value": morsel.value, "url": live_web.url, "httpOnly": True}])
+
+    return put_cookie
+
+
+@pytest.fixture
+def trader_page(page: "Page", live_web: "LiveWeb", make_user: Callable[..., Any], sign_in: Callable[..., None]) -> "Page":
+    """A page on the overview, signed in as a trader."""
+    sign_in(page.context, make_user("trader-of-the-test", role="trader"))
+    page.goto(live_web.url)
+    return page

@@ -1,0 +1,122 @@
+"""Services and data every kind of test may ask for."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from tradingsite.testing import patience
+from tradingsite.testing.postgres_server import NoPostgres, postgres_server_url
+from tradingsite.testing.redis_server import RedisServer
+
+IN_CI = bool(os.environ.get("CI"))
+PROCESS_FIXTURES = {"live_gateway", "live_flowapi", "live_worker", "live_web", "live_celery", "live_desk"}
+BROWSER_FIXTURES = {"page", "browser", "context", "trader_page"}
+
+_relaxed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+hypothesis_settings.register_profile("quick", max_examples=60, **_relaxed)  # type: ignore[arg-type]
+hypothesis_settings.register_profile("ci", max_examples=150, print_blob=True, derandomize=False, **_relaxed)  # type: ignore[arg-type]
+hypothesis_settings.register_profile("thorough", max_examples=5_000, **_relaxed)  # type: ignore[arg-type]
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "quick"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In-process tests first, then those with real processes, the browser last: its event loop never ends."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if names & BROWSER_FIXTURES:
+            item.add_marker(pytest.mark.browser)
+        if names & PROCESS_FIXTURES:
+            item.add_marker(pytest.mark.processes)
+            item.add_marker(pytest.mark.timeout(300))
+    items.sort(key=lambda item: (bool(item.get_closest_marker("browser")), bool(item.get_closest_marker("processes"))))
+
+
+def unavailable(what: str) -> None:
+    """Something the machine lacks: a failure where the machine is ours (CI), else one loud line and a skip."""
+    message = f"NOT AVAILABLE: {what}"
+    if IN_CI:
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The Redis that settings.REDIS_URL, the channel layer and Celery point to; up for the rest of the run."""
+    server = RedisServer(port=settings.TEST_REDIS_PORT, password=settings.TEST_REDIS_PASSWORD, folder=tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def live_redis(redis_server: RedisServer) -> Iterator[RedisServer]:
+    """The same, empty at the start of the test; the test may kill() and start() it."""
+    redis_server.start()
+    redis_server.flush()
+    yield redis_server
+    redis_server.start()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """URL of a throwaway PostgreSQL, also while the suite itself runs on SQLite."""
+    try:
+        return postgres_server_url()
+    except NoPostgres as error:
+        unavailable(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    return patience.eventually
+
+
+@pytest.fixture(scope="session")
+def eventually_async() -> Callable[..., Any]:
+    return patience.eventually_async
+
+
+@pytest.fixture(scope="session")
+def migrated_rows(django_db_setup: None, django_db_blocker: Any) -> str:
+    """What migrations wrote (groups, single rows, permissions), serialized."""
+    from django.db import connection
+
+    with django_db_blocker.unblock():
+        return connection.creation.serialize_db_to_string()
+
+
+@pytest.fixture(autouse=True)
+def _migrated_rows_survive(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A transactional test ends by emptying all tables; put back what migrations had written."""
+    marker = request.node.get_closest_marker("django_db")
+    transactional = bool(marker and (marker.kwargs.get("transaction") or marker.kwargs.get("reset_sequences")))
+    if not transactional and not {"transactional_db", "live_server", "django_db_reset_sequences"} & set(request.fixturenames):
+        yield
+        return
+    rows: str = request.getfixturevalue("migrated_rows")
+    yield
+    from django.contrib.contenttypes.models import ContentType
+    from django.core.management import call_command
+    from django.db import connection
+
+    with request.getfixturevalue("django_db_blocker").unblock():
+        call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
+        connection.creation.deserialize_db_from_string(rows)
+        ContentType.objects.clear_cache()
+        connection.close()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """An empty DATA_DIR for one test's processes."""
+    folder = tmp_path / "var"
+    folder.mkdir(mode=0o700)
+    return folder

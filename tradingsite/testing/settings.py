@@ -1,0 +1,47 @@
+"""The desk's settings for a test run: everything it writes goes to a temporary folder, Redis to a port of its own.
+
+TEST_DB=postgres runs the suite on a throwaway PostgreSQL instead of SQLite.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from tradingsite.testing.network import LOOPBACK, free_port
+from tradingsite.testing.postgres_server import postgres_server_url
+
+_folder = Path(tempfile.mkdtemp(prefix="desk-tests-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+
+for _name in (
+    "LIVE_TRADING_CONFIRMED",
+    "IB_ACCOUNT",
+    "IB_HOST",
+    "IB_PORT",
+    "IB_CLIENT_ID",
+    "FLOW_API_URL",
+    "ALLOWED_HOSTS",
+    "DEBUG",
+    "PORT",
+):
+    os.environ.pop(_name, None)  # a developer's own settings must not steer a test
+
+TEST_REDIS_PORT = free_port()
+TEST_REDIS_PASSWORD = "tests-only"
+os.environ |= {
+    "DATA_DIR": str(_folder / "var"),
+    "SECRET_KEY": "tests-only-" + "x" * 50,
+    "TRADING_MODE": "simulated",
+    "FLOW_API_KEY": "tests-only-key",
+    "REDIS_URL": f"redis://:{TEST_REDIS_PASSWORD}@{LOOPBACK}:{TEST_REDIS_PORT}/0",
+}
+if os.environ.get("TEST_DB", "sqlite") == "postgres":
+    os.environ["DATABASE_URL"] = postgres_server_url()
+else:
+    os.environ.pop("DATABASE_URL", None)
+
+from tradingsite.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
