@@ -1,0 +1,166 @@
+"""What every event is: a frozen, keyword-only record that knows when it happened and what it belongs to.
+
+An event class is declared with `@event`, which makes it a frozen slotted dataclass and puts it in the registry that
+`event_class()` and `from_dict()` look names up in. A field nobody passed is filled in only when somebody reads it,
+so a tick does not pay for a random id and an empty dict that nobody looks at.
+
+    EventError
+    ├── UnknownField       a field the class does not declare
+    ├── UnknownEventType   a name no class has
+    └── BadField           a value of the wrong type, a naive datetime, NaN or an infinity
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import typing
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+
+from events.clock import utc_now
+from events.fields import BadField, EventError, Reader, aware, finite, plain, reader_for
+
+__all__ = ["BadField", "BaseEvent", "EventError", "UnknownEventType", "UnknownField", "event", "event_class", "event_classes"]
+
+
+class UnknownField(EventError, TypeError):
+    """A field the event class does not declare."""
+
+
+class UnknownEventType(EventError, LookupError):
+    """A name that belongs to no event class."""
+
+
+E = TypeVar("E", bound="BaseEvent")
+
+# Class name → class, for every class declared with @event.
+_registry: dict[str, type[BaseEvent]] = {}
+# Held for the first read of a generated field, so that two threads agree on one event_id.
+_first_read = threading.Lock()
+
+
+def event_class(name: str) -> type[BaseEvent]:
+    """The event class called `name`; raises UnknownEventType."""
+    try:
+        return _registry[name]
+    except KeyError:
+        raise UnknownEventType(f"no event is called {name!r}") from None
+
+
+def event_classes() -> tuple[type[BaseEvent], ...]:
+    """Every declared event class, in order of declaration."""
+    return tuple(_registry.values())
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field,))
+def event(cls: type[E]) -> type[E]:
+    """Declare an event class: `@event` over `class PriceEvent(MarketEvent)`. Every field needs a default."""
+    made: type[E] = dataclasses.dataclass(init=False, frozen=True, slots=True, kw_only=True)(cls)
+    made.__hash__ = _hash_by_id  # type: ignore[assignment]  # metadata is a dict and cannot be hashed
+    hints = typing.get_type_hints(made)
+    made._defaults, made._makers, made._setters, made._readers = {}, {}, {}, {}
+    for field in dataclasses.fields(made):
+        if field.default is not dataclasses.MISSING:
+            made._defaults[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            made._makers[field.name] = field.default_factory
+        else:
+            raise TypeError(f"{made.__name__}.{field.name} needs a default")
+        made._setters[field.name] = _setter(getattr(made, field.name).__set__, hints[field.name])
+        made._readers[field.name] = reader_for(hints[field.name])
+    _registry[made.__name__] = made
+    return made
+
+
+def _hash_by_id(self: BaseEvent) -> int:
+    return hash(self.event_id)
+
+
+def _setter(store: Callable[[Any, Any], None], hint: Any) -> Callable[[Any, Any], None]:
+    """How a passed value gets into its slot: times and numbers are checked on the way, the rest goes straight in."""
+    kinds = typing.get_args(hint) or (hint,)
+    if datetime in kinds:
+        return lambda self, value: store(self, None if value is None else aware(value))
+    if float in kinds:
+        return lambda self, value: store(self, finite(value))
+    return store
+
+
+@event
+class BaseEvent:
+    """The root. `signal_id`, `order_id`, `position_id` and `cause` (the event_id or command that led here) tie the chain."""
+
+    event_id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
+    timestamp: datetime = dataclasses.field(default_factory=utc_now)
+    source: str = ""
+    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    signal_id: str = ""
+    order_id: str = ""
+    position_id: str = ""
+    cause: str = ""
+
+    journaled: ClassVar[bool] = True  # False for what comes by the thousand and is stored as bars instead
+    _defaults: ClassVar[dict[str, Any]]  # field → its constant default
+    _makers: ClassVar[dict[str, Callable[[], Any]]]  # field → what makes its default
+    _setters: ClassVar[dict[str, Callable[[Any, Any], None]]]  # field → puts a checked value in its slot
+    _readers: ClassVar[dict[str, Reader]]  # field → reads its value back from JSON
+
+    def __init__(self, **fields: Any) -> None:
+        setters = self._setters
+        if "timestamp" not in fields:  # the moment of the event, not of its first reader
+            setters["timestamp"](self, utc_now())
+        try:
+            for name, value in fields.items():
+                setters[name](self, value)
+        except KeyError:
+            raise UnknownField(f"{type(self).__name__} has no field {name!r}") from None
+
+    def __getattr__(self, name: str) -> Any:
+        """Called only for an empty slot: fill it with its default and return that."""
+        if name in self._defaults:
+            value = self._defaults[name]
+            self._setters[name](self, value)
+            return value
+        if name not in self._makers:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        with _first_read:
+            try:
+                return object.__getattribute__(self, name)
+            except AttributeError:
+                value = self._makers[name]()
+                self._setters[name](self, value)
+                return value
+
+    @property
+    def event_type(self) -> str:
+        """The class name."""
+        return type(self).__name__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field and `event_type`, ready for JSON; `from_dict` is its inverse."""
+        row = {"event_type": type(self).__name__}
+        for name in self._setters:
+            row[name] = plain(getattr(self, name))
+        return row
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The event `to_dict` described; `event_type` picks the class, which must be this one or below it."""
+        made = event_class(str(data.get("event_type", cls.__name__)))
+        if not issubclass(made, cls):
+            raise UnknownEventType(f"{made.__name__} is not a {cls.__name__}")
+        fields = {}
+        for name, value in data.items():
+            if name == "event_type":
+                continue
+            reader = made._readers.get(name)
+            if reader is None:
+                raise UnknownField(f"{made.__name__} has no field {name!r}")
+            try:
+                fields[name] = reader(value)
+            except BadField as error:
+                raise BadField(f"{made.__name__}.{name}: {error}") from None
+        return made(**fields)

@@ -1,0 +1,60 @@
+"""The only place that reads a clock. Everything else is handed a time or a `Clock`.
+
+Wall time is aware UTC; `monotonic()` is for durations and never goes back.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+def utc_now() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Seconds since an arbitrary start; only differences mean anything."""
+    return time.monotonic()
+
+
+class Clock(Protocol):
+    """What a component takes when it needs the time."""
+
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        return utc_now()
+
+    def monotonic(self) -> float:
+        return monotonic()
+
+
+class ManualClock:
+    """A clock that moves only when told to: for tests and replays."""
+
+    def __init__(self, start: datetime) -> None:
+        if start.tzinfo is None:
+            raise ValueError("ManualClock needs an aware datetime")
+        self._now = start.astimezone(UTC)
+        self._monotonic = 0.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks forward by `seconds` (>= 0)."""
+        if seconds < 0:
+            raise ValueError("time does not go back")
+        self._now += timedelta(seconds=seconds)
+        self._monotonic += seconds

@@ -1,0 +1,227 @@
+"""What a person may ask of the worker. A command is imperative, has one handler and may be refused.
+
+The web files one as a row (`events/inbox.py`); `to_payload()` is what the row keeps and `parse_command()` reads it back,
+refusing whatever is not exactly a command: unknown names and fields, wrong types, NaN, numbers out of range.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MAX_PRICE = 10_000_000.0  # per share
+MAX_QUANTITY = 10_000_000.0  # shares
+SYMBOL = re.compile(r"[A-Z0-9. -]{1,21}")
+
+
+class BadCommand(ValueError):
+    """Not a command: `field` says what is wrong with which part, in words a person can read."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Root of the commands. Constructing one checks it; an existing command is a valid one."""
+
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS[type(self).__name__].items():
+            check(name, getattr(self, name))
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def to_payload(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproveSignal(Command):
+    """Trade this signal. Prices per share, quantity in shares; `version` is the signal version the person saw.
+
+    `action` is open_long, open_short or close_long; for close_long, stop and target are None.
+    """
+
+    signal_id: str
+    version: int
+    symbol: str
+    direction: int
+    action: str
+    quantity: float
+    limit_price: float
+    stop_loss: float | None
+    take_profit: float | None
+    reference_price: float
+    decided_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectSignal(Command):
+    """Do not trade this signal."""
+
+    signal_id: str
+    reason: str
+    decided_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosePosition(Command):
+    """Close a position, or `quantity` shares (> 0) of it."""
+
+    position_id: str
+    quantity: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeStop(Command):
+    """Move a position's resting stop."""
+
+    position_id: str
+    price: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeTarget(Command):
+    """Move a position's resting target."""
+
+    position_id: str
+    price: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder(Command):
+    """Cancel a working order."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltTrading(Command):
+    """No new orders at all but cancels and protective ones."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReduceOnly(Command):
+    """Exits only."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeTrading(Command):
+    """Orders may leave again."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenAll(Command):
+    """Cancel every entry and close every position."""
+
+    reason: str = ""
+
+
+def parse_command(name: str, payload: Mapping[str, Any]) -> Command:
+    """The command a row describes; raises BadCommand."""
+    kind = _COMMANDS.get(name)
+    if kind is None:
+        raise BadCommand(f"no command is called {str(name)[:60]!r}")
+    if not isinstance(payload, Mapping):
+        raise BadCommand(f"{name}: the payload is not an object")
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    for given in payload:
+        if given not in known:
+            raise BadCommand(f"{name} has no field {str(given)[:60]!r}", field=str(given)[:60])
+    for field in known.values():
+        if field.name not in payload and field.default is dataclasses.MISSING:
+            raise BadCommand(f"{name}: {field.name} is missing", field=field.name)
+    return kind(**payload)
+
+
+Check = Callable[[str, Any], None]
+
+
+def _text(limit: int, *, required: bool = False) -> Check:
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, str):
+            raise BadCommand(f"{name} must be text", field=name)
+        if len(value) > limit:
+            raise BadCommand(f"{name} is longer than {limit} characters", field=name)
+        if required and not value.strip():
+            raise BadCommand(f"{name} is missing", field=name)
+        if "\x00" in value:
+            raise BadCommand(f"{name} contains a NUL character", field=name)
+
+    return check
+
+
+def _number(above: float, limit: float, *, optional: bool = False) -> Check:
+    def check(name: str, value: Any) -> None:
+        if value is None and optional:
+            return
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise BadCommand(f"{name} must be a finite number", field=name)
+        if not above < value <= limit:
+            raise BadCommand(f"{name} must be above {above:g} and at most {limit:,.0f}", field=name)
+
+    return check
+
+
+def _one_of(*words: str | int) -> Check:
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, bool) or value not in words:
+            raise BadCommand(f"{name} must be one of {', '.join(map(str, words))}", field=name)
+
+    return check
+
+
+def _whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise BadCommand(f"{name} must be a whole number, 0 or more", field=name)
+
+
+def _symbol(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not SYMBOL.fullmatch(value):
+        raise BadCommand(f"{name} must be 1 to 21 of A-Z, 0-9, dot, space, dash", field=name)
+
+
+_ID = _text(36, required=True)
+_PRICE = _number(0, MAX_PRICE)
+_REASON = _text(300)
+_COMMANDS: dict[str, type[Command]] = {kind.__name__: kind for kind in Command.__subclasses__()}
+# Command name → field → its check.
+_CHECKS: dict[str, dict[str, Check]] = {
+    "ApproveSignal": {
+        "signal_id": _ID,
+        "version": _whole,
+        "symbol": _symbol,
+        "direction": _one_of(1, -1),
+        "action": _one_of("open_long", "open_short", "close_long"),
+        "quantity": _number(0, MAX_QUANTITY),
+        "limit_price": _PRICE,
+        "stop_loss": _number(0, MAX_PRICE, optional=True),
+        "take_profit": _number(0, MAX_PRICE, optional=True),
+        "reference_price": _PRICE,
+        "decided_by": _text(150, required=True),
+    },
+    "RejectSignal": {"signal_id": _ID, "reason": _text(300, required=True), "decided_by": _text(150, required=True)},
+    "ClosePosition": {"position_id": _ID, "quantity": _number(0, MAX_QUANTITY, optional=True), "reason": _REASON},
+    "ChangeStop": {"position_id": _ID, "price": _PRICE},
+    "ChangeTarget": {"position_id": _ID, "price": _PRICE},
+    "CancelOrder": {"order_id": _ID},
+    "HaltTrading": {"reason": _REASON},
+    "ReduceOnly": {"reason": _REASON},
+    "ResumeTrading": {"reason": _REASON},
+    "FlattenAll": {"reason": _REASON},
+}

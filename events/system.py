@@ -1,0 +1,92 @@
+"""What happened to the desk itself: links, reconciliation, trading state, sources, equity, commands, failed handlers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from events.base import BaseEvent, event
+
+
+@event
+class SystemEvent(BaseEvent):
+    """Something about the desk, not about a trade."""
+
+    source: str = "system"
+
+
+@event
+class ConnectionEvent(SystemEvent):
+    """The broker link changed; `state` is a LinkState word, `mode` simulated, paper or live."""
+
+    state: str = ""
+    detail: str = ""
+    account: str = ""
+    mode: str = ""
+
+
+@event
+class ReconcileEvent(SystemEvent):
+    """What comparing our book with the broker's found. `external` counts orders we did not make."""
+
+    ok: bool = False
+    reason: str = ""
+    opened: int = 0
+    filled: int = 0
+    differences: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    external: int = 0
+
+
+@event
+class TradingStateEvent(SystemEvent):
+    """Whether orders may leave: active, reduce_only or halted."""
+
+    state: str = ""
+    reason: str = ""
+    changed_by: str = ""
+    previous_state: str = ""
+
+
+@event
+class SourceHealthEvent(SystemEvent):
+    """How polling goes; an empty ticker is the API itself."""
+
+    ticker: str = ""
+    state: str = ""
+    errors_in_row: int = 0
+    detail: str = ""
+
+
+@event
+class EquityEvent(SystemEvent):
+    """The account's worth at a moment, in account currency. `open_risk` is lost if every stop fills at its price."""
+
+    account: str = ""
+    equity: float | None = None
+    cash: float | None = None
+    unrealized_pnl: float | None = None
+    realized_pnl: float | None = None
+    day_pnl: float | None = None
+    open_risk: float | None = None
+
+
+@event
+class CommandEvent(SystemEvent):
+    """A command moved on; `state` is done, refused or expired, `code` the refusal."""
+
+    command_id: int = 0
+    name: str = ""
+    state: str = ""
+    code: str = ""
+    reason: str = ""
+
+
+@event
+class HandlerFailedEvent(SystemEvent):
+    """A handler raised. A core one (orders, positions, journal) halts trading; an observer is skipped."""
+
+    handler: str = ""
+    error: str = ""
+    core: bool = False
+    failed_event_id: str = ""
+    failed_event_type: str = ""
