@@ -252,8 +252,6 @@ def commission(report: Any, *, received_at: datetime) -> CommissionReport:
         raise BadFrame(f"commission {report.commission!r} of {words(report.execId, 64)!r}")
     name, currency = words(report.execId, 64), words(report.currency, 3)
     return CommissionReport(exec_id=name, commission=amount, currency=currency, received_at=received_at)
-        exec_id=words(report.execId, 64), commission=amount, currency=words(report.currency, 3), received_at=received_at
-    )
 
 
 def position(account: str, contract: Any, size: Any, average_cost: Any) -> PositionReport:

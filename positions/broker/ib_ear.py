@@ -56,7 +56,7 @@ def guarded(method: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-class Ear(Wrapper):  # type: ignore[misc]
+class Ear(Wrapper):
     """The library's wrapper with our own ears for orders, fills, positions and errors; one per session."""
 
     def __init__(
