@@ -1,43 +1,47 @@
-"""Settings: one place, all from the environment, safe defaults for one machine with nothing installed."""
+"""Settings: one place, all from the environment, safe defaults for one machine with nothing installed.
 
-import secrets
+A broken value raises ImproperlyConfigured with one sentence that names the variable; manage.py prints just that.
+"""
+
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from tradingsite.environment import MODES, Environment, check_trading, database_url_problem, kept_secret, kept_text
+from tradingsite.logs import logging_settings, password_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Environment()
 
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-def _kept_secret(name: str) -> str:
-    """A secret made once for this installation and kept readable by its owner only."""
-    path = DATA_DIR / name
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
-    return path.read_text().strip()
-
-
-SECRET_KEY = env.str("SECRET_KEY", default="") or _kept_secret("secret_key")
-DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
+SECRET_KEY = env.text("SECRET_KEY") or kept_secret(DATA_DIR / "secret_key")
+DEBUG = env.flag("DEBUG")
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+PORT = env.port("PORT", 8000)
 
 # --- trading -----------------------------------------------------------------------------------------------------
-TRADING_MODE = env.str("TRADING_MODE", default="simulated")  # simulated, paper, live
-LIVE_TRADING_CONFIRMED = env.str("LIVE_TRADING_CONFIRMED", default="")  # the live account's own id
-IB_HOST = env.str("IB_HOST", default="127.0.0.1")
-IB_PORT = env.int("IB_PORT", default=4002)
-IB_CLIENT_ID = env.int("IB_CLIENT_ID", default=17)
-IB_ACCOUNT = env.str("IB_ACCOUNT", default="")
-FLOW_API_URL = env.str("FLOW_API_URL", default="http://127.0.0.1:4010/api/v1")
-FLOW_API_KEY = env.str("FLOW_API_KEY", default="")
+TRADING_MODE = env.choice("TRADING_MODE", "simulated", MODES)
+LIVE_TRADING_CONFIRMED = env.text("LIVE_TRADING_CONFIRMED")  # the live account's own id
+IB_HOST = env.text("IB_HOST", "127.0.0.1")
+IB_ACCOUNT = env.text("IB_ACCOUNT")
+IB_CLIENT_ID = env.whole("IB_CLIENT_ID", 17, low=0, high=999_999)
+# Without IB_PORT the simulated gateway of `manage.py desk` is meant, on the port it keeps; else IB Gateway's usual paper port.
+_own_gateway_port = kept_text(DATA_DIR / "gateway" / "port") if TRADING_MODE == "simulated" else ""
+IB_PORT = env.port("IB_PORT", int(_own_gateway_port or 4002))
+# The same for the options-flow API and its built-in demo.
+FLOW_API_URL = env.url("FLOW_API_URL", kept_text(DATA_DIR / "flowapi" / "url") or "http://127.0.0.1:4010/api/v1", ("http", "https"))
+FLOW_API_KEY = env.text("FLOW_API_KEY") or kept_text(DATA_DIR / "flowapi" / "key")
+check_trading(
+    TRADING_MODE,
+    account=IB_ACCOUNT,
+    confirmed=LIVE_TRADING_CONFIRMED,
+    flow_given=env.given("FLOW_API_URL"),
+    ib_given=env.given("IB_PORT"),
+)
 
 # --- Redis: channel layer and Celery broker; may die at any time ---------------------------------------------------
-_redis_url_file = DATA_DIR / "redis" / "url"  # written by `manage.py desk` for its private Redis
-REDIS_URL = env.str("REDIS_URL", default="") or (_redis_url_file.read_text().strip() if _redis_url_file.exists() else "redis://127.0.0.1:6379/0")
+REDIS_URL = env.url("REDIS_URL", kept_text(DATA_DIR / "redis" / "url") or "redis://127.0.0.1:6379/0", ("redis", "rediss"))
 
 INSTALLED_APPS = [
     "daphne",
@@ -47,7 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
+    "tradingsite.static_storage.CollectedFilesConfig",
     "django.contrib.humanize",
     "channels",
     "django_htmx",
@@ -91,7 +95,11 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'desk.sqlite3'}")}
+# --- database ------------------------------------------------------------------------------------------------------
+_database_url = env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'desk.sqlite3'}")
+if _problem := database_url_problem(_database_url):
+    raise ImproperlyConfigured(_problem)
+DATABASES = {"default": environ.Env.db_url_config(_database_url)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE and WAL: writers queue instead of failing; FULL: a commit survives power loss (0.26 ms).
     DATABASES["default"]["OPTIONS"] = {
@@ -102,6 +110,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
     DATABASES["default"]["OPTIONS"] = {"options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CHANNEL_LAYERS = {
     "default": {
@@ -111,6 +120,38 @@ CHANNEL_LAYERS = {
     }
 }
 
+# --- Celery: polling and housekeeping only; a task may be lost or run twice, so none carries an order or a decision ------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 120,  # more than twice the hard limit
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 3,
+    "health_check_interval": 10,
+}
+CELERY_VISIBILITY_TIMEOUT = 120
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SOFT_TIME_LIMIT = 20
+CELERY_TASK_TIME_LIMIT = 30
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_ETA_TASK_LIMIT = 100
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TIMEZONE = "UTC"
+
+# --- who may come in -----------------------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -123,13 +164,72 @@ LOGOUT_REDIRECT_URL = "login"
 AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_VERBOSE = False
 
+# --- the browser's rules --------------------------------------------------------------------------------------------
+HTTPS = env.flag("HTTPS")  # set when the desk is served through TLS; the one-machine desk is plain HTTP on the loopback
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS", [])
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP to the process itself
+# The __Host- prefix pins a cookie to this host; browsers take it only with Secure.
+SESSION_COOKIE_NAME = "__Host-desk-session" if HTTPS else "desk-session"
+CSRF_COOKIE_NAME = "__Host-desk-csrf" if HTTPS else "desk-csrf"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- language, time, files -----------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "America/New_York"  # what pages show; everything stored is UTC
 USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "static"]
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_ROOT = env.folder("STATIC_ROOT", DATA_DIR / "staticfiles")
+STATICFILES_DIRS = [
+    BASE_DIR / "static",
+    # Front-end packages, by their lock file (`npm ci`); absent until then.
+    *(
+        (prefix, folder)
+        for prefix, folder in (
+            ("vendor/tabler/css", BASE_DIR / "node_modules/@tabler/core/dist/css"),
+            ("vendor/tabler/js", BASE_DIR / "node_modules/@tabler/core/dist/js"),
+            ("vendor/charts", BASE_DIR / "node_modules/lightweight-charts/dist"),
+        )
+        if folder.is_dir()
+    ),
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "tradingsite.static_storage.HashedStorage"},
+}
+WHITENOISE_MAX_AGE = 3600  # hashed names are served as immutable; this is for the rest
+
+LOGGING = logging_settings(
+    style=env.choice("LOG_FORMAT", "plain", ("plain", "json")),
+    level=env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper(),
+    secrets=[SECRET_KEY, FLOW_API_KEY, password_of(REDIS_URL), password_of(_database_url), env.text("DEMO_PASSWORD")],
+)
