@@ -1,11 +1,30 @@
 """The written record of what we hold. Only the worker writes orders, fills, positions, equity and bars;
-people edit `RiskLimits`, and ask for everything else by command."""
+people edit `RiskLimits`, and ask for everything else by command.
+
+`data` keeps the object's whole state as the last event carried it; `as_row()` is what pages and frames show of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
 
 from django.db import models
 
 MONEY = {"max_digits": 18, "decimal_places": 4}
 PRICE = {"max_digits": 18, "decimal_places": 6}
 SIZE = {"max_digits": 18, "decimal_places": 4}
+
+# Kept in the row's data, too long for a frame.
+NOT_SHOWN = frozenset({"history", "metadata", "executions", "fills", "extremes"})
+
+
+def shown(data: dict[str, Any]) -> dict[str, Any]:
+    """The page's row of an object's whole state: the same dict in event, row and frame."""
+    return {key: value for key, value in data.items() if key not in NOT_SHOWN}
+
+
+def plain(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
 
 
 class OrderRecord(models.Model):
@@ -62,6 +81,9 @@ class OrderRecord(models.Model):
     def __str__(self) -> str:
         return f"{self.side} {self.quantity.normalize():f} {self.symbol} {self.order_type} {self.state}"
 
+    def as_row(self) -> dict[str, Any]:
+        return shown(self.data)
+
 
 class FillRecord(models.Model):
     """One execution at its highest revision is `current`; a corrected one stays, superseded."""
@@ -98,6 +120,23 @@ class FillRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity.normalize():f} {self.symbol} @ {self.price.normalize():f}"
+
+    def as_row(self) -> dict[str, Any]:
+        return {
+            "id": self.exec_id,
+            "order_id": self.order_id,
+            "position_id": self.position_id,
+            "signal_id": self.signal_id,
+            "symbol": self.symbol,
+            "side": self.side,
+            "quantity": float(self.quantity),
+            "price": float(self.price),
+            "commission": plain(self.commission),
+            "realized_pnl": float(self.realized_pnl),
+            "fill_time": self.fill_time.isoformat(),
+            "superseded": self.superseded,
+            "recovered": self.recovered,
+        }
 
 
 class PositionRecord(models.Model):
@@ -137,10 +176,18 @@ class PositionRecord(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["status"]), models.Index(fields=["symbol"]), models.Index(fields=["close_time"]), models.Index(fields=["signal_id"])]
+        indexes = [
+            models.Index(fields=["status"]),
+            models.Index(fields=["symbol"]),
+            models.Index(fields=["close_time"]),
+            models.Index(fields=["signal_id"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.status}"
+
+    def as_row(self) -> dict[str, Any]:
+        return shown(self.data)
 
 
 class EquityPoint(models.Model):
@@ -161,6 +208,17 @@ class EquityPoint(models.Model):
         ordering = ["at"]
         constraints = [models.UniqueConstraint(fields=["account", "at"], name="equity_point_once")]
         indexes = [models.Index(fields=["account", "resolution", "at"])]
+
+    def as_row(self) -> dict[str, Any]:
+        return {
+            "at": self.at.isoformat(),
+            "equity": float(self.equity),
+            "cash": float(self.cash),
+            "unrealized_pnl": float(self.unrealized_pnl),
+            "realized_pnl": float(self.realized_pnl),
+            "day_pnl": float(self.day_pnl),
+            "open_risk": float(self.open_risk),
+        }
 
 
 class MinuteBar(models.Model):

@@ -1,0 +1,62 @@
+"""Snapshots for pages that join a topic: GET /live/positions, orders, equity, bars answer with the rows of the frames."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest
+
+from events import live
+from events.clock import utc_now
+from events.position import PositionStatus
+from positions.models import EquityPoint, MinuteBar, OrderRecord, PositionRecord
+from positions.store import FINISHED
+
+LATELY = timedelta(hours=24)
+
+
+def positions(request: HttpRequest) -> list[dict[str, Any]]:
+    """Everything held, and what closed in the last day."""
+    held = PositionRecord.objects.exclude(status=PositionStatus.CLOSED)
+    closed = PositionRecord.objects.filter(status=PositionStatus.CLOSED, close_time__gte=utc_now() - LATELY)[:200]
+    return [record.as_row() for record in (*held, *closed)]
+
+
+def orders(request: HttpRequest) -> list[dict[str, Any]]:
+    """Every living order, and the newest of the last day."""
+    living = OrderRecord.objects.exclude(state__in=FINISHED)
+    done = OrderRecord.objects.filter(state__in=FINISHED, updated_at__gte=utc_now() - LATELY)[:300]
+    return [record.as_row() for record in (*living, *done)]
+
+
+def equity(request: HttpRequest) -> list[dict[str, Any]]:
+    """The newest point."""
+    return [point.as_row() for point in EquityPoint.objects.order_by("-at")[:1]]
+
+
+def bars(request: HttpRequest) -> list[dict[str, Any]]:
+    """The newest completed minutes of ?symbol=, oldest first."""
+    symbol = request.GET.get("symbol", "")[:21]
+    newest = MinuteBar.objects.filter(symbol=symbol).order_by("-at")[:390]
+    return [bar_row(bar) for bar in reversed(newest)]
+
+
+def bar_row(bar: Any) -> dict[str, Any]:
+    """A MinuteBar row or a broker Bar as frames carry it."""
+    return {
+        "symbol": bar.symbol,
+        "at": bar.at.isoformat(),
+        "open": bar.open,
+        "high": bar.high,
+        "low": bar.low,
+        "close": bar.close,
+        "volume": bar.volume,
+    }
+
+
+def register() -> None:
+    live.register("positions", positions)
+    live.register("orders", orders)
+    live.register("equity", equity)
+    live.register("bars", bars)
