@@ -1,0 +1,230 @@
+"""The written record in the admin. Only the worker writes it: saving a position's stop or target files a command, and the
+page shows what became of it; orders, fills, equity and bars can only be read. Risk limits are plain rows a person edits.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import ModelAdmin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from events.commands import BadCommand, ChangeStop, ChangeTarget, Command, HaltTrading, ReduceOnly, ResumeTrading
+from events.inbox import file_command
+from events.models import CommandRecord
+from events.position import PositionStatus
+from events.roles import can
+from positions.models import EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord, RiskLimits, TradingState
+
+SHOWN_COMMANDS = 5
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Looks, never touches."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class PositionForm(forms.ModelForm):
+    """`key` makes a form that is sent twice one command."""
+
+    key = forms.CharField(widget=forms.HiddenInput, initial=lambda: uuid.uuid4().hex, required=False, max_length=32, label="")
+
+    class Meta:
+        model = PositionRecord
+        fields = ("stop_loss", "take_profit")
+
+    def clean_stop_loss(self) -> Any:
+        return self._kept("stop_loss", "stop")
+
+    def clean_take_profit(self) -> Any:
+        return self._kept("take_profit", "target")
+
+    def _kept(self, name: str, what: str) -> Any:
+        """A price, unchanged or new; this page moves protection and never removes it."""
+        value = self.cleaned_data.get(name)
+        if value is None and self.initial.get(name) is not None:
+            raise forms.ValidationError(f"The {what} can be moved here, not removed.")
+        if value is not None and value <= 0:
+            raise forms.ValidationError(f"The {what} must be above zero.")
+        return value
+
+
+@admin.register(PositionRecord)
+class PositionAdmin(ModelAdmin):
+    """Stop and target are editable while the position lives; saving asks the worker."""
+
+    form = PositionForm
+    list_display = ("symbol", "status", "quantity", "entry_price", "current_price", "unrealized_pnl", "realized_pnl", "stop_loss",
+                    "take_profit", "stop_state", "open_time")  # fmt: skip
+    list_filter = ("status", "symbol")
+    search_fields = ("symbol", "position_id", "signal_id")
+    date_hierarchy = "created_at"
+    fieldsets = (
+        ("Protection", {"fields": ("stop_loss", "take_profit", "stop_state", "wishes", "key")}),
+        (
+            "Position",
+            {
+                "fields": (
+                    "symbol",
+                    "status",
+                    "quantity",
+                    "entry_price",
+                    "current_price",
+                    "price_at",
+                    "unrealized_pnl",
+                    "realized_pnl",
+                    "commission",
+                    "r_multiple",
+                    "max_favorable",
+                    "max_adverse",
+                )
+            },
+        ),
+        ("Life", {"fields": ("open_time", "close_time", "exit_price", "reason", "initial_stop", "strategy", "account", "chain")}),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_change_permission(request, obj) and can(request.user, "trade")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PositionRecord | None = None) -> tuple[str, ...]:
+        shown = tuple(name for _, part in self.fieldsets for name in part["fields"] if name not in ("stop_loss", "take_profit", "key"))
+        return (*shown, "stop_loss", "take_profit") if obj and obj.status == PositionStatus.CLOSED else shown
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return {}
+
+    @admin.display(description="Last wishes")
+    def wishes(self, record: PositionRecord) -> SafeString | str:
+        """The latest commands about this position: pending, done or refused, and why."""
+        commands = CommandRecord.objects.filter(position_id=record.position_id).select_related("created_by")[:SHOWN_COMMANDS]
+        rows = [(c.created_at.strftime("%Y-%m-%d %H:%M:%S"), c.name, _asked(c), c.state.upper(), c.reason or c.code) for c in commands]
+        if not rows:
+            return "None yet. Saving a new stop or target asks the worker, and its answer appears here."
+        return format_html("<ul>{}</ul>", format_html_join("", "<li>{} UTC: {} {} <strong>{}</strong> {}</li>", rows))
+
+    @admin.display(description="Chain")
+    def chain(self, record: PositionRecord) -> SafeString:
+        orders = f"{reverse('admin:positions_orderrecord_changelist')}?position_id={record.position_id}"
+        return format_html('<a href="{}">orders of this position</a>, signal {}', orders, record.signal_id or "none")
+
+    def save_model(self, request: HttpRequest, obj: PositionRecord, form: PositionForm, change: bool) -> None:
+        """Nothing is written here: each changed price becomes a command that the worker obeys or refuses."""
+        for name, kind in (("stop_loss", ChangeStop), ("take_profit", ChangeTarget)):
+            price = form.cleaned_data.get(name)
+            if name in form.changed_data and price is not None:
+                self._file(request, kind(position_id=obj.position_id, price=float(price)), form.cleaned_data.get("key") or uuid.uuid4().hex)
+
+    def _file(self, request: HttpRequest, command: ChangeStop | ChangeTarget, key: str) -> None:
+        try:
+            record, _ = file_command(command, user=request.user, key=f"admin:{request.user.pk}:{command.name}:{key}")
+        except BadCommand as error:
+            messages.error(request, f"Refused: {error}.")
+            return
+        what = "stop" if isinstance(command, ChangeStop) else "target"
+        messages.info(request, f"Asked the worker to move the {what} to {command.price:g} (command {record.pk}). Reload to see its answer.")
+
+    def message_user(self, request: HttpRequest, message: Any, level: Any = messages.INFO, *args: Any, **kwargs: Any) -> None:
+        """The admin's own "was changed successfully" would not be true: the worker has not answered yet."""
+        if level != messages.SUCCESS:
+            super().message_user(request, message, level, *args, **kwargs)
+
+
+def _asked(command: CommandRecord) -> str:
+    price = command.payload.get("price")
+    return f"to {price:g}" if isinstance(price, int | float) else ""
+
+
+@admin.register(OrderRecord)
+class OrderAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "symbol", "role", "side", "order_type", "quantity", "limit_price", "stop_price", "state", "pending",
+                    "filled_quantity", "average_price", "ib_status", "message", "external")  # fmt: skip
+    list_filter = ("state", "role", "external", "symbol")
+    search_fields = ("symbol", "order_id", "order_ref", "position_id", "signal_id", "perm_id")
+    date_hierarchy = "created_at"
+
+
+@admin.register(FillRecord)
+class FillAdmin(ReadOnlyAdmin):
+    list_display = ("fill_time", "symbol", "side", "quantity", "price", "commission", "realized_pnl", "recovered", "superseded", "exec_id")
+    list_filter = ("symbol", "side", "recovered", "superseded")
+    search_fields = ("symbol", "exec_id", "order_id", "position_id", "order_ref")
+    date_hierarchy = "fill_time"
+
+
+@admin.register(EquityPoint)
+class EquityAdmin(ReadOnlyAdmin):
+    list_display = ("at", "account", "resolution", "equity", "cash", "unrealized_pnl", "realized_pnl", "day_pnl", "open_risk")
+    list_filter = ("account", "resolution")
+    date_hierarchy = "at"
+
+
+@admin.register(MinuteBar)
+class MinuteBarAdmin(ReadOnlyAdmin):
+    list_display = ("at", "symbol", "open", "high", "low", "close", "volume")
+    list_filter = ("symbol",)
+    date_hierarchy = "at"
+
+
+@admin.register(RiskLimits)
+class RiskLimitsAdmin(ModelAdmin):
+    """One row; the worker reads it again every two seconds."""
+
+    list_display = ("__str__", "max_order_quantity", "max_order_notional", "max_open_positions", "max_open_risk", "daily_loss_limit")
+    readonly_fields = ("updated_at",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not RiskLimits.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(TradingState)
+class TradingStateAdmin(ReadOnlyAdmin):
+    """Shown here, changed by command: choose the row and an action."""
+
+    list_display = ("state", "reason", "changed_by", "changed_at", "version")
+    actions = ("halt", "reduce_only", "resume")
+
+    @admin.action(description="Halt trading (protective orders stay)", permissions=["halt"])
+    def halt(self, request: HttpRequest, queryset: QuerySet[TradingState]) -> None:
+        self._ask(request, HaltTrading(reason="halted in the admin"))
+
+    @admin.action(description="Allow exits only", permissions=["halt"])
+    def reduce_only(self, request: HttpRequest, queryset: QuerySet[TradingState]) -> None:
+        self._ask(request, ReduceOnly(reason="exits only, set in the admin"))
+
+    @admin.action(description="Resume trading", permissions=["resume"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[TradingState]) -> None:
+        self._ask(request, ResumeTrading(reason="resumed in the admin"))
+
+    def has_halt_permission(self, request: HttpRequest) -> bool:
+        return can(request.user, "halt")
+
+    def has_resume_permission(self, request: HttpRequest) -> bool:
+        return can(request.user, "resume")
+
+    def _ask(self, request: HttpRequest, command: Command) -> None:
+        record, _ = file_command(command, user=request.user, key=f"admin:{request.user.pk}:{command.name}:{uuid.uuid4().hex}")
+        self.message_user(request, f"Asked the worker: {command.name} (command {record.pk}). Reload to see the state.", messages.INFO)
