@@ -1,0 +1,112 @@
+"""What a position holds, folded from its ledger: fills, plain opens and closes, and size corrections, in plain floats.
+
+The fold is repeated from the first entry when the broker corrects or busts an execution, so that a position after a
+correction equals one that never saw the wrong number. `positions.domain.ledger` does the same in Decimal for the books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EntryKind(StrEnum):
+    FILL = "fill"  # the broker executed, or somebody called open() or close()
+    SIZE = "size"  # a size correction at unchanged entry price, without a fill
+
+
+@dataclass(slots=True, kw_only=True)
+class LedgerEntry:
+    """Signed shares at a price. `fill_id` is the broker's execution id without its revision; "" for what was no execution."""
+
+    kind: EntryKind = EntryKind.FILL
+    quantity: float
+    price: float
+    fill_id: str = ""
+    revision: int = 1
+    busted: bool = False
+    commission: float = 0.0
+    order_id: str = ""
+    at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "kind": self.kind.value, "at": self.at.isoformat()}
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> LedgerEntry:
+        return cls(**{**row, "kind": EntryKind(row["kind"]), "at": datetime.fromisoformat(row["at"])})
+
+
+@dataclass(slots=True, kw_only=True)
+class Fold:
+    """The result: signed quantity, average entry, gross realized P&L, and what it took to get there."""
+
+    quantity: float = 0
+    entry_price: float | None = None
+    realized: float = 0.0
+    exit_shares: float = 0.0
+    exit_value: float = 0.0
+    largest: float = 0.0  # the largest absolute quantity held
+    leftover: float = 0  # signed shares beyond zero: they belong to the next position
+
+    @property
+    def exit_price(self) -> float | None:
+        return self.exit_value / self.exit_shares if self.exit_shares else None
+
+    def take(self, quantity: float, price: float) -> float:
+        """Apply one fill; returns the gross P&L it realized. Shares beyond zero are left over, not applied."""
+        held = self.quantity
+        if not held or (held > 0) == (quantity > 0):
+            total = held + quantity
+            self.entry_price = price if not held or self.entry_price is None else (held * self.entry_price + quantity * price) / total
+            self.quantity = total
+            self.largest = max(self.largest, abs(total))
+            return 0.0
+        sign = 1 if held > 0 else -1
+        closed = min(abs(held), abs(quantity))
+        realized = (price - (self.entry_price or 0.0)) * closed * sign
+        self.realized += realized
+        self.exit_shares += closed
+        self.exit_value += closed * price
+        self.quantity = held - closed * sign
+        self.leftover += quantity + closed * sign
+        return realized
+
+    def resize(self, quantity: float) -> None:
+        self.quantity = quantity
+        self.largest = max(self.largest, abs(quantity))
+
+
+def fold(entries: Iterable[LedgerEntry]) -> Fold:
+    """Everything from the first entry on. Once back at zero the position is over and the rest is left over."""
+    result = Fold()
+    over = False
+    for entry in entries:
+        if entry.busted:
+            continue
+        if entry.kind is EntryKind.SIZE:
+            result.resize(entry.quantity)
+        elif over:
+            result.leftover += entry.quantity
+        else:
+            result.take(entry.quantity, entry.price)
+            over = result.quantity == 0
+    return result
+
+
+def realized_on(entries: Iterable[LedgerEntry], day: date) -> float:
+    """Net P&L that the fills of `day` (UTC) realized, their commissions taken off."""
+    result, realized = Fold(), 0.0
+    for entry in entries:
+        if entry.busted:
+            continue
+        if entry.kind is EntryKind.SIZE:
+            result.resize(entry.quantity)
+            continue
+        gain = result.take(entry.quantity, entry.price)
+        if entry.at.date() == day:
+            realized += gain - entry.commission
+    return realized

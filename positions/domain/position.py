@@ -1,0 +1,560 @@
+"""One position from plan to close: its state table, its P&L, its stop and target, and the history of every change.
+
+A position never awaits inside a change, so on one event loop every change is whole or absent; that is its thread
+safety, without a lock on the price path. It sends nothing and emits nothing: `tracker.py` turns its changes into
+events and `order_manager.py` talks to the broker. Numbers in and out are plain ints and floats.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Self
+
+from events.clock import utc_now
+from events.position import PositionStatus
+from positions.domain.errors import IllegalTransition, InvalidPrice, InvalidQuantity, PositionClosed
+from positions.domain.holding import EntryKind, Fold, LedgerEntry, fold
+from positions.domain.ledger import split_exec_id
+from positions.domain.marks import Mark
+from positions.domain.position_row import position_row, restore_position
+from positions.domain.pricing import checked_price, checked_quantity
+
+S = PositionStatus
+
+# from → where it may go. Anything else raises IllegalTransition and changes nothing.
+TRANSITIONS: dict[PositionStatus, frozenset[PositionStatus]] = {
+    S.PLANNED: frozenset({S.OPENING, S.OPEN, S.CLOSED}),
+    S.OPENING: frozenset({S.OPEN, S.CLOSED}),
+    S.OPEN: frozenset({S.ADJUSTING, S.CLOSING, S.CLOSED}),
+    S.ADJUSTING: frozenset({S.OPEN, S.CLOSING}),
+    S.CLOSING: frozenset({S.CLOSED, S.OPEN}),
+    S.CLOSED: frozenset(),  # a later fill opens a new position
+}
+HOLDING = frozenset({S.OPEN, S.ADJUSTING, S.CLOSING})
+ACTIVE = HOLDING | {S.OPENING}
+
+
+class Position:
+    """`quantity` is signed; a planned position shows the quantity it plans, every other what it holds."""
+
+    def __init__(
+        self,
+        symbol: str,
+        position_id: str | None = None,
+        *,
+        signal_id: str = "",
+        strategy: str = "",
+        account: str = "",
+        metadata: dict[str, Any] | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.symbol = symbol
+        self.position_id = position_id or str(uuid.uuid4())
+        self.signal_id = signal_id
+        self.strategy = strategy
+        self.account = account
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.planned_quantity: float = 0
+        self.initial_stop: float | None = None
+        self.stop_state = "none"  # none, pending (asked, not confirmed), resting (at the broker), missing
+        self.order_ids: list[str] = []
+        self.history: list[dict[str, Any]] = []  # oldest first: type, version, time, what changed, why, by whom
+        self.reason = ""
+        self.version = 0
+        self.create_time = now()
+        self.update_time = self.create_time
+        self.open_time: datetime | None = None
+        self.close_time: datetime | None = None
+        self.mfe = 0.0  # best unrealized P&L so far, >= 0
+        self.mae = 0.0  # worst unrealized P&L so far, <= 0
+        self._now = now
+        self._status = S.PLANNED
+        self._stop_loss: float | None = None
+        self._take_profit: float | None = None
+        self._entries: list[LedgerEntry] = []
+        self._fold = Fold()
+        self._direction = 1
+        self._price: float | None = None
+        self._price_at: datetime | None = None
+        self._low = self._high = 0.0  # extremes since the size last changed
+        self._mark: Mark | None = None
+        self._seen: object = None  # the tick of `_mark` that `_price` is from
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.symbol} {self.quantity:g} {self._status.value} {self.position_id}>"
+
+    # ---- what it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> PositionStatus:
+        return self._status
+
+    @property
+    def quantity(self) -> float:
+        """Signed shares: planned while planned, else held."""
+        return self.planned_quantity if self._status is S.PLANNED else self._fold.quantity
+
+    @property
+    def held(self) -> float:
+        """Signed shares really held."""
+        return self._fold.quantity
+
+    @property
+    def direction(self) -> int:
+        """+1 long, -1 short; kept after the close."""
+        return self._direction
+
+    @property
+    def is_long(self) -> bool:
+        return self.quantity > 0
+
+    @property
+    def is_short(self) -> bool:
+        return self.quantity < 0
+
+    @property
+    def is_active(self) -> bool:
+        return self._status in ACTIVE
+
+    @property
+    def entry_price(self) -> float | None:
+        """Average price of what is (or, after the close, was) held."""
+        return self._fold.entry_price
+
+    @property
+    def exit_price(self) -> float | None:
+        """Average price of what was sold off so far."""
+        return self._fold.exit_price
+
+    @property
+    def opened_quantity(self) -> float:
+        """The largest absolute quantity held."""
+        return self._fold.largest
+
+    @property
+    def stop_loss(self) -> float | None:
+        return self._stop_loss
+
+    @property
+    def take_profit(self) -> float | None:
+        return self._take_profit
+
+    @property
+    def fills(self) -> tuple[LedgerEntry, ...]:
+        return tuple(self._entries)
+
+    # ---- what it is worth -------------------------------------------------------------------------------------------
+
+    @property
+    def current_price(self) -> float | None:
+        self._catch_up()
+        return self._price
+
+    @property
+    def price_at(self) -> datetime | None:
+        """When the current price was made, by the venue's clock if it said."""
+        self._catch_up()
+        return self._price_at
+
+    @property
+    def unrealized_pnl(self) -> float:
+        """Gross, in the contract's currency: (price - entry) * signed quantity."""
+        self._catch_up()
+        return self._unrealized(self._price)
+
+    @property
+    def unrealized_pnl_pct(self) -> float:
+        """Unrealized P&L / entry value: a fraction, 0.05 is five percent."""
+        value = self.entry_value
+        return self.unrealized_pnl / value if value else 0.0
+
+    @property
+    def entry_value(self) -> float:
+        """|quantity| * entry price, in the contract's currency."""
+        return abs(self._fold.quantity) * (self._fold.entry_price or 0.0)
+
+    @property
+    def commission(self) -> float:
+        """Known fees, positive."""
+        return sum(entry.commission for entry in self._entries if not entry.busted)
+
+    @property
+    def realized_pnl(self) -> float:
+        """Realized so far, net of the commissions known so far."""
+        return self._fold.realized - self.commission
+
+    @property
+    def r_multiple(self) -> float | None:
+        """(realized + unrealized) / what the first stop put at risk; None without a stop."""
+        if self.initial_stop is None or self.entry_price is None:
+            return None
+        risk = abs(self.entry_price - self.initial_stop) * self.opened_quantity
+        return (self.realized_pnl + self.unrealized_pnl) / risk if risk else None
+
+    @property
+    def open_risk(self) -> float:
+        """Lost from entry if the stop fills at its price; without a stop everything. A stop in profit risks nothing."""
+        if not self._fold.quantity or self.entry_price is None:
+            return 0.0
+        if self._stop_loss is None:
+            return self.entry_value
+        return max(0.0, (self.entry_price - self._stop_loss) * self._fold.quantity)
+
+    def realizes(self, quantity: float, price: float) -> float:
+        """The gross P&L a fill of `quantity` (signed) at `price` would realize."""
+        held, entry = self._fold.quantity, self._fold.entry_price
+        if not held or entry is None or (held > 0) == (quantity > 0):
+            return 0.0
+        return (price - entry) * min(abs(held), abs(quantity)) * (1 if held > 0 else -1)
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    def plan(self, quantity: float, *, stop_loss: float | None = None, take_profit: float | None = None) -> None:
+        """Note what is wanted before anything is sent; `quantity` is signed and may be 0 while it is not known."""
+        if self._status is not S.PLANNED:
+            raise IllegalTransition(repr(self), self._status.value, "planned")
+        if quantity:
+            checked_quantity(quantity)
+        direction = -1 if quantity < 0 else 1
+        check_levels(direction, self._price, stop_loss, take_profit)
+        self.planned_quantity, self._direction = quantity, direction
+        self._stop_loss, self._take_profit = stop_loss, take_profit
+        self.initial_stop = stop_loss
+        self._record("planned", {"quantity": quantity, "stop_loss": stop_loss, "take_profit": take_profit})
+
+    def begin_opening(self, order_id: str = "") -> None:
+        """The entry order was sent."""
+        self._go(S.OPENING)
+        self._note_order(order_id)
+        self._record("opening", {"order_id": order_id})
+
+    def begin_closing(self, order_id: str = "", reason: str = "") -> None:
+        """An exit order for all of it was sent."""
+        self._go(S.CLOSING)
+        self._note_order(order_id)
+        self._record("closing", {"order_id": order_id}, reason)
+
+    def closing_failed(self, reason: str = "") -> None:
+        """The exit was cancelled or refused, or filled only in part."""
+        if self._status is not S.CLOSING:
+            raise IllegalTransition(repr(self), self._status.value, "open")
+        self._go(S.OPEN)
+        self._record("closing_failed", {}, reason)
+
+    def abandon(self, reason: str = "") -> None:
+        """The entry ended and nothing was filled."""
+        if self._fold.quantity:
+            raise IllegalTransition(repr(self), self._status.value, "closed while shares are held")
+        self._go(S.CLOSED)
+        self._finish(reason)
+        self._record("abandoned", {}, reason)
+
+    async def open(self, quantity: float, entry_price: float, order_id: str | None = None) -> None:
+        """Open in one call, without an order of ours."""
+        checked_quantity(quantity)
+        checked_price(entry_price, "entry price")
+        check_levels(1 if quantity > 0 else -1, entry_price, self._stop_loss, self._take_profit)
+        if self._fold.quantity:
+            raise IllegalTransition(repr(self), self._status.value, "open")
+        self._may(S.OPEN)
+        self.apply_fill(quantity, entry_price, order_id=order_id or "")
+
+    async def close(self, exit_price: float, reason: str | None = None, order_id: str | None = None) -> None:
+        """Close in one call, without an order of ours."""
+        checked_price(exit_price, "exit price")
+        self._may(S.CLOSED)
+        if not self._fold.quantity:
+            self.abandon(reason or "")
+            return
+        self.apply_fill(-self._fold.quantity, exit_price, order_id=order_id or "", reason=reason or "")
+
+    async def update_price(self, price: float) -> None:
+        """Mark at `price`. A closed position refuses."""
+        checked_price(price)
+        self._refuse_if_closed()
+        self._catch_up()
+        self._price, self._price_at = price, self._now()
+        self.observe(price)
+        self._touch()
+
+    async def update_stop_loss(self, price: float | None, reason: str = "", by: str = "") -> None:
+        """Set or remove the stop of the record; moving the order at the broker is the order manager's work."""
+        self.set_levels(stop_loss=price, reason=reason, by=by)
+
+    async def update_take_profit(self, price: float | None, reason: str = "", by: str = "") -> None:
+        """Set or remove the target of the record."""
+        self.set_levels(take_profit=price, reason=reason, by=by)
+
+    async def adjust(self, quantity: float | None = None, stop_loss: float | None = None, take_profit: float | None = None) -> None:
+        """None leaves a part alone. A changed quantity is a size correction at unchanged entry, without a fill."""
+        self._refuse_if_closed()
+        if quantity is not None:
+            self._check_resize(quantity)
+        self._check_new_levels(stop_loss, take_profit)
+        if quantity is not None:
+            self._resize(quantity)
+        if stop_loss is not None:
+            self.set_levels(stop_loss=stop_loss)
+        if take_profit is not None:
+            self.set_levels(take_profit=take_profit)
+
+    # ---- fills ------------------------------------------------------------------------------------------------------
+
+    def knows_fill(self, fill_id: str) -> bool:
+        base, revision = split_exec_id(fill_id)
+        return any(entry.fill_id == base and entry.revision >= revision for entry in self._entries)
+
+    def apply_fill(
+        self,
+        quantity: float,
+        price: float,
+        *,
+        fill_id: str = "",
+        order_id: str = "",
+        commission: float | None = None,
+        at: datetime | None = None,
+        reason: str = "",
+    ) -> float:
+        """Take a fill of `quantity` (signed) at `price`; returns the shares beyond zero, which open another position.
+
+        A known `fill_id` changes nothing. Adding averages the entry, reducing realizes, reaching zero closes.
+        """
+        checked_quantity(quantity, "fill quantity")
+        checked_price(price, "fill price")
+        if fill_id and self.knows_fill(fill_id):
+            return 0
+        self._refuse_if_closed()
+        self._catch_up()
+        at = at or self._now()
+        base, revision = split_exec_id(fill_id) if fill_id else ("", 1)
+        before = (self._fold.quantity, self._fold.entry_price)
+        entry = LedgerEntry(
+            quantity=quantity, price=price, fill_id=base, revision=revision, order_id=order_id, at=at, commission=commission or 0.0
+        )
+        self.observe(price)  # a fill is a market price too: the excursions reach at least this far
+        self._entries.append(entry)
+        realized = self._fold.take(quantity, price)
+        leftover, self._fold.leftover = self._fold.leftover, 0
+        self._note_order(order_id)
+        self._after_size_change(price, at, reason)
+        changed = {"fill": quantity - leftover, "price": price, "fill_id": fill_id, "quantity": [before[0], self._fold.quantity]}
+        self._record("filled", {**changed, "entry_price": [before[1], self._fold.entry_price], "realized": realized}, reason)
+        return leftover
+
+    def correct_fill(self, fill_id: str, quantity: float, price: float, *, busted: bool = False) -> float:
+        """Replace (or take back) a fill by a higher revision and refold from the start; returns shares left over.
+
+        A closed position stays closed: what the correction leaves over, or reopens, belongs to a new position.
+        """
+        base, revision = split_exec_id(fill_id)
+        entry = next((e for e in self._entries if e.fill_id == base), None)
+        if entry is None or (entry.revision > revision) or (entry.busted and busted):
+            return 0
+        was_closed, before = self._status is S.CLOSED, self._fold.quantity
+        entry.quantity, entry.price, entry.revision, entry.busted = quantity, price, revision, busted
+        self._fold = fold(self._entries)
+        leftover, self._fold.leftover = self._fold.leftover, 0
+        if was_closed:
+            leftover += self._fold.quantity
+            self._fold.quantity = 0
+        elif self._fold.quantity == 0 and all(e.busted for e in self._entries):
+            self._status = S.OPENING if self._status is S.OPEN else self._status  # back to before its first fill
+        else:
+            self._after_size_change(price, self._now(), "correction")
+        changed = {"fill_id": fill_id, "busted": busted, "price": price, "quantity": [before, self._fold.quantity]}
+        self._record("fill_corrected", changed)
+        return leftover
+
+    def add_commission(self, fill_id: str, commission: float) -> bool:
+        """Book the fee of a known fill, also after the close; True if it changed anything."""
+        base, _ = split_exec_id(fill_id)
+        for entry in self._entries:
+            if entry.fill_id == base and entry.commission != commission:
+                entry.commission = commission
+                self._record("commission", {"fill_id": fill_id, "commission": commission})
+                return True
+        return False
+
+    # ---- stop and target --------------------------------------------------------------------------------------------
+
+    def set_levels(self, *, reason: str = "", by: str = "", **levels: float | None) -> None:
+        """`stop_loss=` and/or `take_profit=`; None removes. Raises when on the wrong side of the market."""
+        self._refuse_if_closed()
+        self._check_new_levels(levels.get("stop_loss"), levels.get("take_profit"))
+        changed: dict[str, Any] = {}
+        if "stop_loss" in levels and levels["stop_loss"] != self._stop_loss:
+            changed["stop_loss"] = [self._stop_loss, levels["stop_loss"]]
+            self._stop_loss = levels["stop_loss"]
+            if self.initial_stop is None:
+                self.initial_stop = self._stop_loss
+        if "take_profit" in levels and levels["take_profit"] != self._take_profit:
+            changed["take_profit"] = [self._take_profit, levels["take_profit"]]
+            self._take_profit = levels["take_profit"]
+        if changed:
+            self._record("levels", changed, reason, by)
+
+    def follow_broker(self, *, reason: str = "", **levels: float | None) -> None:
+        """Take over the price of the order that rests at the broker: it is a fact, whichever side of a moving market it is."""
+        changed: dict[str, Any] = {}
+        if "stop_loss" in levels and levels["stop_loss"] != self._stop_loss:
+            changed["stop_loss"] = [self._stop_loss, levels["stop_loss"]]
+            self._stop_loss = levels["stop_loss"]
+        if "take_profit" in levels and levels["take_profit"] != self._take_profit:
+            changed["take_profit"] = [self._take_profit, levels["take_profit"]]
+            self._take_profit = levels["take_profit"]
+        if changed:
+            self._record("levels", changed, reason, "broker")
+
+    def set_stop_state(self, state: str) -> bool:
+        """none, pending, resting or missing; True if it changed."""
+        if state == self.stop_state:
+            return False
+        before, self.stop_state = self.stop_state, state
+        self._record("stop_state", {"stop_state": [before, state]})
+        return True
+
+    # ---- marks ------------------------------------------------------------------------------------------------------
+
+    def attach(self, mark: Mark) -> None:
+        """Read the price lazily from its symbol's mark from now on."""
+        self._mark = mark
+
+    def observe(self, price: float) -> None:
+        """Keep the extremes; called for every price that leaves `watch_band`, so nothing between two reads is missed."""
+        if not self._fold.quantity:
+            return
+        self._low, self._high = min(self._low or price, price), max(self._high, price)
+        pnl = self._unrealized(price)
+        self.mfe, self.mae = max(self.mfe, pnl), min(self.mae, pnl)
+
+    def watch_band(self, price: float) -> tuple[float, float]:
+        """(low, high): while the price stays inside, no extreme is made and no level is crossed."""
+        if not self._fold.quantity:
+            return -math.inf, math.inf
+        low, high = self._low or price, self._high or price
+        for level in (self._stop_loss, self._take_profit):
+            if level is not None and level <= price:
+                low = max(low, level)
+            if level is not None and level >= price:
+                high = min(high, level)
+        return low, high
+
+    def bump(self) -> None:
+        """A new version without a history row: the price moved."""
+        self._touch()
+
+    # ---- the whole state --------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """The page's row and everything needed to restore the position; `unrealized_pct`, `stop_distance_pct` are fractions."""
+        return position_row(self)
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any], *, now: Callable[[], datetime] = utc_now) -> Self:
+        """The position `to_dict` described."""
+        position = cls(row["symbol"], row["id"], now=now)
+        restore_position(position, row)
+        return position
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    def _unrealized(self, price: float | None) -> float:
+        quantity, entry = self._fold.quantity, self._fold.entry_price
+        return (price - entry) * quantity if quantity and price is not None and entry is not None else 0.0
+
+    def _catch_up(self) -> None:
+        mark = self._mark
+        if mark is not None and mark.tick is not self._seen and self._status is not S.CLOSED:
+            self._seen = mark.tick
+            if mark.price is not None:
+                self._price, self._price_at = mark.price, mark.at
+
+    def _may(self, target: PositionStatus) -> None:
+        self._refuse_if_closed()
+        if target not in TRANSITIONS[self._status]:
+            raise IllegalTransition(repr(self), self._status.value, target.value)
+
+    def _go(self, target: PositionStatus) -> None:
+        self._may(target)
+        self._status = target
+
+    def _refuse_if_closed(self) -> None:
+        if self._status is S.CLOSED:
+            raise PositionClosed(repr(self), "closed", "anything")
+
+    def _check_resize(self, quantity: float) -> None:
+        checked_quantity(quantity)
+        if self.quantity and (quantity > 0) != (self.quantity > 0):
+            raise InvalidQuantity("a size correction cannot turn a position around; close it")
+        if self._status not in (S.PLANNED, S.OPEN):
+            raise IllegalTransition(repr(self), self._status.value, "adjusting")
+
+    def _check_new_levels(self, stop_loss: float | None, take_profit: float | None) -> None:
+        market = self.current_price if self.current_price is not None else self.entry_price
+        check_levels(self._direction, market, stop_loss, take_profit)
+
+    def _resize(self, quantity: float) -> None:
+        before = self.quantity
+        if self._status is S.PLANNED:
+            self.planned_quantity, self._direction = quantity, 1 if quantity > 0 else -1
+        else:
+            self._go(S.ADJUSTING)
+            self._entries.append(LedgerEntry(kind=EntryKind.SIZE, quantity=quantity, price=self.entry_price or 0.0, at=self._now()))
+            self._fold.resize(quantity)
+            self._go(S.OPEN)
+            self._low = self._high = self._price or 0.0
+        self._record("resized", {"quantity": [before, quantity]})
+
+    def _after_size_change(self, price: float, at: datetime, reason: str) -> None:
+        """Status, direction and extremes after the fold changed."""
+        held = self._fold.quantity
+        if held == 0 and self._entries:
+            self._status = S.CLOSED  # a fill is a fact: it closes from whatever state
+            self._price, self._price_at = price, at
+            self._finish(reason)
+            return
+        self._direction = 1 if held > 0 else -1
+        if self._status in (S.PLANNED, S.OPENING):
+            self._status = S.OPEN
+            self.open_time = self.open_time or at
+        if self._price is None:
+            self._price, self._price_at = price, at
+        self._low = self._high = self._price
+        self.observe(self._price)
+
+    def _finish(self, reason: str) -> None:
+        self.close_time = self._now()
+        self.reason = reason
+        self.stop_state = "none"
+
+    def _note_order(self, order_id: str) -> None:
+        if order_id and order_id not in self.order_ids:
+            self.order_ids.append(order_id)
+
+    def _touch(self) -> None:
+        self.version += 1
+        self.update_time = self._now()
+
+    def _record(self, kind: str, changed: dict[str, Any], reason: str = "", by: str = "") -> None:
+        self._touch()
+        self.history.append(
+            {"type": kind, "version": self.version, "time": self.update_time.isoformat(), "changed": changed, "reason": reason, "by": by}
+        )
+
+
+def check_levels(direction: int, market: float | None, stop_loss: float | None, take_profit: float | None) -> None:
+    """Raises InvalidPrice unless stop and target are prices on their right sides of the market, and of each other."""
+    side = "long" if direction > 0 else "short"
+    if stop_loss is not None:
+        checked_price(stop_loss, "stop")
+        if market is not None and (market - stop_loss) * direction <= 0:
+            raise InvalidPrice(f"the stop of a {side} position must be {'below' if direction > 0 else 'above'} the market at {market:g}")
+    if take_profit is not None:
+        checked_price(take_profit, "target")
+        if market is not None and (take_profit - market) * direction <= 0:
+            raise InvalidPrice(f"the target of a {side} position must be {'above' if direction > 0 else 'below'} the market at {market:g}")
+    if stop_loss is not None and take_profit is not None and (take_profit - stop_loss) * direction <= 0:
+        raise InvalidPrice(f"the stop and target of a {side} position are the wrong way round")

@@ -1,0 +1,90 @@
+"""A position as one JSON-ready dictionary, and back: what is journaled, projected onto its record and sent to the pages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from events.position import PositionStatus
+from positions.domain.holding import Fold, LedgerEntry, fold
+
+if TYPE_CHECKING:
+    from positions.domain.position import Position
+
+
+def position_row(position: Position) -> dict[str, Any]:
+    """Numbers are numbers or None, times ISO UTC, `unrealized_pct` and `stop_distance_pct` fractions."""
+    last, stop = position.current_price, position.stop_loss
+    return {
+        "id": position.position_id,
+        "v": position.version,
+        "at": position.update_time.isoformat(),
+        "symbol": position.symbol,
+        "status": position.status.value,
+        "direction": position.direction,
+        "quantity": position.quantity,
+        "planned_quantity": position.planned_quantity,
+        "opened_quantity": position.opened_quantity,
+        "entry_price": position.entry_price,
+        "last": last,
+        "last_at": _iso(position.price_at),
+        "unrealized_pnl": position.unrealized_pnl,
+        "unrealized_pct": position.unrealized_pnl_pct,
+        "realized_pnl": position.realized_pnl,
+        "commission": position.commission,
+        "stop_loss": stop,
+        "take_profit": position.take_profit,
+        "initial_stop": position.initial_stop,
+        "stop_state": position.stop_state,
+        "stop_distance_pct": (last - stop) * position.direction / last if last and stop is not None and position.is_active else None,
+        "open_risk": position.open_risk,
+        "r_multiple": position.r_multiple,
+        "mfe": position.mfe,
+        "mae": position.mae,
+        "create_time": position.create_time.isoformat(),
+        "open_time": _iso(position.open_time),
+        "close_time": _iso(position.close_time),
+        "exit_price": position.exit_price,
+        "reason": position.reason,
+        "signal_id": position.signal_id,
+        "strategy": position.strategy,
+        "account": position.account,
+        "order_ids": list(position.order_ids),
+        "metadata": dict(position.metadata),
+        "history": list(position.history),
+        "fills": [entry.to_dict() for entry in position.fills],
+        "extremes": [position._low, position._high],
+    }
+
+
+def restore_position(position: Position, row: dict[str, Any]) -> None:
+    """Put `row` into a fresh position; the holding is folded again from its fills, not believed."""
+    position.version = row["v"]
+    position._status = PositionStatus(row["status"])
+    position._direction = row["direction"]
+    position.planned_quantity = row["planned_quantity"]
+    position._stop_loss, position._take_profit = row["stop_loss"], row["take_profit"]
+    position.initial_stop, position.stop_state = row["initial_stop"], row["stop_state"]
+    position.mfe, position.mae = row["mfe"], row["mae"]
+    position.create_time = datetime.fromisoformat(row["create_time"])
+    position.update_time = datetime.fromisoformat(row["at"])
+    position.open_time, position.close_time = _time(row["open_time"]), _time(row["close_time"])
+    position.reason, position.signal_id = row["reason"], row["signal_id"]
+    position.strategy, position.account = row["strategy"], row["account"]
+    position.order_ids, position.metadata = list(row["order_ids"]), dict(row["metadata"])
+    position.history = list(row["history"])
+    position._price, position._price_at = row["last"], _time(row["last_at"])
+    position._low, position._high = row["extremes"]
+    position._entries = [LedgerEntry.from_dict(entry) for entry in row["fills"]]
+    position._fold = fold(position._entries) if position._entries else Fold()
+    position._fold.leftover = 0
+    if position._status is PositionStatus.CLOSED:
+        position._fold.quantity = 0
+
+
+def _iso(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
