@@ -139,6 +139,11 @@ class BaseEvent:
         """The class name."""
         return type(self).__name__
 
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """The declared fields, parents' first."""
+        return tuple(cls._setters)
+
     def to_dict(self) -> dict[str, Any]:
         """Every field and `event_type`, ready for JSON; `from_dict` is its inverse."""
         row = {"event_type": type(self).__name__}

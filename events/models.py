@@ -63,6 +63,7 @@ class CommandRecord(models.Model):
     claimed_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     epoch = models.BigIntegerField(default=0)
+    attempts = models.IntegerField(default=0, help_text="Times a worker claimed it; above 1 after a crash.")
 
     class Meta:
         ordering = ["-id"]

@@ -1,0 +1,51 @@
+"""What every page's frame shows: mode, account, role, trading state, how many signals wait.
+
+Upper floors tell what they know by `provide()`, because events may not import them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from events.health import health_now
+from events.roles import can
+
+log = logging.getLogger(__name__)
+
+_providers: dict[str, Callable[[], Any]] = {}  # template variable → what gives its value
+
+
+def provide(name: str, provider: Callable[[], Any]) -> None:
+    """Have templates see `provider()` as `name`: "trading_state" ({"state","reason"}) or "pending_count"."""
+    _providers[name] = provider
+
+
+def desk(request: HttpRequest) -> dict[str, Any]:
+    """The template context processor. Never raises: a page that says what is wrong beats no page."""
+    context: dict[str, Any] = {"mode": settings.TRADING_MODE, "account_masked": "", "can_trade": False, "pending_count": 0}
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return context
+    try:
+        health = health_now()
+        context["account_masked"] = masked(str(health.get("account", "") or settings.IB_ACCOUNT))
+        context["trading_state"] = health["trading"]
+        context["can_trade"] = can(user, "trade")
+        context["can_resume"] = can(user, "resume")
+        context |= {name: provider() for name, provider in _providers.items()}
+    except Exception:
+        log.exception("the page frame could not be read")
+    return context
+
+
+def masked(account: str) -> str:
+    """An account number as pages show it: U1234567 → U***567. A simulated account is no secret."""
+    if account.startswith("DUSIM") or len(account) < 6:
+        return account
+    prefix = account[: len(account) - len(account.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
+    return f"{prefix}***{account[-3:]}"

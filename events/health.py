@@ -1,0 +1,88 @@
+"""How the desk is, as one frame: what the worker last said of itself, and what this process can see with its own eyes.
+
+Words are ok, degraded, down and unknown. Parts that a dead worker reported are not believed: they become unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from events.clock import utc_now
+from events.models import WorkerLease
+
+HEARTBEAT_LIMIT = 6.0  # seconds: three missed heartbeats
+PARTS_OF_THE_WORKER = ("gateway", "flow")
+
+# Part of the frame → what reads it from the database, where an upper floor knows better than the worker's last word.
+_contributors: dict[str, Callable[[], dict[str, Any]]] = {}
+
+
+def contribute(part: str, read: Callable[[], dict[str, Any]]) -> None:
+    """Have the frame's `part` ("trading", "flow", "redis") come from `read()` in web processes."""
+    _contributors[part] = read
+
+
+def health_now(now: datetime | None = None) -> dict[str, Any]:
+    """The health frame for pages: {"at","mode","account","epoch","trading","worker","gateway","flow","redis","database","counters"}."""
+    now = now or utc_now()
+    frame: dict[str, Any] = {
+        "at": now.isoformat(),
+        "mode": settings.TRADING_MODE,
+        "account": "",
+        "epoch": 0,
+        "trading": {"state": "unknown", "reason": ""},
+        "worker": {"state": "unknown", "heartbeat_at": None},
+        "gateway": {"state": "unknown"},
+        "flow": {"state": "unknown"},
+        "redis": {"state": "unknown"},
+        "database": {"state": "ok"},
+        "counters": {},
+    }
+    try:
+        _fill_from_lease(frame, newest_lease(), now)
+        frame |= {part: read() for part, read in _contributors.items()}
+    except DatabaseError:
+        frame["database"] = {"state": "down", "detail": "The database does not answer."}
+    return frame
+
+
+def _fill_from_lease(frame: dict[str, Any], lease: WorkerLease | None, now: datetime) -> None:
+    if lease is None:
+        frame["worker"] = {"state": "down", "heartbeat_at": None, "detail": "The worker has never started."}
+        return
+    frame |= {key: value for key, value in lease.health.items() if key in frame and key not in ("at", "database", "mode")}
+    frame["epoch"] = lease.epoch
+    frame["worker"] = _worker_part(lease, now)
+    if frame["worker"]["state"] == "down":
+        for part in PARTS_OF_THE_WORKER:
+            frame[part] = {"state": "unknown", "detail": "The worker that watches this is down."}
+
+
+def newest_lease() -> WorkerLease | None:
+    """The lease with the latest heartbeat: one account, one worker."""
+    return WorkerLease.objects.order_by("-heartbeat_at", "-epoch").exclude(heartbeat_at=None).first()
+
+
+def quote_of(symbol: str) -> dict[str, Any] | None:
+    """The worker's latest quote {last, bid, ask, at} of `symbol`, however old, or None."""
+    lease = newest_lease()
+    quotes = lease.health.get("quotes", {}) if lease else {}
+    quote = quotes.get(symbol) if isinstance(quotes, dict) else None
+    return quote if isinstance(quote, dict) else None
+
+
+def _worker_part(lease: WorkerLease, now: datetime) -> dict[str, Any]:
+    beat = lease.heartbeat_at
+    age = (now - beat).total_seconds() if beat else None
+    said = dict(lease.health.get("worker") or {})
+    said |= {"heartbeat_at": beat.isoformat() if beat else None}
+    if age is None or age > HEARTBEAT_LIMIT or lease.state == "stopped":
+        return said | {"state": "down", "detail": f"No heartbeat for {age:.0f} s." if age is not None else "No heartbeat yet."}
+    if lease.state != "ready":
+        return said | {"state": "degraded", "detail": lease.state}
+    return {"state": "ok"} | said
