@@ -14,15 +14,13 @@ class CollectedFilesConfig(StaticFilesConfig):
     ]
 
 
-def _without_source_maps(patterns: tuple[tuple[str, tuple[object, ...]], ...]) -> tuple[tuple[str, tuple[object, ...]], ...]:
-    """Source maps are not collected, so the comments that point to them must stay as they are."""
-    return tuple((glob, tuple(rule for rule in rules if "sourceMappingURL" not in str(rule))) for glob, rules in patterns)
-
-
 class HashedStorage(CompressedManifestStaticFilesStorage):
-    """Also rewrites the `import` lines of our ES modules to the hashed names."""
+    """Rewrites addresses in style sheets, and the `import` lines of our own ES modules, to the hashed names.
 
-    support_js_module_import_aggregation = True
-    patterns = _without_source_maps(
-        (*CompressedManifestStaticFilesStorage.patterns, CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns)
+    Source maps are not collected, so the comments that point to them stay as they are.
+    """
+
+    patterns = (
+        *((glob, rules[:2]) for glob, rules in CompressedManifestStaticFilesStorage.patterns if glob == "*.css"),
+        ("js/*.js", CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]),
     )

@@ -1,33 +1,18 @@
 """A real browser on the real web process, signed in as whoever the test needs."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tradingsite.testing.chromium import find_browser
 from tradingsite.testing.fixtures import unavailable
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
     from tradingsite.testing.live import LiveWeb
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-
-
-def find_browser() -> str:
-    """Path of a Chromium: CHROMIUM, PATH, the usual place on a Mac, playwright's own download; empty when there is none."""
-    given = os.environ.get("CHROMIUM", "")
-    found = given or next((path for name in _NAMES if (path := shutil.which(name))), "")
-    if not found and _MAC.exists():
-        found = str(_MAC)
-    downloads = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "~/.cache/ms-playwright")).expanduser()
-    own = sorted(downloads.glob("chromium-*/chrome-linux*/chrome"))
-    return found or (str(own[-1]) if own else "")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,162 @@
+"""One supervised process: start it, pass its lines on, start it again when it dies, end it when asked."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between restarts, doubling
+STEADY_AFTER = 30.0  # seconds of life after which a crash counts as the first one again
+_PR_SET_PDEATHSIG = 1
+
+Say = Callable[[str, str], None]  # (name of the process, line)
+
+
+class ChildState(StrEnum):
+    WAITING = "waiting"
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What to run, and how to know that it serves."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes = b""
+    ready: Callable[[], Awaitable[bool]] | None = None
+
+
+class Child:
+    """Runs one Service for as long as the desk lives."""
+
+    def __init__(self, service: Service, *, say: Say, on_change: Callable[[Child], None]) -> None:
+        self.service = service
+        self.state = ChildState.WAITING
+        self.restarts = 0
+        self.is_ready = asyncio.Event()
+        self._say = say
+        self._on_change = on_change
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def run(self) -> None:
+        """Keep it alive until `stop`; a process that dies at once is tried ever more rarely."""
+        loop = asyncio.get_running_loop()
+        delay = FIRST_DELAY
+        while not self._stopping.is_set():
+            started = loop.time()
+            code = await self._run_once()
+            if self._stopping.is_set():
+                break
+            delay = FIRST_DELAY if loop.time() - started > STEADY_AFTER else delay
+            self.restarts += 1
+            self._become(ChildState.RESTARTING)
+            self._say("desk", f"{self.service.name} ended ({_cause(code)}); restart {self.restarts} in {delay:g} s")
+            await self._wait_or_stop(delay)
+            delay = min(2 * delay, LONGEST_DELAY)
+        self._become(ChildState.STOPPED)
+
+    async def stop(self, *, patience: float) -> None:
+        """SIGTERM, and SIGKILL for its whole process group when it is still there after `patience` seconds."""
+        self._stopping.set()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        _signal(process.pid, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), patience)
+        except TimeoutError:
+            self._say("desk", f"{self.service.name} did not end within {patience:g} s; killed")
+        finally:
+            _signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    async def _run_once(self) -> int:
+        self._become(ChildState.STARTING)
+        process = self._process = await asyncio.create_subprocess_exec(
+            *self.service.command,
+            env={**os.environ, **self.service.environment},
+            stdin=asyncio.subprocess.PIPE if self.service.stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches only us, and we end them in the right order
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+        if self._stopping.is_set():  # stop() came while the process was being made
+            _signal(process.pid, signal.SIGTERM)
+        if process.stdin:
+            process.stdin.write(self.service.stdin)
+            process.stdin.close()
+        readiness = asyncio.create_task(self._watch_readiness())
+        try:
+            await self._pass_lines_on(process)
+            return await process.wait()
+        finally:
+            readiness.cancel()
+            self.is_ready.clear()
+
+    async def _watch_readiness(self) -> None:
+        while self.service.ready and not await self.service.ready():
+            await asyncio.sleep(0.1)
+        self.is_ready.set()
+        self._become(ChildState.RUNNING)
+
+    async def _pass_lines_on(self, process: asyncio.subprocess.Process) -> None:
+        """Until its output ends. Reads chunks, not lines: no line is too long for us."""
+        rest = b""
+        while chunk := await process.stdout.read(65536) if process.stdout else b"":
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._say(self.service.name, line.decode(errors="replace").rstrip())
+        if rest:
+            self._say(self.service.name, rest.decode(errors="replace").rstrip())
+
+    async def _wait_or_stop(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    def _become(self, state: ChildState) -> None:
+        if state != self.state:
+            self.state = state
+            self._on_change(self)
+
+
+def _cause(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    """The process leads its own session, so its group has its number."""
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # all gone already
+
+
+def _die_with_parent() -> None:
+    """Between fork and exec on Linux: the kernel ends this process when the supervisor is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
