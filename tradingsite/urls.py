@@ -1,8 +1,26 @@
-"""Every address of the desk."""
+"""Every address of the desk: the overview, health, the trading state and log-in here; the rest in each app."""
+
+from importlib.util import find_spec
 
 from django.contrib import admin
-from django.urls import path
+from django.contrib.auth.views import LoginView
+from django.urls import include, path
+
+from tradingsite import views
 
 urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("overview/equity", views.equity_today, name="equity_today"),
+    path("trading/", views.trading, name="trading"),
+    path("trading/scope", views.trading_scope, name="trading_scope"),
+    path("trading/halt", views.trading_halt, name="trading_halt"),
+    path("trading/reduce-only", views.trading_reduce_only, name="trading_reduce_only"),
+    path("trading/resume", views.trading_resume, name="trading_resume"),
+    path("trading/flatten", views.trading_flatten, name="trading_flatten"),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", views.LogOut.as_view(), name="logout"),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
     path("admin/", admin.site.urls),
 ]
+urlpatterns += [path("", include(f"{app}.urls")) for app in ("events", "positions", "signals") if find_spec(f"{app}.urls")]

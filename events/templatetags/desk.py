@@ -1,0 +1,233 @@
+"""How numbers and times are written on every page: tabular, signed, dated, and "–" when unknown.
+
+`static/js/format.js` writes the same things in the browser; a change here belongs there too.
+Filters take floats, ints, Decimals, numeric text, datetimes and ISO text, and never raise on a bad value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from events.clock import utc_now
+
+register = template.Library()
+
+UNKNOWN = "–"
+MINUS = "\u2212"  # as wide as the plus sign, so that signed columns line up
+EASTERN = ZoneInfo("America/New_York")
+_TIME_SHAPES = {"time": "%H:%M:%S", "minute": "%H:%M", "day": "%b %-d, %Y", "full": "%b %-d, %Y %H:%M:%S"}
+
+
+def _number(value: Any) -> Decimal | None:
+    """The value as a finite Decimal, or None when it says nothing."""
+    if value is None or value == "" or isinstance(value, bool):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _moment(value: Any) -> datetime | None:
+    """The value as an aware datetime, or None."""
+    if isinstance(value, str):
+        try:
+            value = parse_datetime(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        return None
+    return value
+
+
+def _plain(number: Decimal, decimals: int) -> str:
+    text = f"{abs(number):,.{decimals}f}"
+    is_zero = not any(digit in "123456789" for digit in text)
+    return text if number >= 0 or is_zero else MINUS + text
+
+
+def _explicit(number: Decimal, decimals: int) -> tuple[str, str]:
+    """(text with its sign, up|down|flat); what rounds to zero is flat and carries no sign."""
+    text = _plain(number, decimals)
+    if not any(digit in "123456789" for digit in text):
+        return text, "flat"
+    return (text, "down") if number < 0 else (f"+{text}", "up")
+
+
+def _marked(number: Decimal | None, decimals: int, suffix: str = "") -> SafeString:
+    if number is None:
+        return format_html('<span class="num unknown">{}</span>', UNKNOWN)
+    text, way = _explicit(number, decimals)
+    triangle = {"up": "▲", "down": "▼", "flat": ""}[way]
+    return format_html('<span class="num pnl {}"><span class="tri" aria-hidden="true">{}</span>{}{}</span>', way, triangle, text, suffix)
+
+
+@register.filter
+def money(value: Any, decimals: int = 2) -> str:
+    """1234.5 -> 1,234.50 (no sign unless negative, no currency: that stands once per column)."""
+    number = _number(value)
+    return UNKNOWN if number is None else _plain(number, int(decimals))
+
+
+@register.filter
+def quantity(value: Any) -> str:
+    """Shares: whole numbers without decimals, fractions as they are."""
+    number = _number(value)
+    if number is None:
+        return UNKNOWN
+    places = max(0, -int(number.normalize().as_tuple().exponent))
+    return _plain(number, min(places, 4))
+
+
+@register.filter
+def price(value: Any, decimals: int | str = "") -> str:
+    """Two decimals, or up to four where the price itself has them (sub-dollar ticks)."""
+    number = _number(value)
+    if number is None:
+        return UNKNOWN
+    if decimals != "":
+        return _plain(number, int(decimals))
+    places = -int(number.quantize(Decimal("0.0001")).normalize().as_tuple().exponent)
+    return _plain(number, min(4, max(2, places)) if abs(number) < 1 else 2)
+
+
+@register.filter
+def signed(value: Any, decimals: int = 2) -> SafeString:
+    """Profit or loss: triangle, explicit sign and colour; a true zero is plain."""
+    return _marked(_number(value), int(decimals))
+
+
+@register.filter
+def signed_pct(value: Any, decimals: int = 2) -> SafeString:
+    """A fraction as a signed percentage: 0.0123 -> ▲+1.23 %."""
+    number = _number(value)
+    return _marked(None if number is None else number * 100, int(decimals), "\u202f%")
+
+
+@register.filter
+def pct(value: Any, decimals: int = 1) -> str:
+    """A fraction as a percentage: 0.8 -> 80.0 %."""
+    number = _number(value)
+    return UNKNOWN if number is None else f"{_plain(number * 100, int(decimals))}\u202f%"
+
+
+@register.filter
+def multiple(value: Any) -> SafeString:
+    """An R multiple, signed."""
+    return _marked(_number(value), 2, "\u202fR")
+
+
+def age_text(seconds: float) -> str:
+    """The shortest honest age: 4 s, 12 min, 3 h, 5 d."""
+    seconds = max(0, int(seconds))
+    if seconds < 60:
+        return f"{seconds}\u202fs"
+    if seconds < 3600:
+        return f"{seconds // 60}\u202fmin"
+    return f"{seconds // 3600}\u202fh" if seconds < 86400 else f"{seconds // 86400}\u202fd"
+
+
+def _exact(moment: datetime) -> str:
+    local = moment.astimezone(EASTERN)
+    return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%Z}"
+
+
+@register.filter
+def age(value: Any) -> SafeString | str:
+    """How long ago, kept counting by the browser (shell.js); the tooltip has the exact time."""
+    moment = _moment(value)
+    if moment is None:
+        return UNKNOWN
+    seconds = (utc_now() - moment).total_seconds()
+    return format_html('<time class="age num" datetime="{}" title="{}" data-age>{}</time>', moment.isoformat(), _exact(moment), age_text(seconds))
+
+
+@register.filter
+def et(value: Any, shape: str = "time") -> SafeString | str:
+    """Exchange time with its zone. Shapes: time, minute, day, full."""
+    moment = _moment(value)
+    if moment is None:
+        return UNKNOWN
+    local = moment.astimezone(EASTERN)
+    zone = "" if shape == "day" else f" {local:%Z}"
+    text = local.strftime(_TIME_SHAPES.get(shape, _TIME_SHAPES["time"]))
+    return format_html(
+        '<time class="et num" datetime="{}" title="{}">{}<span class="zone">{}</span></time>', moment.isoformat(), _exact(moment), text, zone
+    )
+
+
+@register.filter
+def pretty_json(value: Any) -> str:
+    """Indented JSON for people; the template escapes it."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str, sort_keys=True)
+
+
+@register.filter
+def words(value: Any) -> str:
+    """reduce_only -> reduce only; the state words of the desk in plain writing."""
+    return str(value or "").replace("_", " ")
+
+
+@register.filter
+def split_words(value: Any) -> str:
+    """PositionUpdateEvent -> Position update; class names in plain writing."""
+    name = str(value or "").removesuffix("Event")
+    spaced = "".join(f" {letter.lower()}" if letter.isupper() and at else letter for at, letter in enumerate(name))
+    return spaced
+
+
+@register.simple_tag
+def command_key() -> SafeString:
+    """A fresh idempotency key as a hidden field: submitting the same form twice files one command."""
+    return format_html('<input type="hidden" name="key" value="{}">', uuid.uuid4())
+
+
+@register.simple_tag(takes_context=True)
+def here(context: template.Context, *namespaces: str) -> SafeString | str:
+    """`aria-current` for the navigation entry whose url name or namespace is being shown."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    if match is None:
+        return ""
+    names = {match.view_name, match.namespace, (match.view_name or "").split("_")[0]}
+    return format_html('{}="page"', "aria-current") if names & set(namespaces) else ""
+
+
+@register.simple_tag(takes_context=True)
+def query(context: template.Context, **changes: Any) -> str:
+    """The page's own query string with some parameters changed; None or "" removes one."""
+    params = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value in (None, ""):
+            params.pop(name, None)
+        else:
+            params[name] = str(value)
+    return f"?{params.urlencode()}" if params else "?"
+
+
+_TONES = {
+    "ok": "good", "connected": "good", "ready": "good", "done": "good", "filled": "good", "resting": "good", "approved": "good", "active": "good",
+    "open": "info", "working": "info", "acked": "info", "sending": "info", "opening": "info", "closing": "info", "adjusting": "info", "partial": "info",
+    "pending": "info", "claimed": "info", "syncing": "info", "connecting": "info", "reconciling": "info", "starting": "info",
+    "degraded": "warn", "reduce_only": "warn", "expired": "warn", "in_doubt": "warn", "denied": "warn", "upstream_lost": "warn", "held": "warn",
+    "down": "alarm", "missing": "alarm", "halted": "alarm", "rejected": "warn", "refused": "warn", "disconnected": "alarm", "misconfigured": "alarm",
+}  # fmt: skip
+
+
+@register.filter
+def tone(value: Any) -> str:
+    """The badge tone of a state word: good, info, warn, alarm or quiet."""
+    return _TONES.get(str(value or "").lower(), "quiet")

@@ -1,0 +1,257 @@
+/* The live link of a page: one WebSocket, snapshots by HTTP, and the verdict whether numbers are live, polled or stale.
+ *
+ *   import { feed } from "./feed.js";
+ *   const leave = feed.join("positions", (rows, { snapshot }) => …, { snapshot: true });
+ *   feed.health((health) => …);   feed.state((state) => …);   feed.refresh("orders");
+ *
+ * Rows arrive newest version only: anything older than what was already handed out for the same row is dropped.
+ * A row is known by id, else seq, else symbol. `snapshot` is true when the rows are the whole list.
+ * Import this module, never load it by a script tag of its own: two copies would be two sockets.
+ */
+
+const FRESH_MS = 5000; // no heartbeat for this long: stale
+const POLL_MS = 2000;
+const WORKER_FRESH_MS = 6000; // the worker writes its heartbeat every 2 s
+const BACKOFF_MS = [300, 1000, 2000, 4000, 8000];
+const CLOSED_LOGGED_OUT = 4401;
+const REMEMBERED_ROWS = 4000;
+
+const config = document.body.dataset;
+const topics = new Map(); // name -> { joins: Set of {onRows, snapshot}, shown: Map of key -> [version, time], epoch, n, loading }
+const healthListeners = new Set();
+const stateListeners = new Set();
+
+let socket = null;
+let attempts = 0;
+let retryAt = 0;
+let retryTimer = 0;
+let loggedOut = false;
+let lastBeat = null; // performance.now() of the last proof that the desk is alive
+let provenBy = "none"; // socket | poll: where that proof came from
+let workerAge = null; // ms, by the server's own clock
+let lastHealth = null;
+let clockOffset = 0; // ms to add to this machine's clock to get the server's
+let lastTick = performance.now();
+let lastPoll = 0;
+let wasStale = false;
+let lastState = "";
+
+const keyOf = (row) => row.id ?? row.seq ?? row.symbol ?? "";
+
+function isNewer(shown, row) {
+  const known = shown.get(keyOf(row));
+  if (!known) return true;
+  const version = row.v ?? 0;
+  return version > known[0] || (version === known[0] && Date.parse(row.at) >= known[1]);
+}
+
+function accept(topic, rows) {
+  const fresh = rows.filter((row) => isNewer(topic.shown, row));
+  for (const row of fresh) {
+    topic.shown.delete(keyOf(row)); // re-inserted last, so that pruning drops the longest unseen
+    topic.shown.set(keyOf(row), [row.v ?? 0, Date.parse(row.at) || 0]);
+  }
+  for (const key of topic.shown.keys()) {
+    if (topic.shown.size <= REMEMBERED_ROWS) break;
+    topic.shown.delete(key);
+  }
+  return fresh;
+}
+
+function deliver(topic, rows, snapshot) {
+  const fresh = accept(topic, rows);
+  if (!fresh.length && !snapshot) return;
+  // A snapshot names every row, but rows that a frame has since overtaken keep the frame's values.
+  const keys = snapshot ? new Set(rows.map(keyOf)) : null;
+  for (const join of topic.joins) {
+    try { join.onRows(fresh, { snapshot, keys }); } catch (error) { console.error(error); }
+  }
+}
+
+/* --- snapshots -------------------------------------------------------------------------------------------------- */
+
+async function read(name) {
+  const answer = await fetch(config.live + name, { headers: { Accept: "application/json" }, cache: "no-store", credentials: "same-origin" });
+  const isJson = (answer.headers.get("content-type") || "").includes("json");
+  if (answer.status === 401 || (answer.redirected && !isJson)) { endSession(); return null; }
+  return answer.ok && isJson ? answer.json() : null;
+}
+
+async function load(name) {
+  const topic = topics.get(name);
+  if (!topic || topic.loading) return;
+  topic.loading = true;
+  try {
+    const body = await read(name);
+    if (body) {
+      noteHealth(body.health, body.at, "poll");
+      deliver(topic, body.rows || [], true);
+    }
+  } catch { /* the network is away: the state says so */ } finally { topic.loading = false; }
+}
+
+function loadAll() {
+  for (const [name, topic] of topics) if ([...topic.joins].some((join) => join.snapshot)) load(name);
+}
+
+async function loadHealth() {
+  try {
+    const body = await read("health");
+    if (body) noteHealth(body.health ?? body.rows?.[0], body.at, "poll");
+  } catch { /* as above */ }
+}
+
+/* --- health and state ------------------------------------------------------------------------------------------- */
+
+function noteHealth(health, serverTime, by) {
+  if (!health) return;
+  const serverNow = Date.parse(serverTime ?? health.at);
+  if (!Number.isNaN(serverNow)) clockOffset = serverNow - Date.now();
+  const beat = Date.parse(health.worker?.heartbeat_at);
+  workerAge = by === "socket" ? 0 : Number.isNaN(beat) ? null : Math.max(0, serverNow - beat);
+  if (by === "socket" || (workerAge !== null && workerAge <= WORKER_FRESH_MS)) {
+    lastBeat = performance.now();
+    provenBy = by;
+  }
+  lastHealth = health;
+  for (const listener of healthListeners) {
+    try { listener(health); } catch (error) { console.error(error); }
+  }
+}
+
+function currentState() {
+  const now = performance.now();
+  const socketOpen = socket?.readyState === WebSocket.OPEN;
+  const sinceBeat = lastBeat === null ? now : now - lastBeat;
+  const age = Math.max(sinceBeat, lastBeat === null ? 0 : workerAge ?? 0);
+  let word = "stale";
+  if (loggedOut) word = "logged-out";
+  else if (lastBeat === null && now < FRESH_MS) word = "connecting";
+  else if (sinceBeat < FRESH_MS) word = socketOpen && provenBy === "socket" ? "live" : "polling";
+  return { word, age, socketOpen, retryIn: socketOpen ? 0 : Math.max(0, retryAt - now), known: lastBeat !== null, health: lastHealth };
+}
+
+function tellState() {
+  const state = currentState();
+  const stale = state.word === "stale" || state.word === "logged-out";
+  document.documentElement.classList.toggle("stale", stale);
+  if (wasStale && !stale) loadAll(); // whatever was missed is read again before anything may be trusted
+  wasStale = stale;
+  const moved = state.word !== lastState;
+  lastState = state.word;
+  for (const listener of stateListeners) {
+    try { listener(state, moved); } catch (error) { console.error(error); }
+  }
+}
+
+function endSession() {
+  loggedOut = true;
+  socket?.close();
+  tellState();
+}
+
+/* --- the socket ------------------------------------------------------------------------------------------------- */
+
+function askToJoin() {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ join: [...new Set(["health", ...topics.keys()])] }));
+}
+
+function onFrame(text) {
+  let frame;
+  try { frame = JSON.parse(text); } catch { return; }
+  if (frame.kind === "joined") { loadAll(); return; }
+  if (frame.kind === "heartbeat" || frame.topic === "health") {
+    noteHealth(frame.health ?? frame.rows?.[0], frame.at, "socket");
+    tellState();
+    if (frame.kind === "heartbeat") return;
+  }
+  const topic = topics.get(frame.topic);
+  if (!topic) return;
+  const counted = frame.n > 0; // only the worker numbers its frames; the web and the tasks send 0
+  const gap = counted && topic.n !== null && frame.epoch === topic.epoch && frame.n > topic.n + 1;
+  const restarted = counted && topic.epoch !== null && frame.epoch !== topic.epoch;
+  if (counted) { topic.n = frame.n; topic.epoch = frame.epoch; }
+  deliver(topic, frame.rows || [], false);
+  if (gap || restarted) load(frame.topic);
+}
+
+function connect() {
+  clearTimeout(retryTimer);
+  if (loggedOut || socket) return;
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  const opened = new WebSocket(`${scheme}//${location.host}${config.socket}`);
+  socket = opened;
+  opened.onopen = () => { attempts = 0; askToJoin(); tellState(); };
+  opened.onmessage = (event) => onFrame(event.data);
+  opened.onclose = (event) => {
+    if (socket !== opened) return;
+    socket = null;
+    for (const topic of topics.values()) topic.n = null;
+    if (event.code === CLOSED_LOGGED_OUT) { endSession(); return; }
+    const wait = BACKOFF_MS[Math.min(attempts, BACKOFF_MS.length - 1)] * (0.7 + Math.random() * 0.6);
+    attempts += 1;
+    retryAt = performance.now() + wait;
+    retryTimer = setTimeout(connect, wait);
+    tellState();
+  };
+}
+
+function reconnectNow() {
+  if (loggedOut) return;
+  attempts = 0;
+  if (socket) askToJoin(); else connect();
+}
+
+function tick() {
+  const now = performance.now();
+  const slept = now - lastTick > 4 * 1000 && !document.hidden;
+  lastTick = now;
+  if (slept) { reconnectNow(); loadAll(); }
+  const { word } = currentState();
+  if (word !== "live" && !loggedOut && !document.hidden && now - lastPoll >= POLL_MS && now > 1500) {
+    lastPoll = now;
+    loadHealth();
+    loadAll();
+  }
+  tellState();
+}
+
+/* --- public ----------------------------------------------------------------------------------------------------- */
+
+export const feed = {
+  join(name, onRows, { snapshot = true } = {}) {
+    let topic = topics.get(name);
+    const isNew = !topic;
+    if (isNew) {
+      topic = { joins: new Set(), shown: new Map(), epoch: null, n: null, loading: false };
+      topics.set(name, topic);
+    }
+    const join = { onRows, snapshot };
+    topic.joins.add(join);
+    if (isNew) askToJoin();
+    else if (snapshot) { topic.shown.clear(); load(name); } // a late joiner needs the rows others already have
+    return () => {
+      topic.joins.delete(join);
+      if (!topic.joins.size) topics.delete(name);
+    };
+  },
+  health(listener) {
+    healthListeners.add(listener);
+    if (lastHealth) listener(lastHealth);
+  },
+  state(listener) {
+    stateListeners.add(listener);
+    listener(currentState(), true);
+  },
+  refresh(name) { return load(name); },
+  now() { return Date.now() + clockOffset; }, // for ages on screen: the server's clock, not this machine's
+};
+
+if (config.socket) {
+  connect();
+  setInterval(tick, 1000);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
+  addEventListener("online", reconnectNow);
+  addEventListener("pagehide", () => socket?.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) reconnectNow(); });
+}

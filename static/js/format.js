@@ -1,0 +1,147 @@
+/* How numbers and times are written in cells: the browser's twin of events/templatetags/desk.py. */
+
+export const UNKNOWN = "–";
+const MINUS = "\u2212";
+const THIN = "\u202f";
+const EASTERN = "America/New_York";
+const formats = new Map();
+
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+function digits(value, decimals) {
+  if (!formats.has(decimals)) {
+    formats.set(decimals, new Intl.NumberFormat("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  }
+  return formats.get(decimals).format(Math.abs(value));
+}
+
+const plain = (value, decimals) => {
+  const text = digits(value, decimals);
+  return value < 0 && /[1-9]/.test(text) ? MINUS + text : text;
+};
+
+export const money = (value, decimals = 2) => (isNumber(value) ? plain(value, decimals) : UNKNOWN);
+export const pct = (fraction, decimals = 1) => (isNumber(fraction) ? `${plain(fraction * 100, decimals)}${THIN}%` : UNKNOWN);
+
+export function quantity(value) {
+  if (!isNumber(value)) return UNKNOWN;
+  const places = (String(Math.round(value * 1e4) / 1e4).split(".")[1] || "").length;
+  return plain(value, places);
+}
+
+export function price(value, decimals) {
+  if (!isNumber(value)) return UNKNOWN;
+  if (decimals !== undefined) return plain(value, decimals);
+  const places = (String(Math.round(value * 1e4) / 1e4).split(".")[1] || "").length;
+  return plain(value, Math.abs(value) < 1 ? Math.min(4, Math.max(2, places)) : 2);
+}
+
+/* {text, way}: the text with its sign, and up | down | flat. What rounds to zero is flat and unsigned. */
+export function signedParts(value, decimals = 2) {
+  if (!isNumber(value)) return { text: UNKNOWN, way: "unknown" };
+  const text = plain(value, decimals);
+  if (!/[1-9]/.test(text)) return { text, way: "flat" };
+  return value < 0 ? { text, way: "down" } : { text: `+${text}`, way: "up" };
+}
+
+/* Fills an element with a signed number: triangle, sign, colour. Leaves the DOM alone when nothing changed. */
+export function setSigned(element, value, decimals = 2, suffix = "") {
+  const { text, way } = signedParts(value, decimals);
+  const written = way === "unknown" ? text : text + suffix;
+  if (element.dataset.written === written + way) return;
+  element.dataset.written = written + way;
+  const span = document.createElement("span");
+  span.className = way === "unknown" ? "num unknown" : `num pnl ${way}`;
+  if (way === "up" || way === "down" || way === "flat") {
+    const triangle = document.createElement("span");
+    triangle.className = "tri";
+    triangle.setAttribute("aria-hidden", "true");
+    triangle.textContent = { up: "▲", down: "▼", flat: "" }[way];
+    span.append(triangle);
+  }
+  span.append(written);
+  element.replaceChildren(span);
+}
+
+export const setSignedPct = (element, fraction, decimals = 2) => setSigned(element, isNumber(fraction) ? fraction * 100 : null, decimals, `${THIN}%`);
+export const setMultiple = (element, value) => setSigned(element, value, 2, `${THIN}R`);
+
+export function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+export function ageText(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole}${THIN}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}${THIN}min`;
+  return whole < 86400 ? `${Math.floor(whole / 3600)}${THIN}h` : `${Math.floor(whole / 86400)}${THIN}d`;
+}
+
+const shapes = {
+  time: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
+  minute: { hour: "2-digit", minute: "2-digit" },
+  day: { year: "numeric", month: "short", day: "numeric" },
+  full: { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" },
+};
+
+function eastern(moment, options) {
+  const key = JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat("en-US", { timeZone: EASTERN, hourCycle: "h23", ...options }));
+  return formats.get(key).format(moment);
+}
+
+export function zone(moment) {
+  const text = eastern(moment, { timeZoneName: "short", year: "numeric" });
+  return text.slice(text.lastIndexOf(" ") + 1);
+}
+
+/* Exchange time as text with its zone (the day alone has none). */
+export function et(iso, shape = "time") {
+  const moment = new Date(iso);
+  if (!iso || Number.isNaN(moment.getTime())) return UNKNOWN;
+  const text = eastern(moment, shapes[shape] || shapes.time);
+  return shape === "day" ? text : `${text} ${zone(moment)}`;
+}
+
+/* A <time> element in exchange time; counting its age when `age` is set. */
+export function timeElement(iso, { shape = "time", age = false } = {}) {
+  const element = document.createElement("time");
+  const moment = new Date(iso);
+  if (!iso || Number.isNaN(moment.getTime())) {
+    element.textContent = UNKNOWN;
+    return element;
+  }
+  element.dateTime = iso;
+  element.title = et(iso, "full");
+  element.className = age ? "age num" : "et num";
+  if (age) element.dataset.age = "";
+  element.textContent = age ? ageText((Date.now() - moment.getTime()) / 1000) : et(iso, shape);
+  return element;
+}
+
+const tones = {
+  good: ["ok", "connected", "ready", "done", "filled", "resting", "approved", "active"],
+  info: ["open", "working", "acked", "sending", "opening", "closing", "adjusting", "partial", "pending", "claimed", "syncing", "connecting", "reconciling", "starting"],
+  warn: ["degraded", "reduce_only", "expired", "in_doubt", "denied", "upstream_lost", "held", "rejected", "refused"],
+  alarm: ["down", "missing", "halted", "disconnected", "misconfigured"],
+};
+const toneOf = new Map(Object.entries(tones).flatMap(([tone, states]) => states.map((state) => [state, tone])));
+
+export const tone = (state) => toneOf.get(String(state ?? "").toLowerCase()) ?? "quiet";
+export const words = (state) => String(state ?? "").replaceAll("_", " ");
+
+/* The browser's partials/_badge.html. */
+export function badge(state, label = "", title = "") {
+  const element = document.createElement("span");
+  element.className = "badge-state";
+  setBadge(element, state, label);
+  if (title) element.title = title;
+  return element;
+}
+
+export function setBadge(element, state, label = "") {
+  if (element.dataset.state === String(state) && !label) return;
+  element.dataset.state = state ?? "";
+  element.dataset.tone = tone(state);
+  setText(element, label || words(state) || "unknown");
+}

@@ -1,0 +1,198 @@
+/* The frame of every page: link light and banners, pending count, ages, theme and menu, halt dialog, shortcuts. */
+
+import { feed } from "./feed.js";
+import { ageText, setText, words } from "./format.js";
+import { toast } from "./toasts.js";
+
+const root = document.documentElement;
+const byId = (id) => document.getElementById(id);
+const body = document.body;
+
+/* --- link light and the banner that dates stale numbers ---------------------------------------------------------- */
+
+const light = byId("link-light");
+const linkBanner = byId("banner-link");
+const bannerPart = (banner, name) => banner.querySelector(`[data-banner-${name}]`);
+
+function linkSentence(state) {
+  if (state.word === "logged-out") return ["You are logged out.", "What you see is from before."];
+  if (state.word === "polling") return ["Live link is away.", "Numbers are read every 2 seconds instead."];
+  const retry = state.retryIn > 0 ? ` Trying again in ${Math.ceil(state.retryIn / 1000)} s.` : "";
+  const why = state.socketOpen ? "The trading worker or its message line is silent." : "The server cannot be reached.";
+  return [`Numbers are ${ageText(state.age / 1000)} old.`, why + retry];
+}
+
+feed.state((state, moved) => {
+  const tones = { live: "good", polling: "info", connecting: "quiet", stale: "warn", "logged-out": "warn" };
+  const labels = { live: "Live", polling: "Polling", connecting: "…", stale: ageText(state.age / 1000), "logged-out": "Logged out" };
+  light.dataset.tone = tones[state.word];
+  setText(light.querySelector(".link-text"), labels[state.word]);
+  light.title = state.word === "live" ? "Live: heartbeat within 5 seconds" : linkSentence(state).join(" ");
+  linkBanner.hidden = state.word === "live" || state.word === "connecting";
+  if (!linkBanner.hidden) {
+    const [title, text] = linkSentence(state);
+    setText(bannerPart(linkBanner, "title"), title);
+    setText(bannerPart(linkBanner, "text"), text);
+    bannerPart(linkBanner, "link").hidden = state.word !== "logged-out";
+  }
+  if (moved) for (const control of document.querySelectorAll("button[data-needs-live], input[data-needs-live]")) control.disabled = root.classList.contains("stale");
+});
+
+/* --- trading state and gateway, from the heartbeat --------------------------------------------------------------- */
+
+const tradingBanner = byId("banner-trading");
+const gatewayBanner = byId("banner-gateway");
+
+function showTrading(trading) {
+  const word = trading?.state;
+  if (!word) return;
+  tradingBanner.hidden = word === "active";
+  tradingBanner.dataset.tone = word === "halted" ? "alarm" : "warn";
+  setText(bannerPart(tradingBanner, "title"), word === "halted" ? "Trading is halted." : "Reduce only.");
+  setText(bannerPart(tradingBanner, "text"), word === "halted" ? "No new orders leave. Stops and targets stay at the broker." : "Exits work, entries are refused.");
+  setText(bannerPart(tradingBanner, "reason"), trading.reason || "");
+  const button = document.querySelector("[data-halt-open]");
+  if (button) setText(button, word === "halted" ? "Halted" : "Halt");
+}
+
+function showGateway(gateway) {
+  const down = ["down", "disconnected", "upstream_lost"].includes(gateway?.state);
+  gatewayBanner.hidden = !down;
+  if (down) setText(bannerPart(gatewayBanner, "text"), `Orders cannot be sent or changed; what rests at the broker stays. ${gateway.detail || words(gateway.state)}`);
+}
+
+feed.health((health) => {
+  showTrading(health.trading);
+  showGateway(health.gateway);
+});
+
+/* --- pending signals: badge and title ---------------------------------------------------------------------------- */
+
+const pending = new Map(); // signal id -> expiry, ms
+const plainTitle = document.title.replace(/^\(\d+\) /, "");
+
+function showPending() {
+  const now = feed.now();
+  for (const [id, expiry] of pending) if (expiry <= now) pending.delete(id);
+  for (const count of document.querySelectorAll("[data-pending-count]")) {
+    count.hidden = pending.size === 0;
+    setText(count, String(pending.size));
+  }
+  document.title = pending.size ? `(${pending.size}) ${plainTitle}` : plainTitle;
+}
+
+let pendingKnown = false;
+feed.join("signals", (rows, { snapshot, keys }) => {
+  if (snapshot) for (const id of pending.keys()) if (!keys.has(id)) pending.delete(id);
+  for (const row of rows) {
+    if (row.state !== "pending") { pending.delete(row.id); continue; }
+    const expiry = Date.parse(row.expires_at);
+    const isNew = !pending.has(row.id);
+    pending.set(row.id, Number.isNaN(expiry) ? Infinity : expiry);
+    if (pendingKnown && isNew) toast(`New signal: ${row.direction > 0 ? "buy" : "sell"} ${row.symbol}`, "info", `/signals/${encodeURIComponent(row.id)}/`);
+  }
+  pendingKnown = true;
+  showPending();
+});
+
+/* --- outcomes of commands ---------------------------------------------------------------------------------------- */
+
+const toldCommands = new Set();
+const commandNames = {
+  ApproveSignal: "Approval", RejectSignal: "Rejection", ClosePosition: "Close", ChangeStop: "Stop change", ChangeTarget: "Target change",
+  CancelOrder: "Cancel", HaltTrading: "Halt", ReduceOnly: "Reduce only", ResumeTrading: "Resume", FlattenAll: "Flatten all",
+};
+
+feed.join("commands", (rows) => {
+  for (const row of rows) {
+    const justNow = feed.now() - Date.parse(row.at) < 8000; // the page after a POST still hears the outcome
+    if (row.created_by !== body.dataset.user || !justNow || row.state === "pending" || row.state === "claimed" || toldCommands.has(row.id)) continue;
+    toldCommands.add(row.id);
+    const name = commandNames[row.name] ?? row.name;
+    if (row.state === "done") toast(`${name}: done`, "good");
+    else toast(`${name} ${row.state}: ${row.reason || row.code || "no reason given"}`, "warn");
+  }
+});
+
+/* --- ages -------------------------------------------------------------------------------------------------------- */
+
+setInterval(() => {
+  if (document.hidden) return;
+  const now = feed.now();
+  for (const element of document.querySelectorAll("time[data-age]")) setText(element, ageText((now - Date.parse(element.dateTime)) / 1000));
+  if (pendingKnown) showPending();
+}, 1000);
+
+/* --- menu, theme, profit colours --------------------------------------------------------------------------------- */
+
+const menu = document.querySelector("details.menu");
+document.addEventListener("click", (event) => { if (menu?.open && !menu.contains(event.target)) menu.open = false; });
+
+function showChoices() {
+  for (const button of document.querySelectorAll("[data-theme-choice]")) button.setAttribute("aria-pressed", String(button.dataset.themeChoice === root.dataset.themeChoice));
+  for (const button of document.querySelectorAll("[data-pnl-choice]")) button.setAttribute("aria-pressed", String(button.dataset.pnlChoice === root.dataset.pnl));
+}
+for (const button of document.querySelectorAll("[data-theme-choice]")) button.addEventListener("click", () => window.deskAppearance("desk.theme", button.dataset.themeChoice));
+for (const button of document.querySelectorAll("[data-pnl-choice]")) button.addEventListener("click", () => window.deskAppearance("desk.pnl", button.dataset.pnlChoice));
+root.addEventListener("desk:theme", showChoices);
+showChoices();
+
+/* --- halt: the button opens the dialog, the dialog counts what it would touch ------------------------------------- */
+
+const haltDialog = byId("halt-dialog");
+
+async function showScope() {
+  for (const cell of haltDialog.querySelectorAll("[data-scope]")) setText(cell, "…");
+  let scope = null;
+  try {
+    const answer = await fetch("/trading/scope", { headers: { Accept: "application/json" }, cache: "no-store" });
+    if (answer.ok) scope = await answer.json();
+  } catch { /* halting must work although the counts cannot be had */ }
+  for (const cell of haltDialog.querySelectorAll("[data-scope]")) setText(cell, scope ? String(scope[cell.dataset.scope] ?? "–") : "unknown");
+}
+
+function openHalt() {
+  if (!haltDialog || haltDialog.open) return;
+  haltDialog.showModal();
+  showScope();
+}
+
+document.querySelector("[data-halt-open]")?.addEventListener("click", (event) => {
+  if (!haltDialog) return;
+  event.preventDefault();
+  openHalt();
+});
+for (const button of document.querySelectorAll("[data-dialog-close]")) button.addEventListener("click", () => button.closest("dialog").close());
+
+/* A form that was sent is locked: its idempotency key makes a second one harmless, and this makes it visible. */
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || event.defaultPrevented) return;
+  setTimeout(() => { for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true; });
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) for (const button of document.querySelectorAll("form button[type=submit]:disabled")) button.disabled = false;
+});
+
+/* --- keyboard: g then a letter goes to a page, Shift+H opens the halt dialog, / goes to the search field ----------- */
+
+const pages = { o: "/", s: "/signals/", p: "/positions/", b: "/orders/", h: "/pnl/", e: "/events/" };
+let goPressed = 0;
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.target.closest("input, textarea, select, dialog[open], [contenteditable]")) return;
+  if (event.key === "H") { openHalt(); return; }
+  if (event.key === "/") {
+    const search = document.querySelector("[data-search]");
+    if (search) { event.preventDefault(); search.focus(); }
+    return;
+  }
+  if (event.key === "g") { goPressed = event.timeStamp; return; }
+  const target = event.timeStamp - goPressed < 1200 ? pages[event.key] : null;
+  goPressed = 0;
+  if (target) location.assign(target);
+});
+
+for (const note of document.querySelectorAll(".toast-note")) setTimeout(() => note.remove(), 8000);
+body.dataset.ready = "yes";

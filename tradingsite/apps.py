@@ -1,0 +1,32 @@
+"""The wiring of the web side: tells the page frame what only upper floors know."""
+
+from typing import Any
+
+from django.apps import AppConfig
+
+
+class TradingSiteConfig(AppConfig):
+    name = "tradingsite"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from events import context  # models are loaded only now
+
+        context.provide("trading_state", trading_state)
+        context.provide("pending_count", pending_count)
+
+
+def trading_state() -> dict[str, Any]:
+    """The switch as the worker last wrote it; a row never written means active."""
+    from positions.models import TradingState
+
+    row = TradingState.objects.values("state", "reason", "changed_by", "changed_at").first()
+    return row or {"state": TradingState.State.ACTIVE.value, "reason": "", "changed_by": "", "changed_at": None}
+
+
+def pending_count() -> int:
+    """Signals a person can still decide."""
+    from events.clock import utc_now
+    from signals.models import SignalRecord
+
+    return SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=utc_now()).count()

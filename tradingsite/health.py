@@ -1,0 +1,108 @@
+"""Whether the desk is fit to trade: database, Redis, worker, gateway link, flow API. Read by /readyz and the overview.
+
+Every check answers within about a second and none raises; a part that cannot be asked is `unknown`, never `ok`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.utils.dateparse import parse_datetime
+
+from events.clock import utc_now
+from events.health import HEARTBEAT_LIMIT, newest_lease
+from events.models import WorkerLease
+from signals.models import SourceHealth
+
+REDIS_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One part's verdict. `at` is when it was last known to be as `state` says (None: just now or never)."""
+
+    name: str
+    label: str
+    state: str  # ok, degraded, down, unknown
+    detail: str = ""
+    at: datetime | None = None
+
+    @property
+    def fit(self) -> bool:
+        return self.state == "ok"
+
+    def as_row(self) -> dict[str, Any]:
+        return {
+            "id": self.name,
+            "label": self.label,
+            "state": self.state,
+            "detail": self.detail,
+            "at": self.at.isoformat() if self.at else None,
+        }
+
+
+def check_database() -> Check:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except DatabaseError as error:
+        return Check(name="database", label="Database", state="down", detail=type(error).__name__)
+    return Check(name="database", label="Database", state="ok", detail=connection.vendor)
+
+
+def check_redis() -> Check:
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS) as client:
+            client.ping()
+    except (redis.RedisError, OSError, ValueError) as error:
+        return Check(name="redis", label="Redis", state="down", detail=type(error).__name__)
+    return Check(name="redis", label="Redis", state="ok", detail="answers")
+
+
+def check_worker(lease: WorkerLease | None, now: datetime) -> Check:
+    if lease is None or lease.heartbeat_at is None:
+        return Check(name="worker", label="Worker", state="unknown", detail="never started")
+    if (now - lease.heartbeat_at).total_seconds() > HEARTBEAT_LIMIT:
+        return Check(name="worker", label="Worker", state="down", detail="no heartbeat", at=lease.heartbeat_at)
+    state = "ok" if lease.state == "ready" else "degraded"
+    return Check(name="worker", label="Worker", state=state, detail=lease.state, at=lease.heartbeat_at)
+
+
+def check_gateway(lease: WorkerLease | None, worker: Check) -> Check:
+    """What the worker last said of its broker link; only a live worker's word counts."""
+    link = (lease.health or {}).get("gateway") if lease else None
+    if not isinstance(link, Mapping):
+        return Check(name="gateway", label="Gateway", state="unknown", detail="not reported")
+    since = parse_datetime(str(link.get("since") or ""))
+    word, detail = str(link.get("state") or "unknown"), str(link.get("detail") or "")
+    if worker.state in ("down", "unknown"):
+        return Check(name="gateway", label="Gateway", state="unknown", detail=f"last said {word}", at=worker.at)
+    state = {"ok": "ok", "connected": "ok", "degraded": "degraded", "connecting": "degraded", "syncing": "degraded"}.get(word, "down")
+    return Check(name="gateway", label="Gateway", state=state, detail=detail or word, at=since)
+
+
+def check_flow() -> Check:
+    source = SourceHealth.objects.filter(ticker="").first()
+    if source is None:
+        return Check(name="flow", label="Flow API", state="unknown", detail="never polled")
+    state = {"ok": "ok", "degraded": "degraded", "unknown": "unknown"}.get(source.state, "down")
+    detail = source.state if state == "ok" else (source.last_error or source.state)
+    return Check(name="flow", label="Flow API", state=state, detail=detail[:160], at=source.last_success)
+
+
+def readiness() -> list[Check]:
+    """All five, database first; without a database the rest of what it remembers is unknown."""
+    database, bus = check_database(), check_redis()
+    if not database.fit:
+        unknown = [("worker", "Worker"), ("gateway", "Gateway"), ("flow", "Flow API")]
+        return [*(Check(name=n, label=text, state="unknown", detail="database is away") for n, text in unknown), bus, database]
+    lease = newest_lease()
+    worker = check_worker(lease, utc_now())
+    return [check_gateway(lease, worker), worker, check_flow(), bus, database]

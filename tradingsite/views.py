@@ -1,0 +1,156 @@
+"""The overview, health addresses, and the switches that stop and release trading.
+
+Stopping is for traders, releasing and flattening for admins. Each switch files a command; the worker obeys or refuses it.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LogoutView
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from events.clock import utc_now
+from events.commands import BadCommand, Command, FlattenAll, HaltTrading, ReduceOnly, ResumeTrading
+from events.feed import recheck_sockets
+from events.inbox import file_command
+from events.models import CommandRecord
+from events.roles import requires
+from positions.models import OrderRecord, PositionRecord, TradingState
+from signals.models import SignalRecord
+from tradingsite.health import readiness
+from tradingsite.overview import first_picture, todays_equity
+
+RELEASE_WORD = "RESUME"
+FLATTEN_WORD = "FLATTEN"
+ENDED_ORDERS = ("filled", "cancelled", "rejected", "expired", "denied")
+SWITCHES = ("HaltTrading", "ReduceOnly", "ResumeTrading", "FlattenAll")
+
+
+class LogOut(LogoutView):
+    """Ends the session, and with it the live sockets of this user; Django takes POST only."""
+
+    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        user_id = request.user.pk
+        answer = super().post(request, *args, **kwargs)
+        if user_id is not None:
+            recheck_sockets(user_id)
+        answer.headers["Clear-Site-Data"] = '"cache"'  # what this browser kept of the pages goes too
+        return answer
+
+
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    return render(request, "tradingsite/overview.html", first_picture() | {"checks": readiness()})
+
+
+@require_GET
+@never_cache
+def equity_today(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(todays_equity())
+
+
+@login_not_required
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers. Nothing else is asked, nothing is told."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 only when every part is fit to trade; which part is not is for those logged in."""
+    checks = readiness()
+    ready = all(check.fit for check in checks)
+    body: dict[str, object] = {"ready": ready}
+    if _is_logged_in(request, database_is_up=checks[-1].fit):
+        body |= {"at": utc_now().isoformat(), "checks": [check.as_row() for check in checks]}
+    return JsonResponse(body, status=200 if ready else 503)
+
+
+def _is_logged_in(request: HttpRequest, *, database_is_up: bool) -> bool:
+    return database_is_up and request.user.is_authenticated
+
+
+def _scope() -> dict[str, int]:
+    """What the switches would touch, counted now."""
+    working = OrderRecord.objects.exclude(state__in=ENDED_ORDERS)
+    return {
+        "signals": SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=utc_now()).count(),
+        "positions": PositionRecord.objects.exclude(quantity=0).exclude(status="closed").count(),
+        "entries": working.filter(role="entry").count(),
+        "exits": working.exclude(role="entry").count(),
+    }
+
+
+@require_GET
+@never_cache
+def trading_scope(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(_scope())
+
+
+@require_safe
+def trading(request: HttpRequest) -> HttpResponse:
+    """The trading state, its switches, and who used them lately."""
+    history = CommandRecord.objects.filter(name__in=SWITCHES).select_related("created_by")[:25]
+    state = TradingState.objects.first() or TradingState()
+    context = {"state": state, "scope": _scope(), "history": history, "release_word": RELEASE_WORD, "flatten_word": FLATTEN_WORD}
+    return render(request, "tradingsite/trading.html", context)
+
+
+def _file(request: HttpRequest, command_class: type[Command], said: str) -> HttpResponse:
+    key = request.POST.get("key", "").strip()
+    if not key or len(key) > 64:
+        messages.error(request, "That form was too old to use. Nothing was sent; please try again.")
+        return redirect("trading")
+    try:
+        command = command_class(reason=request.POST.get("reason", "").strip()[:200])  # type: ignore[call-arg]
+    except BadCommand as refusal:
+        messages.error(request, f"Nothing was sent: {refusal}")
+        return redirect("trading")
+    _, created = file_command(command, user=request.user, key=f"switch:{request.user.pk}:{key}")
+    messages.success(request, said if created else "That was already sent; it was not sent twice.")
+    return redirect("trading")
+
+
+def _typed(request: HttpRequest, word: str) -> bool:
+    if request.POST.get("typed", "").strip().upper() == word:
+        return True
+    messages.error(request, f"Nothing was sent: type {word} to confirm.")
+    return False
+
+
+@require_POST
+@requires("halt")
+def trading_halt(request: HttpRequest) -> HttpResponse:
+    return _file(request, HaltTrading, "Halt sent to the worker.")
+
+
+@require_POST
+@requires("halt")
+def trading_reduce_only(request: HttpRequest) -> HttpResponse:
+    return _file(request, ReduceOnly, "Reduce only sent to the worker.")
+
+
+@require_POST
+@requires("resume")
+def trading_resume(request: HttpRequest) -> HttpResponse:
+    if not _typed(request, RELEASE_WORD):
+        return redirect("trading")
+    return _file(request, ResumeTrading, f"Resume sent to the worker ({settings.TRADING_MODE}).")
+
+
+@require_POST
+@requires("flatten")
+def trading_flatten(request: HttpRequest) -> HttpResponse:
+    if not _typed(request, FLATTEN_WORD):
+        return redirect("trading")
+    return _file(request, FlattenAll, "Flatten all sent to the worker: every position is being closed.")
