@@ -1,6 +1,6 @@
 /* The live link of a page: one WebSocket, snapshots by HTTP, and the verdict whether numbers are live, polled or stale.
  *
- *   import { feed } from "./feed.js";
+ *   import { feed } from "./feed.js"
  *   const leave = feed.join("positions", (rows, { snapshot }) => …, { snapshot: true });
  *   feed.health((health) => …);   feed.state((state) => …);   feed.refresh("orders");
  *
