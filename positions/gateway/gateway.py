@@ -1,0 +1,245 @@
+"""The running gateway: its clock, its connected sessions, and the delivery of what the brokerage reports to them.
+
+Also the state that faults put it in: link to IB lost, farms broken, a symbol halted or without data, ids kept busy.
+`server.py` listens and ticks it, `control.py` steers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from positions.gateway import answers_account, answers_data, answers_orders
+from positions.gateway import messages_out as out
+from positions.gateway.brokerage import Brokerage, Report
+from positions.gateway.faults import FaultBook
+from positions.gateway.hours import Hours
+from positions.gateway.market import Market, Quote, market_time
+from positions.gateway.order_codec import PlacedOrder
+from positions.gateway.orders import OrderSpec
+from positions.gateway.pacing import MARKET_DATA_LINES
+from positions.gateway.reports import notes_of
+from positions.gateway.session import Session
+from positions.gateway.wire import Incoming
+
+log = logging.getLogger(__name__)
+
+MATCH_DELAY = 0.03  # seconds from the acknowledgement of an order to its first chance to trade
+_RECEIVED_KEPT = 5000
+
+
+class DataState(StrEnum):
+    """What is wrong with a symbol's data."""
+
+    STALE = "stale"  # nothing comes any more; orders still trade
+    HALTED = "halted"  # halted=1, nothing trades
+    NONE = "none"  # prices of -1
+    ZERO_SIZE = "zero_size"
+    CROSSED = "crossed"
+    DELAYED = "delayed"  # type 3 with 10167 for clients that asked for it, else refused
+    REFUSED = "refused"  # 354 on new requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One request as it came from a client."""
+
+    sequence: int
+    at: float
+    client_id: int
+    name: str
+    values: Mapping[str, Any]
+
+
+class Gateway:
+    """One simulated gateway. `speed` is how fast its market clock runs against the wall."""
+
+    def __init__(self, *, seed: int, state_dir: Path, speed: float = 1.0, calendar: str = "") -> None:
+        self.speed = speed
+        hours = Hours(calendar)
+        self.broker = Brokerage(Market(seed, always_open=not calendar), hours, state_dir, self.now())
+        self.faults = FaultBook()
+        self.broker.sizing = self.faults.fill_size
+        self.sessions: dict[int, Session] = {}  # client id → its session
+        self.handlers = {**answers_data.HANDLERS, **answers_account.HANDLERS, **answers_orders.HANDLERS}
+        self.received: deque[Received] = deque(maxlen=_RECEIVED_KEPT)
+        self.line_limit = MARKET_DATA_LINES
+        self.farms_broken = False
+        self.upstream_lost = False
+        self.upstream_drops = False  # while the link is lost, requests about orders vanish instead of waiting
+        self.data_states: dict[str, DataState] = {}  # symbol → what is wrong with its data
+        self.busy_ids: dict[int, float] = {}  # client id kept busy → monotonic time of its release
+        self._waiting: list[Callable[[], None]] = []
+        self._frozen: dict[str, Quote] = {}
+
+    def now(self) -> float:
+        """The gateway's time: epoch seconds of the market's clock."""
+        return market_time(time.time(), self.speed)
+
+    # Sessions
+
+    def join(self, session: Session, client_id: int) -> bool:
+        """Registers a session under its client id; False when the id is in use, or kept busy by a fault."""
+        busy = client_id in self.sessions or self.busy_ids.get(client_id, 0.0) > time.monotonic()
+        if busy or self.faults.take_client(client_id) is not None:
+            return False
+        self.sessions[client_id] = session
+        return True
+
+    def leave(self, session: Session) -> None:
+        if session.client_id is not None and self.sessions.get(session.client_id) is session:
+            del self.sessions[session.client_id]
+
+    def saw(self, client_id: int, kind: Incoming, values: Mapping[str, Any]) -> None:
+        """Remembers a request, so that a test can ask what really arrived."""
+        sequence = self.received[-1].sequence + 1 if self.received else 1
+        self.received.append(Received(sequence=sequence, at=self.now(), client_id=client_id, name=kind.name, values=values))
+
+    def broadcast(self, code: int, text: str) -> None:
+        for session in list(self.sessions.values()):
+            session.error(out.SYSTEM, code, text)
+
+    # Orders
+
+    def answer_place(self, session: Session, placed: PlacedOrder) -> None:
+        answers_orders.place(session, placed)
+
+    def deliver(self, reports: list[Report]) -> None:
+        """Sends reports to the clients that own the orders. While the link to IB is lost they are lost too."""
+        if not reports or self.upstream_lost:
+            return
+        notes = notes_of(reports, self.broker.contracts.info)
+        for note in self.faults.disturb(notes, reports):
+            session = self.sessions.get(note.client_id)
+            if session is not None:
+                session.send(note.build(session.version))
+        self._push_positions(reports)
+
+    def held_upstream(self, session: Session, again: Callable[[], None]) -> bool:
+        """Whether a request must wait for the link to IB; it is repeated when the link is back, or lost for good."""
+        if not self.upstream_lost:
+            return False
+        if not self.upstream_drops:
+            self._waiting.append(again)
+        return True
+
+    def match_soon(self, symbol: str) -> None:
+        """Gives a new order its first chance to trade, after the client has had its acknowledgement."""
+        asyncio.get_running_loop().call_later(MATCH_DELAY, self.match, symbol)
+
+    def match(self, symbol: str) -> None:
+        if self.data_states.get(symbol) is not DataState.HALTED:
+            self.broker.now = self.now()
+            self.deliver(self.broker.match(symbol, self.broker.prices.quote(symbol, self.broker.now)))
+
+    def match_silently(self, spec: OrderSpec) -> None:
+        """Trades an order whose client shall hear nothing of it."""
+        self.broker.match(spec.symbol, self.broker.prices.quote(spec.symbol, self.now()))
+
+    # Market data
+
+    def is_delayed(self, session: Session) -> bool:
+        return DataState.DELAYED in self.data_states.values() and session.market_data_type in (3, 4)
+
+    def data_refusal(self, symbol: str) -> tuple[int, str] | None:
+        """Why a new subscription is refused, or None."""
+        state = self.data_states.get(symbol)
+        if state is DataState.REFUSED:
+            return 354, "Requested market data is not subscribed."
+        return None
+
+    def shown_quote(self, symbol: str) -> Quote:
+        """The quote as clients see it, with what is wrong with the symbol's data."""
+        quote = self.broker.prices.quote(symbol, self.now())
+        state = self.data_states.get(symbol)
+        if state in (DataState.STALE, DataState.HALTED):
+            return self._frozen.setdefault(symbol, quote)
+        if state is DataState.NONE:
+            return replace(quote, bid=-1.0, ask=-1.0, last=-1.0, bid_size=0, ask_size=0, last_size=0)
+        if state is DataState.ZERO_SIZE:
+            return replace(quote, bid_size=0, ask_size=0)
+        if state is DataState.CROSSED:
+            return replace(quote, bid=quote.ask, ask=quote.bid)
+        return quote
+
+    def set_data_state(self, symbol: str, state: DataState | None) -> None:
+        """Breaks a symbol's data, or (None) mends it."""
+        self._frozen.pop(symbol, None)
+        if state is None:
+            self.data_states.pop(symbol, None)
+        else:
+            self.data_states[symbol] = state
+        for session in self.sessions.values():
+            session.streams.halted(symbol, value=int(state is DataState.HALTED))
+
+    # Time
+
+    def tick(self) -> None:
+        """A quarter of a second has passed: time moves on, orders meet quotes, streams send what changed."""
+        now = self.now()
+        self.deliver(self.broker.advance(now))
+        for symbol in set(self.broker.exchange.symbols()):
+            self.match(symbol)
+        if self.upstream_lost or self.farms_broken:
+            return
+        watched = {symbol for session in self.sessions.values() for symbol in session.streams.symbols()}
+        for symbol in watched:
+            if self.data_states.get(symbol) in (DataState.STALE, DataState.HALTED):
+                continue
+            quote = self.shown_quote(symbol)
+            for session in list(self.sessions.values()):
+                session.streams.tick(symbol, quote, now)
+
+    def publish_results(self) -> None:
+        """The once-a-second updates of profit and loss subscriptions."""
+        for session in list(self.sessions.values()):
+            for (kind, request_id), detail in list(session.account_requests.items()):
+                if kind == answers_account.PNL:
+                    answers_account.send_profit(session, request_id)
+                elif kind == answers_account.PNL_SINGLE:
+                    answers_account.send_profit_single(session, request_id, int(detail))
+
+    def publish_accounts(self) -> None:
+        """The slow updates of account subscriptions, also sent after every fill."""
+        for session in list(self.sessions.values()):
+            for (kind, request_id), detail in list(session.account_requests.items()):
+                if kind == answers_account.ACCOUNT_UPDATES:
+                    answers_account.send_account(session)
+                elif kind == answers_account.SUMMARY:
+                    answers_account.send_summary(session, request_id, detail)
+
+    # The link to IB
+
+    def lose_upstream(self, *, drop_requests: bool) -> None:
+        """1100: the sockets stay up, nothing is pushed any more."""
+        self.upstream_lost, self.upstream_drops = True, drop_requests
+        self.broadcast(1100, "Connectivity between IBKR and Trader Workstation has been lost.")
+
+    def restore_upstream(self, *, data_kept: bool) -> None:
+        """1102 (subscriptions kept) or 1101 (lost); what happened meanwhile is not pushed, only answered when asked."""
+        self.upstream_lost = False
+        if data_kept:
+            self.broadcast(1102, "Connectivity between IBKR and Trader Workstation has been restored - data maintained.")
+        else:
+            for session in self.sessions.values():
+                session.streams.clear()
+            self.broadcast(1101, "Connectivity between IBKR and Trader Workstation has been restored - data lost.")
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
+            request()
+
+    def _push_positions(self, reports: list[Report]) -> None:
+        symbols = {report.execution.symbol for report in reports if hasattr(report, "execution")}
+        for session in list(self.sessions.values()) if symbols else ():
+            if (answers_account.POSITIONS, 0) in session.account_requests:
+                for symbol in symbols:
+                    answers_account.send_position(session, self.broker.account.holdings[symbol])
+            if (answers_account.ACCOUNT_UPDATES, 0) in session.account_requests:
+                answers_account.send_account(session)

@@ -1,0 +1,25 @@
+"""IB's limits per client: messages per second, streaming lines, tick-by-tick lines."""
+
+from __future__ import annotations
+
+from collections import deque
+
+MESSAGES_PER_SECOND = 50
+MARKET_DATA_LINES = 100
+TICK_BY_TICK_LINES = 5
+SUMMARY_SUBSCRIPTIONS = 2
+
+
+class MessageRate:
+    """Counts messages in a sliding second."""
+
+    def __init__(self, limit: int = MESSAGES_PER_SECOND) -> None:
+        self._limit = limit
+        self._times: deque[float] = deque()
+
+    def exceeded(self, at: float) -> bool:
+        """Records a message at a monotonic time in seconds; True when it was one too many."""
+        self._times.append(at)
+        while self._times[0] <= at - 1.0:
+            self._times.popleft()
+        return len(self._times) > self._limit

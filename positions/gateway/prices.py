@@ -1,0 +1,130 @@
+"""The prices that trade: the seeded market, moved by hand where a script said so.
+
+A move is a factor on the market's own price, constant or ramping over some seconds, so that a moved stock keeps
+ticking, spreading and correlating. A pinned stock stands still at one price with a one-cent spread: what a test needs to
+trigger exactly one order. Moves and pins are plain data (`state`, `restore`), so that they survive a restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from positions.gateway.market import Bar, Market, Quote
+
+_PENNY = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """From `begin` on the factor goes from `before` to `after`, which it reaches at `end`."""
+
+    begin: float
+    end: float
+    before: float
+    after: float
+
+    def factor(self, at: float) -> float:
+        if at >= self.end:
+            return self.after
+        return self.before + (self.after - self.before) * (at - self.begin) / (self.end - self.begin)
+
+
+class Prices:
+    """Quotes and bars of the market with its moves applied."""
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self._moves: dict[str, list[Move]] = {}  # symbol → its moves, oldest first
+        self._pins: dict[str, float] = {}  # symbol → the price it stands still at
+
+    def quote(self, symbol: str, at: float) -> Quote:
+        quote = self.market.quote(symbol, at)
+        pin = self._pins.get(symbol)
+        if pin is not None:
+            return replace(
+                quote,
+                bid=round(pin - _PENNY, 4),
+                ask=round(pin + _PENNY, 4),
+                last=pin,
+                high=max(pin, self._cents(quote.high, symbol, at)),
+                low=min(pin, self._cents(quote.low, symbol, at)),
+            )
+        if symbol not in self._moves:
+            return quote
+        return replace(
+            quote,
+            bid=self._cents(quote.bid, symbol, at),
+            ask=max(self._cents(quote.ask, symbol, at), self._cents(quote.bid, symbol, at) + _PENNY),
+            last=self._cents(quote.last, symbol, at),
+            high=max(self._cents(quote.high, symbol, at), self._cents(quote.last, symbol, at)),
+            low=min(self._cents(quote.low, symbol, at), self._cents(quote.last, symbol, at)),
+        )
+
+    def last(self, symbol: str, at: float) -> float:
+        pin = self._pins.get(symbol)
+        return pin if pin is not None else self._cents(self.market.last(symbol, at), symbol, at)
+
+    def bar(self, symbol: str, start: int, seconds: int) -> Bar:
+        return self._moved(symbol, self.market.bar(symbol, start, seconds), seconds)
+
+    def bars(self, symbol: str, start: int, end: int, seconds: int) -> list[Bar]:
+        return [self._moved(symbol, bar, seconds) for bar in self.market.bars(symbol, start, end, seconds)]
+
+    def shift(self, symbol: str, fraction: float, seconds: float, at: float) -> None:
+        """Moves the stock by `fraction` (-0.05 is 5 % down) over `seconds`; it stays there."""
+        self.release(symbol, at)
+        before = self._factor(symbol, at)
+        move = Move(begin=at, end=at + max(0.0, seconds), before=before, after=before * (1 + fraction))
+        self._moves.setdefault(symbol, []).append(move)
+
+    def set_price(self, symbol: str, price: float, at: float, *, hold: bool) -> None:
+        """Puts the last price at `price` now. With `hold` it stands still there until released."""
+        self._pins.pop(symbol, None)
+        factor = price / self.market.last(symbol, at)
+        self._moves.setdefault(symbol, []).append(Move(begin=at, end=at, before=factor, after=factor))
+        if hold:
+            self._pins[symbol] = price
+
+    def release(self, symbol: str, at: float) -> None:
+        """Lets a pinned stock tick again, from the price it stood at."""
+        pin = self._pins.pop(symbol, None)
+        if pin is not None:
+            self.set_price(symbol, pin, at, hold=False)
+
+    def state(self) -> dict[str, Any]:
+        moves = {symbol: [[move.begin, move.end, move.before, move.after] for move in moves] for symbol, moves in self._moves.items()}
+        return {"moves": moves, "pins": self._pins}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for symbol, rows in state.get("moves", {}).items():
+            self._moves[symbol] = [Move(begin=row[0], end=row[1], before=row[2], after=row[3]) for row in rows]
+        self._pins.update(state.get("pins", {}))
+
+    def _factor(self, symbol: str, at: float) -> float:
+        for move in reversed(self._moves.get(symbol, ())):
+            if at >= move.begin:
+                return move.factor(at)
+        return 1.0
+
+    def _cents(self, price: float, symbol: str, at: float) -> float:
+        if symbol not in self._moves:
+            return price
+        return max(_PENNY, round(price * self._factor(symbol, at), 2))
+
+    def _moved(self, symbol: str, bar: Bar, seconds: int) -> Bar:
+        """A bar under moves: each end takes its own factor, and the extremes contain both ends."""
+        if symbol not in self._moves:
+            return bar
+        opening = self._cents(bar.open, symbol, bar.start)
+        closing = self._cents(bar.close, symbol, bar.start + seconds - 1)
+        highs = [self._cents(bar.high, symbol, at) for at in (bar.start, bar.start + seconds - 1)]
+        lows = [self._cents(bar.low, symbol, at) for at in (bar.start, bar.start + seconds - 1)]
+        return replace(
+            bar,
+            open=opening,
+            close=closing,
+            high=max(opening, closing, min(highs)),
+            low=min(opening, closing, max(lows)),
+            wap=round((opening + closing) / 2, 4),
+        )

@@ -1,0 +1,164 @@
+"""One client connection: hello, startApi, then requests until it ends. Answers live in the `answers_*` modules.
+
+Nothing a client sends can end more than its own connection: unreadable frames close it with a logged reason, a
+request that fails inside the gateway is answered with error 320 and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from positions.gateway import messages_out as out
+from positions.gateway import wire
+from positions.gateway.account import ACCOUNT
+from positions.gateway.messages_in import Request, message_kind, parse_request
+from positions.gateway.order_codec import PlacedOrder, parse_place_order
+from positions.gateway.pacing import MessageRate
+from positions.gateway.streams import Streams
+from positions.gateway.transport import Transport
+from positions.gateway.wire import Incoming, WireError
+
+if TYPE_CHECKING:
+    from positions.gateway.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+HELLO_SECONDS = 10.0
+FARMS = (
+    (2104, 2103, "Market data farm connection is {}:usfarm"),
+    (2106, 2105, "HMDS data farm connection is {}:ushmds"),
+    (2158, 2157, "Sec-def data farm connection is {}:secdefil"),
+)
+
+Handler = Callable[["Session", Request], None]
+
+
+class Session:
+    """A connected client. `client_id` is None until startApi; `version` is the negotiated server version."""
+
+    def __init__(self, gateway: Gateway, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.gateway = gateway
+        self.client_id: int | None = None
+        self.version = 0
+        self.market_data_type = 1
+        self.streams = Streams(self)
+        self.transport = Transport(writer)
+        self.account_requests: dict[tuple[str, int], str] = {}  # (kind, request id) → what it asked for
+        self.binds_orders = False
+        self._reader = reader
+        self._rate = MessageRate()
+
+    def send(self, frame: bytes) -> None:
+        self.transport.write(frame)
+
+    def error(self, request_id: int, code: int, text: str) -> None:
+        self.send(out.error(self.version, request_id, code, text))
+
+    def close(self) -> None:
+        """Closes in order: what was written before still arrives."""
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Cuts the connection; what was not yet sent is lost."""
+        self.transport.abort()
+
+    async def run(self) -> None:
+        """Serves the connection to its end."""
+        reason = "client closed"
+        try:
+            if await self._hello():
+                await self._serve()
+        except WireError as error:
+            reason = str(error)
+        except (ConnectionError, TimeoutError) as error:
+            reason = f"connection lost: {type(error).__name__}"
+        finally:
+            log.info("client %s gone: %s", self.client_id, reason)
+            self.gateway.leave(self)
+            self.close()
+
+    async def _hello(self) -> bool:
+        """Negotiates the version. Official clients lose anything sent together with the greeting."""
+        async with asyncio.timeout(HELLO_SECONDS):
+            try:
+                prefix = await self._reader.readexactly(len(wire.PREFIX))
+            except asyncio.IncompleteReadError as error:
+                raise WireError("closed before the hello") from error
+            if prefix != wire.PREFIX:
+                raise WireError("no API hello")
+            hello = await wire.read_prefixed(self._reader, 4096)
+        version = wire.choose_version((hello or b"").decode("ascii", errors="replace"))
+        if version is None:
+            log.info("no common version with %r", hello)
+            return False
+        self.version = version
+        started = datetime.fromtimestamp(self.gateway.now(), UTC)
+        self.send(out.greeting(version, f"{started:%Y%m%d %H:%M:%S} UTC"))
+        return True
+
+    async def _serve(self) -> None:
+        while (payload := await wire.read_prefixed(self._reader)) is not None:
+            if self._rate.exceeded(time.monotonic()):
+                self.error(out.SYSTEM, 100, "Max rate of messages per second has been exceeded")
+                raise WireError("more than 50 messages in a second")
+            fields = wire.decode_payload(payload)
+            if self.client_id is None:
+                self._start(fields)
+            else:
+                self._answer(fields)
+            if self.transport.closed:
+                return
+            with contextlib.suppress(ConnectionError):
+                await self.transport.drain()
+
+    def _start(self, fields: list[str]) -> None:
+        request = parse_request(fields, self.version)
+        if request.kind is not Incoming.START_API:
+            raise WireError("the first request must be startApi")
+        client_id = int(request["clientId"])
+        if not self.gateway.join(self, client_id):
+            self.error(out.SYSTEM, 326, "Unable connect as the client id is already in use. Retry with a unique client id.")
+            self.close()
+            return
+        self.client_id = client_id
+        log.info("client %d connected, server version %d", client_id, self.version)
+        self.send(out.message("managedAccounts", ACCOUNT))
+        self.send(out.message("nextValidId", self.gateway.broker.next_order_id(client_id)))
+        self.farms(broken=self.gateway.farms_broken)
+
+    def farms(self, *, broken: bool) -> None:
+        """The data farm notices: at connecting, and when a farm comes or goes."""
+        for ok, lost, text in FARMS:
+            self.error(out.SYSTEM, lost if broken else ok, text.format("broken" if broken else "OK"))
+
+    def _answer(self, fields: list[str]) -> None:
+        try:
+            self._handle(fields)
+        except WireError:
+            raise
+        except Exception:
+            log.exception("request %s of client %s failed", fields[:3], self.client_id)
+            self.error(out.SYSTEM, 320, "Error reading request.")
+
+    def _handle(self, fields: list[str]) -> None:
+        assert self.client_id is not None
+        kind = message_kind(fields)
+        if kind is Incoming.PLACE_ORDER:
+            placed = parse_place_order(fields, self.version)
+            self.gateway.saw(self.client_id, kind, {"orderId": placed.order_id, **_short(placed)})
+            self.gateway.answer_place(self, placed)
+            return
+        request = parse_request(fields, self.version)
+        self.gateway.saw(self.client_id, kind, request.values)
+        self.gateway.handlers[kind](self, request)
+
+
+def _short(placed: PlacedOrder) -> Mapping[str, str]:
+    names = ("action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "orderRef", "parentId", "transmit", "ocaGroup")
+    return {"symbol": placed.contract["symbol"], **{name: placed.fields[name] for name in names}}
