@@ -1,0 +1,36 @@
+"""Addresses of positions, orders and P&L. An id is our own or the broker's: short, and never HTML or NUL."""
+
+from django.urls import path, register_converter
+
+from positions import views_orders, views_pnl, views_positions, views_wishes
+
+
+class IdConverter:
+    """An id of a position or an order."""
+
+    regex = r"[A-Za-z0-9_.:-]{1,40}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(IdConverter, "id")
+
+app_name = "positions"
+urlpatterns = [
+    path("positions/", views_positions.position_list, name="list"),
+    path("positions/<id:position_id>/", views_positions.position_detail, name="detail"),
+    path("positions/<id:position_id>/bars.json", views_positions.position_bars, name="bars"),
+    path("positions/<id:position_id>/close", views_wishes.close, name="close"),
+    path("positions/<id:position_id>/stop", views_wishes.stop, name="stop"),
+    path("positions/<id:position_id>/target", views_wishes.target, name="target"),
+    path("orders/", views_orders.order_list, name="orders"),
+    path("orders/<id:order_id>/", views_orders.order_detail, name="order_detail"),
+    path("orders/<id:order_id>/cancel", views_wishes.cancel, name="order_cancel"),
+    path("pnl/", views_pnl.pnl, name="pnl"),
+    path("pnl/equity.json", views_pnl.equity_json, name="pnl_equity"),
+    path("pnl/export.csv", views_pnl.pnl_csv, name="pnl_csv"),
+]

@@ -1,0 +1,146 @@
+"""The P&L page: figures, equity curve, daily bars, month calendar, by symbol, by whatever floors above register; and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from events.clock import utc_now
+from positions import analytics
+from positions.analytics import PERIOD_LABELS, ClosedRow, DayTotal, Period, closed_positions, closed_rows, exchange_date, first_day
+from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, latest_account
+from positions.domain.performance import FORMULAS, max_drawdown, sharpe
+from positions.export import csv_lines
+from positions.forms import RangeForm
+from positions.models import PositionRecord
+from positions.wishes import first_error
+
+DEFAULT_PERIOD = Period.MONTH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The exchange days a request asks about; `first` None is the beginning of history."""
+
+    period: Period
+    first: date | None
+    last: date
+
+
+def window_of(form: RangeForm) -> Window:
+    """The range named by a valid form, ending on today's exchange date."""
+    today = exchange_date(utc_now())
+    period = Period(form.cleaned_data["range"] or DEFAULT_PERIOD)
+    return Window(period=period, first=first_day(period, today), last=today)
+
+
+@require_GET
+def pnl(request: HttpRequest) -> HttpResponse:
+    """The page. The equity curve is fetched by its module; everything else is in the first picture."""
+    form = RangeForm(request.GET)
+    if not form.is_valid():
+        context = {"message": first_error(form), "back": request.path}
+        return render(request, "positions/refused.html", context, status=400)
+    window = window_of(form)
+    rows = closed_rows(closed_positions(first=window.first, last=window.last))
+    days = analytics.daily_totals(rows)
+    context = {
+        "window": window,
+        "periods": list(PERIOD_LABELS.items()),
+        "figures": analytics.performance_of(rows),
+        "formulas": FORMULAS,
+        "sharpe": sharpe(day_ends(latest_account(), first=window.first, last=window.last)),
+        "days": days[::-1],
+        "daily_data": chart_days(days),
+        "by_symbol": analytics.by_symbol(rows),
+        "breakdowns": analytics.breakdowns(rows),
+        "calendar": _calendar(form.cleaned_data["month"], window, rows),
+        "open_pnl": _open_pnl(),
+        "account": latest_account(),
+    }
+    return render(request, "positions/pnl.html", context)
+
+
+def chart_days(days: list[DayTotal]) -> dict[str, Any]:
+    """The daily bars: at most MAX_POINTS, weeks instead of days beyond that."""
+    if len(days) <= MAX_POINTS:
+        bars = [[total.day.isoformat(), float(total.net), total.count] for total in days if total.day]
+        return {"unit": "day", "bars": bars}
+    weeks: dict[date, list[DayTotal]] = {}
+    for total in days:
+        if total.day:
+            weeks.setdefault(total.day - timedelta(days=total.day.weekday()), []).append(total)
+    bars = [[week.isoformat(), float(sum(t.net for t in totals)), sum(t.count for t in totals)] for week, totals in weeks.items()]
+    return {"unit": "week", "bars": bars[-MAX_POINTS:]}
+
+
+def _calendar(month: str, window: Window, rows: list[ClosedRow]) -> dict[str, Any]:
+    """The whole month shown, whatever the range is; its neighbours for the arrows."""
+    first = date.fromisoformat(f"{month}-01") if month else window.last.replace(day=1)
+    following = (first + timedelta(days=32)).replace(day=1)
+    last = following - timedelta(days=1)
+    if window.first is None or window.first > first or window.last < last:
+        rows = closed_rows(closed_positions(first=first, last=last))
+    weeks = analytics.month_calendar(analytics.daily_totals(rows), first.year, first.month)
+    return {
+        "first": first,
+        "last": last,
+        "weeks": weeks,
+        "net": sum((week.net for week in weeks), Decimal(0)),
+        "count": sum(week.count for week in weeks),
+        "previous": f"{first - timedelta(days=1):%Y-%m}",
+        "next": f"{following:%Y-%m}" if following <= window.last else "",
+        "today": window.last,
+    }
+
+
+def _open_pnl() -> Decimal:
+    """Unrealized P&L of everything open, as last written by the worker."""
+    return sum(PositionRecord.objects.exclude(status="closed").order_by().values_list("unrealized_pnl", flat=True), Decimal(0))
+
+
+@require_GET
+def equity_json(request: HttpRequest) -> HttpResponse:
+    """Points of the equity curve, columns beside each other: {"at": [epoch s, ...], "equity": [...], "drawdown": {...}}."""
+    form = RangeForm(request.GET)
+    if not form.is_valid():
+        return JsonResponse({"error": first_error(form)}, status=400)
+    window = window_of(form)
+    account = latest_account()
+    curve = equity_curve(account, first=window.first, last=window.last)
+    return JsonResponse({"account": account, **curve_columns(curve)})
+
+
+def curve_columns(curve: Curve) -> dict[str, Any]:
+    """The curve as the browser reads it, cents and no more, with the deepest drawdown of exactly these points."""
+    deepest = max_drawdown(curve.equity)
+    found = None
+    if deepest is not None:
+        found = {
+            "amount": float(deepest.amount),
+            "fraction": deepest.fraction,
+            "peak_at": curve.at[deepest.peak],
+            "trough_at": curve.at[deepest.trough],
+        }
+    return {"at": curve.at, "equity": [round(float(value), 2) for value in curve.equity], "drawdown": found}
+
+
+@require_GET
+def pnl_csv(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """The closed positions of the range; their realized_pnl_net adds up to the page's net P&L."""
+    form = RangeForm(request.GET)
+    if not form.is_valid():
+        return HttpResponseBadRequest(first_error(form), content_type="text/plain; charset=utf-8")
+    window = window_of(form)
+    found = closed_positions(first=window.first, last=window.last)
+    answer = StreamingHttpResponse(csv_lines(found), content_type="text/csv; charset=utf-8")
+    name = f"closed-positions-{window.first.isoformat() if window.first else 'start'}-to-{window.last.isoformat()}.csv"
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    answer["X-Content-Type-Options"] = "nosniff"
+    return answer

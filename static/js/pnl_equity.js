@@ -1,0 +1,103 @@
+/* The equity curve: green above where the range began and red below, its drawdown in a pane of its own (3 to 1, amber),
+ * and a live tail. Columns come from /pnl/equity.json; what it shows is also written as a sentence under the chart.
+ */
+
+import { chartTime, colours, faded, fetchJson, frameOptions, makeChart, moneyText, onTheme, rising, setState } from "./chart_base.js";
+import { et, pct, setSigned, setText } from "./format.js";
+
+export function startEquity(box) {
+  const chart = new EquityChart(box);
+  chart.load();
+  return chart;
+}
+
+class EquityChart {
+  constructor(box) {
+    this.box = box;
+    this.newest = null; // the last live row heard before the curve was there
+    this.ready = false;
+  }
+
+  async load() {
+    try {
+      const data = await fetchJson(this.box.dataset.source);
+      if (!data.at.length) { this.showEmpty(); return; }
+      this.draw(data);
+      setState(this.box, "ready");
+      this.describe(data);
+      if (this.newest) this.follow(this.newest);
+    } catch (error) {
+      setState(this.box, "failed", error.message);
+      setText(document.getElementById("equity-summary"), "");
+    }
+  }
+
+  showEmpty() {
+    setState(this.box, "empty");
+    setText(document.getElementById("equity-summary"), "");
+  }
+
+  draw(data) {
+    const library = window.LightweightCharts;
+    this.chart = makeChart(this.box.querySelector(".chart-canvas"));
+    const points = rising(data.at.map((at, index) => ({ time: chartTime(at), value: data.equity[index] })));
+    this.base = points[0].value;
+    this.peak = -Infinity;
+    const falls = points.map(({ time, value }) => ({ time, value: this.fall(value) }));
+    this.curve = this.chart.addSeries(library.BaselineSeries, { baseValue: { type: "price", price: this.base }, lineWidth: 2, priceLineVisible: true, priceLineStyle: library.LineStyle.Dotted });
+    this.curve.setData(points);
+    this.drawdown = this.chart.addSeries(library.BaselineSeries, { baseValue: { type: "price", price: 0 }, lineWidth: 1, priceLineVisible: false }, 1);
+    this.drawdown.setData(falls);
+    const [upper, lower] = this.chart.panes();
+    upper.setStretchFactor(3);
+    lower.setStretchFactor(1);
+    this.last = points[points.length - 1].time;
+    onTheme(() => this.paint());
+    this.chart.timeScale().fitContent();
+    this.ready = true;
+  }
+
+  fall(value) {
+    this.peak = Math.max(this.peak, value);
+    return Math.round((value - this.peak) * 100) / 100;
+  }
+
+  paint() {
+    const shade = colours();
+    this.chart.applyOptions(frameOptions(shade));
+    this.curve.applyOptions({
+      topLineColor: shade.up, topFillColor1: faded(shade.up, 0.26), topFillColor2: faded(shade.up, 0.03),
+      bottomLineColor: shade.down, bottomFillColor1: faded(shade.down, 0.03), bottomFillColor2: faded(shade.down, 0.26),
+    });
+    this.drawdown.applyOptions({
+      topLineColor: shade.amber, topFillColor1: "transparent", topFillColor2: "transparent",
+      bottomLineColor: shade.amber, bottomFillColor1: faded(shade.amber, 0.05), bottomFillColor2: faded(shade.amber, 0.35),
+    });
+  }
+
+  /* The same picture in words, for those who cannot see it and for the figure strip. */
+  describe(data) {
+    const first = data.equity[0];
+    const last = data.equity.at(-1);
+    const sign = last > first ? "+" : "";
+    const found = data.drawdown;
+    const iso = (epoch) => new Date(epoch * 1000).toISOString();
+    const fell = found && found.amount < 0 ? ` Deepest drawdown ${moneyText(found.amount)} (${pct(found.fraction, 2)}), from ${et(iso(found.peak_at), "day")} to ${et(iso(found.trough_at), "day")}.` : " No drawdown.";
+    setText(document.getElementById("equity-summary"), `Equity went from ${moneyText(first)} to ${moneyText(last)} USD (${sign}${moneyText(last - first)}, ${sign}${pct((last - first) / first, 2)}) between ${et(iso(data.at[0]), "day")} and ${et(iso(data.at.at(-1)), "day")}.${fell}`);
+    const figure = document.querySelector("[data-drawdown]");
+    setSigned(figure, found ? found.amount : null, 0);
+    figure.classList.remove("waiting");
+    if (found && found.amount < 0) setText(document.querySelector("[data-drawdown-note]"), `${pct(found.fraction, 2)} of its peak`);
+  }
+
+  follow(row) {
+    this.newest = row;
+    if (!this.ready || typeof row.equity !== "number") return;
+    const time = chartTime(Date.parse(row.at) / 1000);
+    if (!Number.isFinite(time) || time < this.last) return;
+    this.last = time;
+    const value = Math.round(row.equity * 100) / 100;
+    this.curve.update({ time, value });
+    this.drawdown.update({ time, value: this.fall(value) });
+  }
+}
