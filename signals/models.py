@@ -1,7 +1,14 @@
 """What we might do and why. Celery and the web write these; the worker only reads them."""
 
+from typing import Any
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+PERCENT = [MinValueValidator(0.0), MaxValueValidator(100.0)]
+MULTIPLE = [MinValueValidator(0.1), MaxValueValidator(50.0)]
+POLLING = [MinValueValidator(10), MaxValueValidator(3600)]
 MONEY = {"max_digits": 18, "decimal_places": 4}
 PRICE = {"max_digits": 18, "decimal_places": 6}
 
@@ -9,11 +16,17 @@ PRICE = {"max_digits": 18, "decimal_places": 6}
 class WatchListEntry(models.Model):
     """A symbol whose predictions are polled. Edited in the admin, effective at the next poll."""
 
-    symbol = models.CharField(max_length=21, unique=True)
+    symbol = models.CharField(
+        max_length=21,
+        unique=True,
+        validators=[RegexValidator(r"\A[A-Z0-9][A-Z0-9. -]{0,20}(?<! )\Z", "A ticker in capital letters, like AAPL.")],
+    )
     enabled = models.BooleanField(default=True)
-    threshold = models.FloatField(null=True, blank=True, help_text="Lowest confidence that makes a signal, 0 to 1; empty = the default.")
-    allow_short = models.BooleanField(default=False)
-    poll_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Empty = the default.")
+    threshold = models.FloatField(
+        null=True, blank=True, validators=SHARE, help_text="Lowest confidence that makes a signal, 0 to 1; empty = the default."
+    )
+    allow_short = models.BooleanField(default=False, help_text="SELL may open a short; otherwise it only closes a long.")
+    poll_seconds = models.PositiveIntegerField(null=True, blank=True, validators=POLLING, help_text="Empty = the default.")
     note = models.CharField(max_length=200, blank=True)
 
     class Meta:
@@ -33,30 +46,47 @@ class SignalSettings(models.Model):
         EQUITY = "equity", "percent of equity"
         RISK = "risk", "risk dollars / stop distance"
 
-    default_threshold = models.FloatField(default=0.75)
-    poll_seconds = models.PositiveIntegerField(default=60)
-    max_age_seconds = models.PositiveIntegerField(default=180, help_text="Older data is stored, flagged stale, never traded.")
-    pending_seconds = models.PositiveIntegerField(default=120, help_text="Life of a pending signal.")
-    approval_seconds = models.PositiveIntegerField(default=30, help_text="An approval not sent by then expires (at most 120).")
-    max_drift_pct = models.FloatField(default=0.5)
-    max_drift_atr = models.FloatField(default=0.5)
+    default_threshold = models.FloatField(default=0.75, validators=SHARE, help_text="Lowest confidence that makes a signal, 0 to 1.")
+    poll_seconds = models.PositiveIntegerField(default=60, validators=POLLING)
+    max_age_seconds = models.PositiveIntegerField(
+        default=180, validators=[MinValueValidator(10)], help_text="Older data is stored, flagged stale, never traded."
+    )
+    pending_seconds = models.PositiveIntegerField(
+        default=120, validators=[MinValueValidator(10), MaxValueValidator(3600)], help_text="Life of a pending signal."
+    )
+    approval_seconds = models.PositiveIntegerField(
+        default=30,
+        validators=[MinValueValidator(5), MaxValueValidator(120)],
+        help_text="An approval not sent by then expires (at most 120).",
+    )
+    max_drift_pct = models.FloatField(default=0.5, validators=PERCENT)
+    max_drift_atr = models.FloatField(default=0.5, validators=[MinValueValidator(0.0), MaxValueValidator(50.0)])
     sizing = models.CharField(max_length=8, choices=Sizing.choices, default=Sizing.RISK)
     shares = models.PositiveIntegerField(default=100)
-    dollars = models.DecimalField(default=20_000, **MONEY)
-    equity_pct = models.FloatField(default=5.0)
-    risk_dollars = models.DecimalField(default=500, **MONEY)
-    atr_period = models.PositiveIntegerField(default=14)
-    stop_atr_multiple = models.FloatField(default=2.0)
-    min_stop_pct = models.FloatField(default=0.4, help_text="The stop is at least this far from the entry, percent.")
-    reward_risk = models.FloatField(default=2.0)
-    entry_offset_pct = models.FloatField(default=0.15, help_text="The entry limit is this far through the market, percent.")
-    entry_life_seconds = models.PositiveIntegerField(default=120, help_text="An unfilled entry is cancelled after this.")
+    dollars = models.DecimalField(default=20_000, validators=[MinValueValidator(0)], **MONEY)
+    equity_pct = models.FloatField(default=5.0, validators=PERCENT)
+    risk_dollars = models.DecimalField(default=500, validators=[MinValueValidator(0)], **MONEY)
+    atr_period = models.PositiveIntegerField(default=14, validators=[MinValueValidator(1), MaxValueValidator(500)])
+    stop_atr_multiple = models.FloatField(default=2.0, validators=MULTIPLE)
+    min_stop_pct = models.FloatField(default=0.4, validators=PERCENT, help_text="The stop is at least this far from the entry, percent.")
+    reward_risk = models.FloatField(default=2.0, validators=MULTIPLE)
+    entry_offset_pct = models.FloatField(
+        default=0.15, validators=PERCENT, help_text="The entry limit is this far through the market, percent."
+    )
+    entry_life_seconds = models.PositiveIntegerField(
+        default=120, validators=[MinValueValidator(5)], help_text="An unfilled entry is cancelled after this."
+    )
 
     class Meta:
         verbose_name_plural = "signal settings"
 
     def __str__(self) -> str:
         return "signal settings"
+
+    @classmethod
+    def current(cls) -> "SignalSettings":
+        """The settings as they are now; read them anew at each run, a person may have changed them."""
+        return cls.objects.get_or_create(pk=1)[0]
 
 
 class PredictionRecord(models.Model):
@@ -83,6 +113,7 @@ class PredictionRecord(models.Model):
     prediction_time = models.DateTimeField(null=True)
     received_at = models.DateTimeField()
     revision = models.IntegerField(default=1)
+    revisions = models.JSONField(default=list, help_text="What earlier revisions said, oldest first.")
     verdict = models.CharField(max_length=8, choices=Verdict.choices)
     reason = models.CharField(max_length=200, blank=True)
     warnings = models.JSONField(default=list)
@@ -90,7 +121,9 @@ class PredictionRecord(models.Model):
 
     class Meta:
         ordering = ["-received_at"]
-        constraints = [models.UniqueConstraint(fields=["source", "ticker", "timestamp", "model_path", "use_default_only"], name="prediction_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "ticker", "timestamp", "model_path", "use_default_only"], name="prediction_once")
+        ]
         indexes = [models.Index(fields=["ticker", "-timestamp"])]
 
     def __str__(self) -> str:
@@ -132,9 +165,34 @@ class SignalRecord(models.Model):
     class Meta:
         ordering = ["-created_at"]
         indexes = [models.Index(fields=["state", "expires_at"]), models.Index(fields=["symbol", "-created_at"])]
+        constraints = [models.UniqueConstraint(fields=["symbol"], condition=models.Q(state="pending"), name="one_pending_signal")]
 
     def __str__(self) -> str:
         return f"{'BUY' if self.direction > 0 else 'SELL'} {self.symbol} {self.confidence:.0%}"
+
+    def as_row(self) -> dict[str, Any]:
+        """The row that pages and the feed show. `at` is the last change; a refresh moves it without a new version."""
+        changed = max(moment for moment in (self.created_at, self.refreshed_at, self.decided_at) if moment is not None)
+        return {
+            "id": self.signal_id,
+            "v": self.version,
+            "at": changed.isoformat(),
+            "symbol": self.symbol,
+            "direction": self.direction,
+            "action": self.action,
+            "confidence": self.confidence,
+            "threshold": self.threshold,
+            "model": self.model,
+            "state": str(self.state),
+            "reason": self.reason,
+            "created_at": self.created_at.isoformat(),
+            "expires_at": self.expires_at.isoformat(),
+            "refresh_count": self.refresh_count,
+            "data_time": self.data_time.isoformat() if self.data_time else None,
+            "price": self.price,
+            "decided_by": self.decided_by,
+            "decided_at": self.decided_at.isoformat() if self.decided_at else None,
+        }
 
 
 class SourceHealth(models.Model):
@@ -170,3 +228,16 @@ class FlowPoint(models.Model):
         ordering = ["at"]
         constraints = [models.UniqueConstraint(fields=["kind", "ticker", "key"], name="flow_point_once")]
         indexes = [models.Index(fields=["ticker", "kind", "at"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ticker} {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class JobLease(models.Model):
+    """The last slot of time a periodic job ran for; a second scheduler finds it taken and does nothing."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    slot = models.BigIntegerField(default=-1)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.slot}"

@@ -1,0 +1,87 @@
+"""The admin of the signals app: people edit the watch list and the settings; everything else is there to be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that only the desk itself writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(WatchListEntry)
+class WatchListAdmin(admin.ModelAdmin):
+    list_display = ["symbol", "enabled", "threshold", "allow_short", "poll_seconds", "health", "note"]
+    list_editable = ["enabled", "threshold", "allow_short", "poll_seconds"]
+    list_filter = ["enabled", "allow_short"]
+    search_fields = ["symbol", "note"]
+
+    @admin.display(description="polling")
+    def health(self, entry: WatchListEntry) -> str:
+        row = SourceHealth.objects.filter(ticker=entry.symbol).first()
+        return "not polled yet" if row is None else f"{row.state}: {row.last_error}" if row.last_error else row.state
+
+
+@admin.register(SignalSettings)
+class SignalSettingsAdmin(admin.ModelAdmin):
+    fieldsets = [
+        ("Polling and thresholds", {"fields": ["default_threshold", "poll_seconds", "max_age_seconds"]}),
+        ("Decisions", {"fields": ["pending_seconds", "approval_seconds", "max_drift_pct", "max_drift_atr"]}),
+        ("Size", {"fields": ["sizing", "shares", "dollars", "equity_pct", "risk_dollars"]}),
+        ("Stop, target and entry", {
+            "fields": ["atr_period", "stop_atr_multiple", "min_stop_pct", "reward_risk", "entry_offset_pct", "entry_life_seconds"],
+        }),
+    ]  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return not SignalSettings.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """There is one row: go straight to it."""
+        return redirect(reverse("admin:signals_signalsettings_change", args=[SignalSettings.current().pk]))
+
+
+@admin.register(SignalRecord)
+class SignalAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "symbol", "direction", "action", "confidence", "state", "reason", "decided_by", "decided_at"]
+    list_filter = ["state", "action", "symbol"]
+    search_fields = ["symbol", "signal_id", "decided_by"]
+    date_hierarchy = "created_at"
+
+
+@admin.register(PredictionRecord)
+class PredictionAdmin(ReadOnlyAdmin):
+    list_display = ["received_at", "ticker", "word", "confidence", "verdict", "reason", "data_time", "revision"]
+    list_filter = ["verdict", "word", "ticker"]
+    search_fields = ["ticker", "signal_id", "model_path"]
+    date_hierarchy = "received_at"
+
+
+@admin.register(SourceHealth)
+class SourceHealthAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "state", "last_success", "last_new", "errors_in_row", "last_error"]
+
+
+@admin.register(FlowPoint)
+class FlowPointAdmin(ReadOnlyAdmin):
+    list_display = ["at", "kind", "ticker", "key"]
+    list_filter = ["kind", "ticker"]
