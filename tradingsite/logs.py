@@ -77,6 +77,8 @@ def logging_settings(*, style: str, level: str, secrets: Iterable[str]) -> dict[
             "ib_insync": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "daphne": {"level": "WARNING"},
             "axes": {"level": "WARNING"},
         },
     }

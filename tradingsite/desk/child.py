@@ -87,13 +87,32 @@ class Child:
         await process.wait()
 
     async def _run_once(self) -> int:
+        """Start it, pass its lines on, and return its exit code once it and all it started are gone."""
         self._become(ChildState.STARTING)
-        process = self._process = await asyncio.create_subprocess_exec(
+        read_end, write_end = os.pipe()
+        try:
+            process = self._process = await self._spawn(write_end)
+        finally:
+            os.close(write_end)
+        lines = asyncio.create_task(self._pass_lines_on(read_end))
+        readiness = asyncio.create_task(self._watch_readiness())
+        try:
+            return await process.wait()
+        finally:
+            readiness.cancel()
+            self.is_ready.clear()
+            _signal_group(process.pid, signal.SIGKILL)  # what it left behind could hold its port
+            await asyncio.wait({lines}, timeout=1)
+            lines.cancel()
+
+    async def _spawn(self, output: int) -> asyncio.subprocess.Process:
+        """The output goes to a pipe of our own: asyncio's would delay wait() until its last holder is gone."""
+        process = await asyncio.create_subprocess_exec(
             *self.service.command,
             env={**os.environ, **self.service.environment},
             stdin=asyncio.subprocess.PIPE if self.service.stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=output,
+            stderr=output,
             start_new_session=True,  # Ctrl-C reaches only us, and we end them in the right order
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
@@ -102,13 +121,7 @@ class Child:
         if process.stdin:
             process.stdin.write(self.service.stdin)
             process.stdin.close()
-        readiness = asyncio.create_task(self._watch_readiness())
-        try:
-            await self._pass_lines_on(process)
-            return await process.wait()
-        finally:
-            readiness.cancel()
-            self.is_ready.clear()
+        return process
 
     async def _watch_readiness(self) -> None:
         while self.service.ready and not await self.service.ready():
@@ -116,15 +129,21 @@ class Child:
         self.is_ready.set()
         self._become(ChildState.RUNNING)
 
-    async def _pass_lines_on(self, process: asyncio.subprocess.Process) -> None:
+    async def _pass_lines_on(self, read_end: int) -> None:
         """Until its output ends. Reads chunks, not lines: no line is too long for us."""
+        stream = asyncio.StreamReader()
+        pipe = os.fdopen(read_end, "rb", buffering=0)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
         rest = b""
-        while chunk := await process.stdout.read(65536) if process.stdout else b"":
+        while chunk := await stream.read(65536):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._say(self.service.name, line.decode(errors="replace").rstrip())
-        if rest:
-            self._say(self.service.name, rest.decode(errors="replace").rstrip())
+                self._say_line(line)
+        self._say_line(rest)
+
+    def _say_line(self, line: bytes) -> None:
+        if text := line.decode(errors="replace").rstrip():
+            self._say(self.service.name, text)
 
     async def _wait_or_stop(self, seconds: float) -> None:
         try:

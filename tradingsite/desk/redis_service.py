@@ -10,6 +10,8 @@ from tradingsite.desk.ports import LOOPBACK, kept_port
 from tradingsite.desk.redis_binary import find_redis_binary
 from tradingsite.environment import kept_secret, write_private
 
+_FORBIDDEN = ("config", "module", "debug", "slaveof", "replicaof", "shutdown")  # nobody here needs them
+
 
 def redis_service(data_dir: Path) -> tuple[Service, str]:
     """The service and its URL. Raises NoRedis when the machine has no server program."""
@@ -28,12 +30,12 @@ def redis_service(data_dir: Path) -> tuple[Service, str]:
 
 
 def _configuration(folder: Path, *, port: int, password: str) -> str:
-    """By stdin, so the password is in no process list. Dangerous commands are gone: nobody here needs them."""
+    """By stdin, so the password is in no process list."""
     lines = [
         f"bind {LOOPBACK}",
         f"port {port}",
         "protected-mode yes",
-        f'requirepass "{password}"',
+        f"user default on >{password} ~* &* +@all {' '.join(f'-{name}' for name in _FORBIDDEN)}",
         f'dir "{folder}"',
         "appendonly yes",
         "appendfsync everysec",
@@ -41,7 +43,6 @@ def _configuration(folder: Path, *, port: int, password: str) -> str:
         "maxmemory 128mb",
         "maxmemory-policy noeviction",
         "loglevel warning",
-        *(f'rename-command {name} ""' for name in ("CONFIG", "MODULE", "DEBUG", "SLAVEOF", "REPLICAOF", "SHUTDOWN")),
     ]
     return "\n".join(lines) + "\n"
 

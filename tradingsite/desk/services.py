@@ -17,6 +17,8 @@ from tradingsite.environment import Environment, kept_secret, write_private
 
 SEED = "20260101"  # of the simulated market; gateway and flow API must share it
 WEBSOCKET_BYTES = "65536"
+# The warning about root is for pickle, which we refuse.
+_CELERY = (sys.executable, "-W", "ignore:You're running the worker with superuser", "-m", "celery", "-q", "-A", "tradingsite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +95,12 @@ def _worker(base_dir: Path) -> Service:
 
 def _celery_worker() -> Service:
     options = ("-P", "threads", "-c", "4", "-l", "INFO", "--without-gossip", "--without-mingle", "--max-memory-per-child", "300000")
-    return Service(name="celery", command=(sys.executable, "-m", "celery", "-A", "tradingsite", "worker", *options))
+    return Service(name="celery", command=(*_CELERY, "worker", *options))
 
 
 def _celery_beat(data_dir: Path) -> Service:
     options = ("-l", "INFO", "--pidfile=", "-s", str(data_dir / "celerybeat-schedule"))
-    return Service(name="beat", command=(sys.executable, "-m", "celery", "-A", "tradingsite", "beat", *options))
+    return Service(name="beat", command=(*_CELERY, "beat", *options))
 
 
 def _web(port: int) -> Service:

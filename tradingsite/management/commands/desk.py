@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from tradingsite.desk.lock import AlreadyRunning, DeskLock
 from tradingsite.desk.output import Output
@@ -52,6 +53,8 @@ class Command(BaseCommand):
         try:
             login_line = self._prepare(plan, output)
             asyncio.run(Supervisor(plan, output, login_line=login_line).run())
+        except DatabaseError as error:
+            raise CommandError(f"The database does not work (DATABASE_URL): {str(error).strip().splitlines()[0]}") from error
         except KeyboardInterrupt:  # before the supervisor listens to signals; no child runs yet
             output.say("desk", "stopped")
             sys.exit(130)

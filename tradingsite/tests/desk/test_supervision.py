@@ -1,0 +1,193 @@
+"""Supervision with small programs in the place of the desk's own."""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tradingsite.desk import child as child_module
+from tradingsite.desk.child import Child, ChildState, Service
+from tradingsite.desk.output import Output
+from tradingsite.desk.services import Plan
+from tradingsite.desk.supervisor import Supervisor
+from tradingsite.testing.patience import eventually_async
+
+SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
+DIES = "print('up', flush=True); raise SystemExit(3)"
+IGNORES_TERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+HAS_A_CHILD_THAT_IGNORES_TERM = (
+    "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', "
+    "'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)'], stdout=subprocess.DEVNULL); "
+    "print(p.pid, flush=True); time.sleep(600)"
+)
+
+
+def service(name: str, program: str) -> Service:
+    return Service(name=name, command=(sys.executable, "-c", program))
+
+
+class Lines:
+    """Keeps what processes said."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, str]] = []
+
+    def say(self, name: str, line: str) -> None:
+        self.all.append((name, line))
+
+    def of(self, name: str) -> list[str]:
+        return [line for who, line in self.all if who == name]
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def supervise(lines: Lines) -> Callable[[Service], Child]:
+    return lambda one: Child(one, say=lines.say, on_change=lambda _: None)
+
+
+def is_alive(pid: int) -> bool:
+    """A killed process that nobody has reaped yet is not alive."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+async def test_a_killed_process_is_started_again_and_it_is_said(supervise: Callable[[Service], Child], lines: Lines) -> None:
+    one = supervise(service("web", SLEEPS))
+    task = asyncio.create_task(one.run())
+    await eventually_async(lambda: one.state is ChildState.RUNNING)
+    first = one.pid
+    assert first
+    os.kill(first, signal.SIGKILL)
+    await eventually_async(lambda: one.restarts == 1 and one.state is ChildState.RUNNING and one.pid != first)
+    assert any("web ended (killed by SIGKILL); restart 1 in 0.5 s" in line for line in lines.of("desk"))
+    await one.stop(patience=5)
+    await task
+    assert one.state is ChildState.STOPPED
+    assert one.pid is None
+
+
+async def test_a_process_that_keeps_dying_is_tried_ever_more_rarely(
+    supervise: Callable[[Service], Child], lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(child_module, "LONGEST_DELAY", 0.04)
+    one = supervise(service("beat", DIES))
+    task = asyncio.create_task(one.run())
+    await eventually_async(lambda: one.restarts >= 4)
+    await one.stop(patience=5)
+    await task
+    delays = [line.rpartition(" in ")[2] for line in lines.of("desk")][:4]
+    assert delays == ["0.01 s", "0.02 s", "0.04 s", "0.04 s"]
+
+
+async def test_a_stop_during_the_back_off_ends_at_once(supervise: Callable[[Service], Child]) -> None:
+    one = supervise(service("beat", DIES))
+    task = asyncio.create_task(one.run())
+    await eventually_async(lambda: one.state is ChildState.RESTARTING)
+    await one.stop(patience=5)
+    await asyncio.wait_for(task, 2)
+
+
+async def test_a_process_that_ignores_sigterm_is_killed_after_our_patience(supervise: Callable[[Service], Child], lines: Lines) -> None:
+    one = supervise(service("celery", IGNORES_TERM))
+    task = asyncio.create_task(one.run())
+    await eventually_async(lambda: "up" in lines.of("celery"))
+    pid = one.pid
+    assert pid
+    await one.stop(patience=0.2)
+    await task
+    assert not is_alive(pid)
+
+
+async def test_what_a_process_started_ends_with_it(supervise: Callable[[Service], Child], lines: Lines) -> None:
+    one = supervise(service("celery", HAS_A_CHILD_THAT_IGNORES_TERM))
+    task = asyncio.create_task(one.run())
+    await eventually_async(lambda: lines.of("celery"))
+    grandchild = int(lines.of("celery")[0])
+    await one.stop(patience=5)
+    await task
+    await eventually_async(lambda: not is_alive(grandchild))
+
+
+async def test_a_line_longer_than_any_buffer_passes_whole(supervise: Callable[[Service], Child], lines: Lines) -> None:
+    one = supervise(service("web", "print('x' * 300_000, flush=True); import time; time.sleep(600)"))
+    task = asyncio.create_task(one.run())
+    await eventually_async(lambda: lines.of("web"))
+    await one.stop(patience=5)
+    await task
+    assert lines.of("web") == ["x" * 300_000]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    order = tmp_path / "order"
+    says_when_it_ends = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        f"    open({str(order)!r}, 'a').write(sys.argv[1] + ' ')\n"
+        "    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        f"open({str(order)!r}, 'a').write('+' + sys.argv[1] + ' ')\n"
+        "time.sleep(600)\n"
+    )
+
+    def one(name: str) -> Service:
+        async def ready() -> bool:
+            return f"+{name} " in (order.read_text() if order.exists() else "")
+
+        return Service(name=name, command=(sys.executable, "-c", says_when_it_ends, name), ready=ready)
+
+    return Plan(
+        redis=one("redis"),
+        others=(one("worker"), one("web")),
+        environment={},
+        own_gateway=True,
+        gateway_state=tmp_path / "gateway",
+        web_url="http://127.0.0.1:1",
+        data_dir=tmp_path,
+    )
+
+
+async def test_redis_is_up_first_and_down_last_and_the_address_is_printed_when_the_web_serves(plan: Plan, tmp_path: Path) -> None:
+    terminal = io.StringIO()
+    output = Output(tmp_path / "logs", stream=terminal)
+    run = asyncio.create_task(Supervisor(plan, output, login_line="Log in at X").run())
+    await eventually_async(lambda: "Log in at X" in terminal.getvalue())
+    rows = {row["name"]: row for row in orjson.loads((tmp_path / "status.json").read_bytes())}
+    assert rows["redis"]["state"] == "running"
+    assert rows["web"]["pid"] > 0
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(run, 10)
+    output.close()
+    words = (tmp_path / "order").read_text().split()
+    assert words[0] == "+redis"
+    assert words[-1] == "redis"
+    assert sorted(words) == sorted(["+redis", "+worker", "+web", "worker", "web", "redis"])
+    assert "restarts 0" in terminal.getvalue()
+    assert all(row["state"] == "stopped" for row in orjson.loads((tmp_path / "status.json").read_bytes()))
+
+
+def test_lines_carry_their_process_name_reach_its_log_file_and_hide_secrets(tmp_path: Path) -> None:
+    terminal = io.StringIO()
+    output = Output(tmp_path / "logs", stream=terminal, secrets=["very-secret-key"])
+    output.say("web", "GET /?key=very-secret-key")
+    output.announce("password 123")
+    output.close()
+    assert "web       | GET /?key=[hidden]" in terminal.getvalue()
+    assert (tmp_path / "logs" / "web.log").read_text() == "GET /?key=[hidden]\n"
+    assert "password 123" in terminal.getvalue()
+    assert not (tmp_path / "logs" / "desk.log").exists()

@@ -1,0 +1,103 @@
+"""Settings from the environment: a broken one is named in one sentence."""
+
+import logging
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from tradingsite.environment import Environment, check_trading, kept_secret
+from tradingsite.logs import JsonFormatter, PlainFormatter
+from tradingsite.testing.processes import ROOT, clean_environment
+
+LIVE = {"account": "U1234567", "confirmed": "U1234567", "flow_given": True, "ib_given": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("PORT", "-1"),
+        ("IB_PORT", "40.5"),
+        ("IB_CLIENT_ID", "one"),
+        ("TRADING_MODE", "real"),
+        ("REDIS_URL", "localhost:6379"),
+        ("DATABASE_URL", "mysql://somewhere/desk"),
+        ("FLOW_API_URL", "file:///etc/passwd"),
+        ("FLOW_API_URL", "http://host:notaport/"),
+        ("DATA_DIR", "/dev/null/var"),
+        ("DEBUG", "maybe"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_broken_setting_gets_one_sentence_with_its_name(tmp_path: Path, name: str, value: str) -> None:
+    environment = clean_environment({"DATA_DIR": str(tmp_path / "var")} | {name: value})
+    done = subprocess.run([sys.executable, "manage.py", "desk"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert name in done.stderr
+
+
+def test_a_url_with_a_password_is_never_repeated_in_the_complaint() -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        Environment({"REDIS_URL": "memcached://:hunter22@host"}).url("REDIS_URL", "", ("redis",))
+    assert "hunter22" not in str(caught.value)
+
+
+def test_live_trading_with_both_switches_and_a_live_account_is_allowed() -> None:
+    check_trading("live", **LIVE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"account": ""}, "IB_ACCOUNT"),
+        ({"account": "DU123", "confirmed": "DU123"}, "IB_ACCOUNT"),
+        ({"account": "dusim1", "confirmed": "dusim1"}, "IB_ACCOUNT"),
+        ({"confirmed": ""}, "LIVE_TRADING_CONFIRMED"),
+        ({"confirmed": "yes"}, "LIVE_TRADING_CONFIRMED"),
+        ({"flow_given": False}, "FLOW_API_URL"),
+        ({"ib_given": False}, "IB_PORT"),
+    ],
+)
+def test_live_trading_is_refused_while_a_switch_is_missing(change: dict[str, object], named: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=named):
+        check_trading("live", **(LIVE | change))  # type: ignore[arg-type]
+
+
+def test_a_live_account_is_refused_in_paper_mode() -> None:
+    with pytest.raises(ImproperlyConfigured, match="IB_ACCOUNT"):
+        check_trading("paper", account="U1234567", confirmed="", flow_given=True, ib_given=True)
+
+
+def test_a_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "secret"
+    first = kept_secret(path)
+    assert kept_secret(path) == first
+    assert len(first) >= 50
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+def test_an_empty_secret_file_from_a_start_cut_short_is_filled(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.touch()
+    secret = kept_secret(path)
+    assert len(secret) >= 50
+    assert kept_secret(path) == secret
+
+
+@pytest.mark.parametrize("formatter", [PlainFormatter, JsonFormatter])
+def test_no_log_line_carries_a_secret_not_even_in_a_traceback(formatter: type[PlainFormatter]) -> None:
+    try:
+        raise ValueError("key canary-secret refused")
+    except ValueError:
+        record = logging.LogRecord("desk", logging.ERROR, __file__, 1, "sent %s", ("canary-secret",), sys.exc_info())
+    line = formatter(["canary-secret"]).format(record)
+    assert "canary-secret" not in line
+    assert "ValueError" in line
