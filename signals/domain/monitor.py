@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from events.api import PredictionSignalEvent
@@ -126,8 +127,11 @@ class OptionsFlowMonitor:
                 if ticker not in self._in_flight:
                     task = asyncio.create_task(self._poll_ticker(ticker), name=f"poll {ticker}")
                     self._in_flight[ticker] = task
-                    task.add_done_callback(lambda _, name=ticker: self._in_flight.pop(name, None))
+                    task.add_done_callback(partial(self._landed, ticker))
             await asyncio.sleep(_TICK_SECONDS)
+
+    def _landed(self, ticker: str, _: asyncio.Task[None]) -> None:
+        self._in_flight.pop(ticker, None)
 
     def _due(self) -> list[str]:
         now = self._clock.now().timestamp()
