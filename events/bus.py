@@ -183,9 +183,13 @@ class EventBus:
         log.error("%s handler %s failed on %s %s", "core" if core else "observer", name, event.event_type, event.event_id, exc_info=error)
         if not isinstance(event, HandlerFailedEvent):  # a failing listener of failures must not feed itself
             failed = HandlerFailedEvent(
-                handler=name, error=f"{type(error).__name__}: {error}"[:500], core=core, cause=event.event_id,
-                failed_event_id=event.event_id, failed_event_type=event.event_type,
-            )  # fmt: skip
+                handler=name,
+                error=f"{type(error).__name__}: {error}"[:500],
+                core=core,
+                cause=event.event_id,
+                failed_event_id=event.event_id,
+                failed_event_type=event.event_type,
+            )
             self._queue.append((failed, None))
         if core and self.on_failure is not None:
             try:

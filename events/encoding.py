@@ -6,6 +6,7 @@ several times faster than building `to_dict()` first and says the same.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -20,6 +21,8 @@ COLUMNS = (
     *("signal_id", "order_id", "position_id", "cause", "epoch", "data"),
 )
 
+_NUL = b"\\u0000"  # how JSON writes a NUL character; PostgreSQL refuses it
+
 # (event_id, event_type, source, symbol, timestamp, signal_id, order_id, position_id, cause, data): a row but for seq and epoch
 Row = tuple[str, str, str, str, datetime, str, str, str, str, bytes]
 
@@ -32,7 +35,26 @@ def to_json(event: BaseEvent) -> bytes:
     names, read = _reader(event.__class__)
     fields: dict[str, Any] = {"event_type": event.__class__.__name__}
     fields.update(zip(names, read(event), strict=True))
-    return orjson.dumps(fields, default=plain, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        text = orjson.dumps(fields, default=plain, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a lone surrogate or an integer beyond 64 bits, from a source that sends garbage
+        return _careful_json(event)
+    return text if _NUL not in text else _careful_json(event)
+
+
+def _careful_json(event: BaseEvent) -> bytes:
+    """JSON that every database can store: NUL characters and lone surrogates become U+FFFD."""
+    return json.dumps(_storable(event.to_dict()), allow_nan=False).encode()
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "\ufffd")
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value
 
 
 def to_row(event: BaseEvent) -> Row:
@@ -50,6 +72,8 @@ def to_row(event: BaseEvent) -> Row:
         event.cause,
         to_json(event),
     )
+    if "\x00" in f"{symbol}{event.source}{''.join(row[5:9])}":
+        raise BadField(f"{event.event_type}: a NUL character in an id, the symbol or the source")
     if len(symbol) > 21 or len(event.source) > 32 or max(map(len, (row[0], *row[5:9]))) > 36:
         raise BadField(f"{event.event_type}: an id is longer than 36, a symbol than 21 or a source than 32 characters")
     return row

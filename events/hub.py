@@ -45,7 +45,7 @@ class Socket:
         self._close = close
         self._outbox: deque[str] = deque()
         self._ready = asyncio.Event()
-        self._closing: int | None = None
+        self.closing: int | None = None
         self._pump = asyncio.create_task(self._send_all())
 
     def offer(self, text: str) -> None:
@@ -58,8 +58,8 @@ class Socket:
 
     def close(self, code: int) -> None:
         """Stop sending and close with `code`."""
-        if self._closing is None:
-            self._closing = code
+        if self.closing is None:
+            self.closing = code
             self._outbox.clear()
             self._ready.set()
 
@@ -68,7 +68,7 @@ class Socket:
         self._pump.cancel()
 
     async def _send_all(self) -> None:
-        while self._closing is None:
+        while self.closing is None:
             await self._ready.wait()
             self._ready.clear()
             while self._outbox:
@@ -78,7 +78,7 @@ class Socket:
                     log.debug("socket gone: %s", error)
                     return
         try:
-            await self._close(self._closing)
+            await self._close(self.closing)
         except Exception as error:
             log.debug("socket gone before it was closed: %s", error)
 

@@ -1,0 +1,299 @@
+"""Frames on their way to browsers: through the real channel layer, one subscription per process, one slow socket alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from http.cookies import SimpleCookie
+from typing import Any
+
+import orjson
+import pytest
+from channels.layers import get_channel_layer
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.test import Client
+
+from events.feed import Feed, encode, publish, recheck_sockets
+from events.hub import CLOSE_TOO_SLOW, OUTBOX_LIMIT, Hub, Socket, the_hub
+from events.routing import is_own_origin, websocket_application
+from events.system import TradingStateEvent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ORIGIN = b"http://localhost"
+
+
+def cookie_of(user: Any) -> str:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    cookies: SimpleCookie = client.cookies
+    return cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def browser(session: str = "", *, origin: bytes = ORIGIN, host: bytes = b"localhost") -> WebsocketCommunicator:
+    headers = [(b"host", host), (b"origin", origin)]
+    if session:
+        headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={session}".encode()))
+    return WebsocketCommunicator(websocket_application, "/ws/", headers=headers)
+
+
+@pytest.fixture
+async def tab(person: Callable[..., Any], live_redis: Any) -> AsyncIterator[WebsocketCommunicator]:
+    """A signed-in browser with an open socket."""
+    session = await asyncio.to_thread(lambda: cookie_of(person()))
+    communicator = browser(session)
+    connected, _ = await communicator.connect()
+    assert connected
+    yield communicator
+    await communicator.disconnect()
+
+
+async def join(tab: WebsocketCommunicator, *topics: str) -> None:
+    await tab.send_to(text_data=orjson.dumps({"join": list(topics)}).decode())
+    answer = orjson.loads(await tab.receive_from(timeout=5))
+    assert answer == {"kind": "joined", "topics": sorted(topics)}
+
+
+async def frame(tab: WebsocketCommunicator, send: Callable[[], Any]) -> dict[str, Any]:
+    """The first frame that arrives, sending until one does: what is sent before the subscription stands is lost by nature."""
+    for _ in range(50):
+        await send()
+        if not await tab.receive_nothing(timeout=0.1, interval=0.01):
+            return orjson.loads(await tab.receive_from(timeout=5))
+    raise AssertionError("no frame ever arrived")
+
+
+async def test_rows_reach_the_pages_that_joined_their_topic_and_no_other(tab: WebsocketCommunicator) -> None:
+    await join(tab, "positions")
+    feed = Feed(epoch=7)
+
+    async def send() -> None:
+        feed.put("orders", "o1", {"id": "o1", "v": 1})
+        feed.put("positions", "p1", {"id": "p1", "v": 1})
+        feed.put("positions", "p1", {"id": "p1", "v": 2})
+        await feed.flush()
+
+    got = await frame(tab, send)
+    assert (got["topic"], got["kind"], got["epoch"]) == ("positions", "rows", 7)
+    assert got["rows"] == [{"id": "p1", "v": 2}], "only the newest row of a key is sent"
+
+
+async def test_a_heartbeat_and_the_tape_arrive_as_they_were_put(tab: WebsocketCommunicator) -> None:
+    await join(tab, "health", "tape")
+    feed = Feed()
+
+    async def beat() -> None:
+        feed.heartbeat({"worker": {"state": "ok"}})
+        await feed.flush()
+
+    got = await frame(tab, beat)
+    assert got["kind"] == "heartbeat"
+    assert got["rows"] == [{"worker": {"state": "ok"}}]
+    feed.tape(TradingStateEvent(state="halted", reason="<b>why</b>", changed_by="ann"), 41)
+    await feed.flush()
+    got = orjson.loads(await tab.receive_from(timeout=5))
+    while got["topic"] != "tape":
+        got = orjson.loads(await tab.receive_from(timeout=5))
+    assert (got["rows"][0]["seq"], got["rows"][0]["text"]) == (41, "trading halted by ann: <b>why</b>")
+
+
+async def test_celery_and_the_web_publish_without_a_loop(tab: WebsocketCommunicator) -> None:
+    await join(tab, "signals")
+    got = await frame(tab, lambda: asyncio.to_thread(publish, "signals", [{"id": "s1"}]))
+    assert got["rows"] == [{"id": "s1"}]
+
+
+async def test_joining_again_replaces_the_topics(tab: WebsocketCommunicator) -> None:
+    await join(tab, "positions", "orders")
+    await join(tab, "orders")
+    hub = the_hub()
+    hub.deliver("positions", encode("positions", []))
+    hub.deliver("orders", encode("orders", []))
+    assert orjson.loads(await tab.receive_from(timeout=5))["topic"] == "orders"
+    assert await tab.receive_nothing()
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"text_data": "not json"}, 4400),
+        ({"text_data": '{"join": ["passwords"]}'}, 4400),
+        ({"text_data": '{"join": "positions"}'}, 4400),
+        ({"text_data": '{"join": [[]]}'}, 4400),
+        ({"text_data": "[1]"}, 4400),
+        ({"text_data": '{"join": [], "more": 1}'}, 4400),
+        ({"text_data": '{"join": [' + '"positions",' * 500 + '"orders"]}'}, 1009),
+        ({"bytes_data": b"\x00\x01"}, 1003),
+    ],
+)
+async def test_whatever_is_not_a_join_closes_the_socket(tab: WebsocketCommunicator, message: dict[str, Any], code: int) -> None:
+    await tab.send_to(**message)
+    assert await tab.receive_output(timeout=5) == {"type": "websocket.close", "code": code}
+
+
+async def test_who_is_not_signed_in_is_closed_with_4401() -> None:
+    stranger = browser()
+    await stranger.connect()
+    assert await stranger.receive_output(timeout=5) == {"type": "websocket.close", "code": 4401}
+
+
+@pytest.mark.parametrize("origin", [b"", b"http://evil.example", b"http://localhost:9999", b"null", b"http://localhost.evil.example"])
+async def test_a_page_of_another_origin_is_refused_even_with_a_valid_session(person: Callable[..., Any], origin: bytes) -> None:
+    session = await asyncio.to_thread(lambda: cookie_of(person()))
+    connected, code = await browser(session, origin=origin).connect()
+    assert not connected
+    assert code == 4403
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "own"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1:8000", True),
+        ("https://localhost", "localhost", True),
+        ("http://[::1]:8000", "[::1]:8000", True),
+        ("http://127.0.0.1:8001", "127.0.0.1:8000", False),
+        ("http://evil.example", "evil.example", False),
+        ("ftp://localhost", "localhost", False),
+        ("http://localhost/page", "localhost", False),
+        ("http://user@localhost", "localhost", False),
+        ("http://[", "[", False),
+        ("", "", False),
+    ],
+)
+def test_an_origin_is_ours_only_if_it_is_exactly_the_host_that_was_asked(origin: str, host: str, own: bool) -> None:
+    assert is_own_origin(origin, host) is own
+
+
+async def test_signing_out_closes_the_socket(person: Callable[..., Any], live_redis: Any, eventually_async: Any) -> None:
+    def sign_in() -> tuple[Client, str, int]:
+        client = Client()
+        client.force_login(person("bob"), backend="django.contrib.auth.backends.ModelBackend")
+        return client, client.cookies[settings.SESSION_COOKIE_NAME].value, int(client.session[SESSION_KEY])
+
+    client, session, user_id = await asyncio.to_thread(sign_in)
+    tab = browser(session)
+    await tab.connect()
+    await the_hub().recheck(user_id)
+    assert await tab.receive_nothing()
+    await asyncio.to_thread(client.logout)
+
+    async def closed() -> bool:
+        await asyncio.to_thread(recheck_sockets, user_id)
+        return not await tab.receive_nothing(timeout=0.1)
+
+    await eventually_async(closed)
+    assert await tab.receive_output(timeout=5) == {"type": "websocket.close", "code": 4401}
+    await tab.disconnect()
+
+
+async def test_a_user_who_was_deactivated_is_closed_at_the_next_look_even_without_redis(person: Callable[..., Any]) -> None:
+    def sign_in() -> tuple[Any, str]:
+        user = person("carol")
+        return user, cookie_of(user)
+
+    user, session = await asyncio.to_thread(sign_in)
+    tab = browser(session)
+    await tab.connect()
+    user.is_active = False
+    await user.asave()
+    await the_hub().recheck()
+    assert await tab.receive_output(timeout=5) == {"type": "websocket.close", "code": 4401}
+    await tab.disconnect()
+
+
+async def test_a_slow_socket_is_closed_and_holds_up_nobody() -> None:
+    hub, heard, closed = Hub(), [], []
+
+    async def never(text: str) -> None:
+        await asyncio.Event().wait()
+
+    async def hear(text: str) -> None:
+        heard.append(text)
+
+    async def close(code: int) -> None:
+        closed.append(code)
+
+    slow, quick = Socket(never, close), Socket(hear, close)
+    for socket in (slow, quick):
+        hub.join(socket, frozenset({"positions"}))
+    for n in range(OUTBOX_LIMIT + 10):
+        hub.deliver("positions", str(n))
+        await asyncio.sleep(0)
+    assert heard[-1] == str(OUTBOX_LIMIT + 9)
+    assert slow.closing == CLOSE_TOO_SLOW
+    assert quick.closing is None
+    for socket in (slow, quick):
+        hub.remove(socket)
+
+
+async def test_one_process_subscribes_once_however_many_pages_are_open(
+    person: Callable[..., Any], live_redis: Any, eventually_async: Any
+) -> None:
+    session = await asyncio.to_thread(lambda: cookie_of(person()))
+    pages = [browser(session) for _ in range(5)]
+    for tab in pages:
+        await tab.connect()
+        await join(tab, "positions")
+    layer = get_channel_layer()
+    await eventually_async(lambda: any("positions" in group for group in layer.groups))
+    assert [len(channels) for group, channels in layer.groups.items() if "positions" in group] == [1]
+    publish_once = Feed()
+    publish_once.put("positions", "p", {"id": "p"})
+    await publish_once.flush()
+    for tab in pages:
+        assert orjson.loads(await tab.receive_from(timeout=5))["rows"] == [{"id": "p"}]
+        await tab.disconnect()
+
+
+async def test_pages_hear_again_after_redis_was_killed_and_started(tab: WebsocketCommunicator, live_redis: Any) -> None:
+    await join(tab, "positions")
+    feed = Feed()
+
+    async def send() -> None:
+        feed.put("positions", "p1", {"id": "p1"})
+        await feed.flush()
+
+    await frame(tab, send)
+    await asyncio.to_thread(live_redis.kill)
+    feed.put("positions", "p2", {"id": "p2"})
+    await feed.flush()
+    assert feed.counters["frames_lost"] == 1, "a dead Redis neither raises nor blocks"
+    await asyncio.to_thread(live_redis.start)
+    before = feed.counters["frames_sent"]
+    got = await frame(tab, send)
+    assert got["rows"][-1] == {"id": "p1"}
+    assert got["n"] > before + 1, "the gap in n is how a page knows that it has to read a snapshot"
+
+
+async def test_rows_put_while_redis_is_away_are_kept_for_the_first_frame_after_it(live_redis: Any) -> None:
+    feed = Feed()
+    await asyncio.to_thread(live_redis.kill)
+    for version in (1, 2):
+        feed.put("positions", "p1", {"id": "p1", "v": version})
+        await feed.flush()
+    feed.put("positions", "p2", {"id": "p2", "v": 1})
+    await asyncio.to_thread(live_redis.start)
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("desk.positions", channel)
+    await feed.flush()
+    message = await asyncio.wait_for(layer.receive(channel), 5)
+    assert orjson.loads(message["text"])["rows"] == [{"id": "p1", "v": 2}, {"id": "p2", "v": 1}]
+
+
+async def test_the_running_feed_sends_at_its_pace_and_once_more_at_the_end(live_redis: Any) -> None:
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("desk.positions", channel)
+    feed = Feed(interval=0.01)
+    running = asyncio.create_task(feed.run())
+    for n in range(200):
+        feed.put("positions", "p", {"v": n})
+        await asyncio.sleep(0.0005)
+    feed.put("positions", "p", {"v": "last"})
+    feed.stop()
+    await running
+    assert feed.counters["frames_sent"] < 100
+    rows = [orjson.loads((await layer.receive(channel))["text"])["rows"] for _ in range(feed.counters["frames_sent"])]
+    assert rows[-1] == [{"v": "last"}]
+    assert all(len(row) == 1 for row in rows)
