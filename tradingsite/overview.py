@@ -32,7 +32,6 @@ def first_picture() -> dict[str, Any]:
         "positions": positions,
         "open_pnl": sum((Decimal(str(row["unrealized_pnl"] or 0)) for row in positions), Decimal(0)),
         "tape": tape,
-        "initial": {"positions": positions, "tape": tape},
     }
 
 

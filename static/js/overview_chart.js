@@ -1,58 +1,47 @@
 /* Equity today as one line over its starting value: above it in the colour of gain, below in that of loss. */
 
-import { chartColours, faded, onColours, token } from "./chart-colours.js";
-import { et, money, zone } from "./format.js";
+import { chartTime, colours, faded, fetchJson, frameOptions, makeChart, onTheme, rising } from "./chart_base.js";
+import { money, zone } from "./format.js";
 
-const EASTERN = "America/New_York";
-const clock = new Intl.DateTimeFormat("en-US", { timeZone: EASTERN, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const RELOAD_MS = 10 * 60 * 1000; // the line is read again now and then: a day's worth of live points is too many to keep
+const RELOAD_MS = 10 * 60 * 1000; // read again now and then: the line stays thinned, and midnight begins a new one
 
 export function startEquityChart(place, note) {
-  const library = window.LightweightCharts;
-  const chart = library.createChart(place, {
-    autoSize: true,
-    ...options(),
-    localization: { priceFormatter: (value) => money(value, 0), timeFormatter: (time) => et(new Date(time * 1000).toISOString()) },
-  });
-  const series = chart.addSeries(library.BaselineSeries, { lineWidth: 2, priceLineVisible: false, lastValueVisible: true });
+  const chart = makeChart(place);
+  const series = chart.addSeries(window.LightweightCharts.BaselineSeries, { lineWidth: 2, priceLineVisible: false });
   let base = null;
   let newest = 0;
-  let loaded = false;
   let early = null;
-
-  function options() {
-    const colours = chartColours();
-    return {
-      ...colours,
-      rightPriceScale: { ...colours.rightPriceScale, borderVisible: false, scaleMargins: { top: 0.12, bottom: 0.1 } },
-      timeScale: { ...colours.timeScale, timeVisible: true, secondsVisible: false, rightOffset: 2, tickMarkFormatter: (time) => clock.format(new Date(time * 1000)) },
-      handleScroll: { vertTouchDrag: false },
-      crosshair: { horzLine: { visible: false, labelVisible: false } },
-    };
-  }
+  let loaded = false;
 
   function paint() {
-    chart.applyOptions(options());
-    series.applyOptions({
-      ...(base === null ? {} : { baseValue: { type: "price", price: base } }),
-      topLineColor: token("--up"), topFillColor1: faded("--up", 0.24), topFillColor2: faded("--up", 0.02),
-      bottomLineColor: token("--down"), bottomFillColor1: faded("--down", 0.02), bottomFillColor2: faded("--down", 0.24),
+    const shade = colours();
+    const frame = frameOptions(shade);
+    chart.applyOptions({
+      ...frame,
+      grid: { vertLines: { visible: false }, horzLines: { color: shade.grid } },
+      rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.12, bottom: 0.1 } },
+      localization: { priceFormatter: (value) => money(value, 0) },
     });
+    series.applyOptions({
+      baseValue: { type: "price", price: base ?? 0 },
+      topLineColor: shade.up, topFillColor1: faded(shade.up, 0.26), topFillColor2: faded(shade.up, 0.03),
+      bottomLineColor: shade.down, bottomFillColor1: faded(shade.down, 0.03), bottomFillColor2: faded(shade.down, 0.26),
+    });
+  }
+
+  function sentence(body) {
+    if (!body.points.length) return "The line begins with the worker's first equity point.";
+    if (!body.today) return `Nothing today yet. Shown: ${body.day}.`;
+    return `Measured from ${money(base)} at the start of the day; times are ${zone(new Date())}.`;
   }
 
   async function load() {
     let body;
-    try {
-      const answer = await fetch(place.dataset.url, { headers: { Accept: "application/json" }, cache: "no-store" });
-      if (!answer.ok) return;
-      body = await answer.json();
-    } catch { return; }
+    try { body = await fetchJson(place.dataset.url); } catch (error) { note.textContent = error.message; return; }
     base = body.base;
     newest = body.points.at(-1)?.[0] ?? 0;
-    series.setData(body.points.map(([time, value]) => ({ time, value })));
-    note.textContent = body.points.length
-      ? body.today ? `Eastern time (${zone(new Date())}); the line is measured from ${money(base)} at the start of the day.` : `Nothing today yet. Shown: ${body.day}.`
-      : "The line begins with the worker's first equity point.";
+    series.setData(rising(body.points.map(([at, value]) => ({ time: chartTime(at), value }))));
+    note.textContent = sentence(body);
     paint();
     if (body.points.length > 1) chart.timeScale().fitContent();
     loaded = true;
@@ -62,15 +51,14 @@ export function startEquityChart(place, note) {
 
   function add(point) {
     if (!loaded) { early = point; return; }
-    const time = Math.floor(Date.parse(point.at) / 1000);
-    if (!(time >= newest) || !Number.isFinite(point.equity)) return;
-    if (newest === 0) { load(); newest = time; return; }
-    newest = time;
-    series.update({ time, value: point.equity });
+    const at = Math.floor(Date.parse(point.at) / 1000);
+    if (!(at > newest) || !Number.isFinite(point.equity)) return;
+    const isFirst = newest === 0;
+    newest = at;
+    if (isFirst) load(); else series.update({ time: chartTime(at), value: point.equity });
   }
 
-  paint();
-  onColours(paint);
+  onTheme(paint);
   load();
   setInterval(() => { if (!document.hidden) load(); }, RELOAD_MS);
   return { add };
