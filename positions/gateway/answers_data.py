@@ -65,21 +65,21 @@ def _market_data(session: Session, request: Request) -> None:
     if request_id in streams.lines:
         session.error(request_id, 102, "Duplicate ticker ID")
         return
-    refusal = session.gateway.data_refusal(info.symbol)
+    refusal = session.gateway.data_refusal(session, info.symbol)
     if refusal is not None:
         session.error(request_id, *refusal)
         return
     quote = session.gateway.shown_quote(info.symbol)
     generic = frozenset(request["genericTicks"].replace(" ", "").split(","))
     if request["snapshot"] or request["regulatorySnapshot"]:
-        streams.begin(request_id)
+        streams.begin(request_id, info.symbol)
         streams.send_quote(request_id, Line(symbol=info.symbol, generic=generic), quote, full=True)
         session.send(out.message("tickSnapshotEnd", request_id))
         return
     if len(streams.lines) >= session.gateway.line_limit:
         session.error(request_id, 101, "Max number of tickers has been reached")
         return
-    if session.gateway.is_delayed(session):
+    if session.gateway.is_delayed(info.symbol):
         session.error(request_id, 10167, "Requested market data is not subscribed. Displaying delayed market data.")
     streams.open_line(request_id, info.symbol, generic, quote)
 
@@ -122,6 +122,10 @@ def _historical_data(session: Session, request: Request) -> None:
     if info is None:
         return
     gateway, request_id = session.gateway, request["reqId"]
+    refusal = gateway.refuse_history(info.symbol)
+    if refusal is not None:
+        session.error(request_id, *refusal)
+        return
     try:
         query = history.parse_query(request, gateway.now())
     except history.BadHistory as error:

@@ -63,7 +63,6 @@ def place(session: Session, placed: PlacedOrder) -> None:
 def spec_of(session: Session, placed: PlacedOrder) -> OrderSpec:
     """The order a placeOrder means. Raises NoContract, or ValueError with a sentence for error 321."""
     fields = placed.fields
-    assert session.client_id is not None
     info = session.gateway.broker.contracts.resolve(placed.contract)
     try:
         quantity = placed.number("totalQuantity") or 0.0
@@ -147,7 +146,9 @@ def _refuse(session: Session, spec: OrderSpec, rule: Rule) -> None:
         code = int(rule.settings.get("code", 201))
         session.error(spec.order_id, code, str(rule.settings.get("text", _REJECTS.get(code, "Order rejected"))))
         if code not in (103, 110, 200, 321):
-            gateway.broker.exchange.last_ids[spec.client_id] = max(spec.order_id, gateway.broker.exchange.last_ids.get(spec.client_id, 0))
+            gateway.broker.exchange.book.last_ids[spec.client_id] = max(
+                spec.order_id, gateway.broker.exchange.book.last_ids.get(spec.client_id, 0)
+            )
         return
     order = BookOrder(spec=spec, perm_id=0, quantity=spec.quantity, placed_at=gateway.now(), status=Status.INACTIVE)
     order.why_held = "locate" if rule.fault == "locate" else ""
@@ -195,8 +196,7 @@ def _margins(name: str, before: float, after: float) -> Mapping[str, object]:
 
 def _cancel(session: Session, request: Request) -> None:
     gateway = session.gateway
-    assert session.client_id is not None
-    order = gateway.broker.exchange.orders.get((session.client_id, request["orderId"]))
+    order = gateway.broker.exchange.book.orders.get((session.client_id, request["orderId"]))
     if gateway.held_upstream(session, lambda: _cancel(session, request)):
         return
     rule = gateway.faults.take(CANCEL_FAULTS, order.spec) if order is not None and order.live else None
@@ -236,12 +236,11 @@ def _completed_orders(session: Session, _request: Request) -> None:
     session.send(out.message("completedOrdersEnd"))
 
 
-def _auto_open_orders(session: Session, request: Request) -> None:
-    session.binds_orders = bool(request["bind"]) and session.client_id == 0
+def _auto_open_orders(_session: Session, _request: Request) -> None:
+    """There is no manual trading here whose orders could be bound."""
 
 
 def _next_id(session: Session, _request: Request) -> None:
-    assert session.client_id is not None
     session.send(out.message("nextValidId", session.gateway.broker.next_order_id(session.client_id)))
 
 

@@ -102,9 +102,13 @@ class Brokerage:
         """A scripted execution, outside the market's own course."""
         return self._act("fill", _key_row(order), lambda: self.exchange.fill(order, quantity, price, self.now))
 
+    def fill_late(self, order: BookOrder, quantity: float, price: float) -> list[Report]:
+        """A scripted execution of an order that is cancelled already."""
+        return self._act("fill_late", _key_row(order), lambda: self._fill_late(order, quantity, price))
+
     def match(self, symbol: str, quote: Quote) -> list[Report]:
         """Lets the symbol's orders meet a quote."""
-        if not self.exchange.has_work(symbol):
+        if not self.exchange.book.has_work(symbol):
             return []
         return self._act("", {}, lambda: self.exchange.on_quote(symbol, quote))
 
@@ -142,24 +146,24 @@ class Brokerage:
         """Live transmitted orders, of one client or of all, oldest first."""
         return [
             order
-            for order in sorted(self.exchange.live_orders(), key=lambda order: order.perm_id)
+            for order in sorted(self.exchange.book.live_orders(), key=lambda order: order.perm_id)
             if order.transmitted and client_id in (None, order.spec.client_id)
         ]
 
     def completed_orders(self) -> list[BookOrder]:
-        return [order for order in self.exchange.orders.values() if not order.live]
+        return [order for order in self.exchange.book.orders.values() if not order.live]
 
     def holdings(self) -> list[Holding]:
         return [holding for holding in self.account.holdings.values() if holding.quantity or holding.realized_today]
 
     def next_order_id(self, client_id: int) -> int:
-        return self.exchange.last_ids.get(client_id, 0) + 1
+        return self.exchange.book.last_ids.get(client_id, 0) + 1
 
     def drop_untransmitted(self) -> None:
         """Untransmitted orders live in the gateway's memory only and die with it."""
-        for order in self.exchange.live_orders():
+        for order in self.exchange.book.live_orders():
             if not order.transmitted:
-                self.exchange.erase(order)
+                self.exchange.book.erase(order)
 
     # Inside
 
@@ -180,7 +184,7 @@ class Brokerage:
                 self.store.save_order(order)
         self.store.write("next_perm_id", self.exchange.next_perm_id)
         self.store.write("next_exec", self.exchange.next_exec)
-        self.store.write("last_ids", list(self.exchange.last_ids.items()))
+        self.store.write("last_ids", list(self.exchange.book.last_ids.items()))
         self.store.write("account", asdict(self.account))
         self.store.write("prices", self.prices.state())
         self.store.write("day", self._day)
@@ -258,6 +262,10 @@ class Brokerage:
             )
         )
 
+    def _fill_late(self, order: BookOrder, quantity: float, price: float) -> None:
+        self.exchange.fill_late(order, quantity, price, self.now)
+        self._changed[order.key] = order
+
     def _size(self, order: BookOrder, quote: QuoteLike) -> float:
         scripted = self.sizing(order, quote)
         if scripted is not None:
@@ -269,7 +277,7 @@ class Brokerage:
         self._closed_day = day_key(closing)
 
         def close() -> None:
-            for symbol in self.exchange.symbols():
+            for symbol in self.exchange.book.symbols():
                 self.exchange.on_close(symbol, self.prices.last(symbol, closing), now)
             if self.hours.calendar:
                 self.exchange.expire(now, day_over=True)
@@ -288,7 +296,7 @@ class Brokerage:
         self.executions = [execution for execution in self.executions if execution.at >= day_begin(now)]
         for order in self.completed_orders():
             if (order.completed_at or 0.0) < day_begin(now):
-                self.exchange.forget(order)
+                self.exchange.book.forget(order)
         return reports
 
     def _load_account(self) -> Account:
@@ -301,7 +309,7 @@ class Brokerage:
     def _restore(self) -> None:
         self.prices.restore(self.store.read("prices", {}))
         last_ids = {int(client): int(last) for client, last in self.store.read("last_ids", [])}
-        self.exchange.restore(self.store.load_orders(day_begin(self.now)), last_ids)
+        self.exchange.book.restore(self.store.load_orders(day_begin(self.now)), last_ids)
 
 
 def _key_row(order: BookOrder) -> dict[str, Any]:

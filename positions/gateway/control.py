@@ -74,6 +74,7 @@ class Control:
             "stuck_client_id": self._stuck_client_id,
             "data": self._data,
             "unsolicited_cancel": self._unsolicited_cancel,
+            "late_fill": self._late_fill,
             "correction": self._revision,
             "bust": self._revision,
             "pacing": self._pacing,
@@ -160,7 +161,7 @@ class Control:
         return {}
 
     def _data(self, command: Command) -> Answer:
-        """Breaks a symbol's data (mode: stale, halted, none, zero_size, crossed, delayed, refused; ok mends)."""
+        """Breaks a symbol's data (mode: a DataState, or ok to mend it)."""
         mode, symbol = command.get("mode", "stale"), str(command["symbol"])
         state = None if mode == "ok" else DataState(mode)
         self._gateway.set_data_state(symbol, state)
@@ -177,6 +178,17 @@ class Control:
             if order.live:
                 self._gateway.deliver(self._gateway.broker.withdraw(order))
         return {"orders": [order.spec.order_id for order in orders]}
+
+    def _late_fill(self, command: Command) -> Answer:
+        """An execution of an order that is cancelled already: the last one that fits `match`."""
+        broker, match = self._gateway.broker, command.get("match", {})
+        orders = [order for order in broker.completed_orders() if order.remaining > 0 and _fits(order.spec, match)]
+        if not orders:
+            raise Refused("no cancelled order fits")
+        order = orders[-1]
+        price = _number(command.get("price") or order.limit_price or broker.last(order.spec.symbol))
+        self._gateway.deliver(broker.fill_late(order, _number(command.get("quantity", order.remaining)), price))
+        return {"order_id": order.spec.order_id}
 
     def _revision(self, command: Command) -> Answer:
         """Corrects (price, quantity) or busts an execution: by exec_id, else the last that fits `match`."""
@@ -254,7 +266,7 @@ class Control:
 
     def _fill(self, command: Command) -> Answer:
         broker, key = self._gateway.broker, command["fill"]
-        order = broker.exchange.orders.get((int(key["client_id"]), int(key["order_id"])))
+        order = broker.exchange.book.orders.get((int(key["client_id"]), int(key["order_id"])))
         if order is None or not order.live:
             raise Refused("no such live order")
         price = _number(command.get("price") or broker.last(order.spec.symbol))
@@ -271,7 +283,7 @@ class Control:
         broker = self._gateway.broker
         views: dict[str, Callable[[], Any]] = {
             "book": lambda: [_order_row(order) for order in broker.open_orders()],
-            "orders": lambda: [_order_row(order) for order in broker.exchange.orders.values()],
+            "orders": lambda: [_order_row(order) for order in broker.exchange.book.orders.values()],
             "executions": lambda: [asdict(execution) for execution in broker.executions],
             "positions": lambda: [asdict(holding) for holding in broker.account.holdings.values() if holding.quantity],
             "sessions": self._sessions,

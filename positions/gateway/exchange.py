@@ -1,4 +1,4 @@
-"""The matching engine: the book of orders and what happens to them. Shared by the simulated gateway and backtests.
+"""The matching engine: what happens to the orders of the book. Shared by the simulated gateway and backtests.
 
 Pure and synchronous: no network, no clock, no asyncio. The caller gives it requests (`place`, `cancel`, `cancel_all`),
 market pictures (`on_quote`, `on_bar`, `on_close`) and the passing of time (`expire`); it answers through `emit` with
@@ -12,17 +12,17 @@ A backtest needs only:
 
 Brackets: a family waits for its transmitting member, then the children wait for the parent. They become active as
 it fills, never for more than it has filled, and die with it when it is cancelled unfilled. Siblings and OCA groups
-are handled by `oca.py`.
+are handled by `oca.py`, prices by `matching.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from positions.gateway import matching, oca
+from positions.gateway.book import Book
 from positions.gateway.orders import (
     CLOSE_KINDS,
-    STOP_KINDS,
     BarLike,
     BookOrder,
     Event,
@@ -42,7 +42,7 @@ Admission = Callable[[OrderSpec, BookOrder | None], Refusal | None]
 Sizing = Callable[[BookOrder, QuoteLike], float]
 OpenFor = Callable[[OrderSpec, float], bool]
 
-NEVER_MODIFIED = ("symbol", "side", "kind", "account", "oca_group", "parent_id")
+NEVER_MODIFIED = ("symbol", "side", "account", "parent_id")
 
 
 def admit_all(_spec: OrderSpec, _existing: BookOrder | None) -> Refusal | None:
@@ -58,7 +58,7 @@ def always_open(_spec: OrderSpec, _at: float) -> bool:
 
 
 class Exchange:
-    """The book. `orders` maps (client_id, order_id) → order, live and done, until `forget`.
+    """The engine around one `book`.
 
     `admission` may refuse a new or changed order; `sizing` says how many shares may fill now (0 for none);
     `open_for` says whether the order's session is open. `first_perm_id` and `first_exec` continue stored sequences.
@@ -75,8 +75,7 @@ class Exchange:
         first_exec: int = 1,
         exec_prefix: str = "0000e0d5",
     ) -> None:
-        self.orders: dict[tuple[int, int], BookOrder] = {}
-        self.last_ids: dict[int, int] = {}  # client id → highest order id it ever used
+        self.book = Book()
         self.next_perm_id = first_perm_id
         self.next_exec = first_exec
         self._emit = emit
@@ -84,14 +83,12 @@ class Exchange:
         self._sizing = sizing
         self._open_for = open_for
         self._exec_prefix = exec_prefix
-        self._working: dict[str, dict[tuple[int, int], BookOrder]] = {}  # symbol → live orders, oldest first
-        self._children: dict[tuple[int, int], list[BookOrder]] = {}  # parent's key → its children
 
     # Requests
 
     def place(self, spec: OrderSpec, at: float) -> None:
         """A new order, or a change of the live order with the same key. Refusals come as OrderRefused."""
-        existing = self.orders.get(spec.key)
+        existing = self.book.orders.get(spec.key)
         if existing is not None and existing.live:
             self._modify(existing, spec, at)
             return
@@ -99,14 +96,23 @@ class Exchange:
         if refusal is not None:
             self._refuse(spec, refusal)
             return
-        self.last_ids[spec.client_id] = spec.order_id
-        order = self._enter(spec, at)
+        self.book.last_ids[spec.client_id] = spec.order_id
+        order = BookOrder(
+            spec=spec,
+            perm_id=self.next_perm_id,
+            quantity=spec.quantity,
+            placed_at=at,
+            limit_price=spec.limit_price,
+            stop_price=spec.stop_price,
+        )
+        self.next_perm_id += 1
+        self.book.add(order)
         if spec.transmit:
             self._transmit_family(order, at)
 
     def cancel(self, client_id: int, order_id: int, at: float) -> None:
         """Cancels a live order of this client; refused with 10147 (unknown) or 10148 (too late)."""
-        order = self.orders.get((client_id, order_id))
+        order = self.book.orders.get((client_id, order_id))
         if order is None:
             self._refuse_id(client_id, order_id, 10147, f"OrderId {order_id} that needs to be cancelled is not found.")
             return
@@ -115,12 +121,12 @@ class Exchange:
             self._refuse_id(client_id, order_id, 10148, text)
             return
         if order.transmitted:
-            self._set_status(order, Status.PENDING_CANCEL, at)
+            self._report(order, at, status=Status.PENDING_CANCEL)
         self.withdraw(order, at)
 
     def cancel_all(self, at: float) -> None:
         """The global cancel: every live order of every client."""
-        for order in self.live_orders():
+        for order in self.book.live_orders():
             if order.live:
                 self.withdraw(order, at)
 
@@ -128,44 +134,46 @@ class Exchange:
         """Takes an order out of the book: Cancelled, error 202, and what hangs on it."""
         self._finish(order, Status.CANCELLED, at, status or "Cancelled by Trader")
         self._emit(OrderNotice(client_id=order.spec.client_id, order_id=order.spec.order_id, code=202, text=notice))
-        for child in self._children.get(order.key, ()):
+        for child in self.book.children(order):
             if child.live and order.filled <= 0:
                 self.withdraw(child, at, status="Cancelled with its parent")
-            elif child.live:
-                self._limit_child(child, order, at)
+            elif child.live and child.quantity > order.filled:
+                self.reduce(child, child.quantity - order.filled, at)
+
+    def reduce(self, order: BookOrder, quantity: float, at: float) -> None:
+        """Shrinks an order by `quantity` (OCA, or a parent that will fill no further); down to nothing cancels it."""
+        order.quantity = max(order.filled, round(order.quantity - quantity, 6))
+        if order.remaining <= 0:
+            self.withdraw(order, at, status="Cancelled by OCA")
+        else:
+            self._report(order, at, modified=True)
 
     # The market
 
     def on_quote(self, symbol: str, quote: QuoteLike) -> None:
         """Matches the symbol's orders, oldest first, against the top of the book."""
-        working = self._working.get(symbol)
-        if not working:
-            return
-        for order in list(working.values()):
+        for order in self.book.working(symbol):
             if order.live and self._active(order, quote.at):
                 self._match_quote(order, quote)
 
     def on_bar(self, symbol: str, bar: BarLike, *, closing: bool = False) -> None:
         """Matches against one bar; stops before everything else. `closing` marks the session's last bar (MOC, LOC)."""
-        working = self._working.get(symbol)
-        if not working:
-            return
-        entered = [order for order in working.values() if self._active(order, bar.start)]
-        entered.sort(key=lambda order: not order.armed)
-        for order in entered:
+        working = self.book.working(symbol)
+        ready = [order for order in working if self._active(order, bar.start)]
+        for order in sorted(ready, key=lambda order: not order.armed):
             if order.live:
                 self._match_bar(order, bar, from_open=True)
         # Children of what has just filled: a stop may be hit in the same bar, a target is never granted.
-        for order in [order for order in working.values() if order not in entered]:
-            if order.live and order.armed and self._active(order, bar.start):
+        for order in working:
+            if order not in ready and order.live and order.armed and self._active(order, bar.start):
                 self._match_bar(order, bar, from_open=False)
         if closing:
             self.on_close(symbol, bar.close, bar.start)
 
     def on_close(self, symbol: str, price: float, at: float) -> None:
         """The closing auction: fills MOC, and LOC whose limit allows; cancels the other LOC."""
-        for order in list(self._working.get(symbol, {}).values()):
-            if not order.live or order.spec.kind not in CLOSE_KINDS or self._waits_for_parent(order):
+        for order in self.book.working(symbol):
+            if not order.live or order.spec.kind not in CLOSE_KINDS or self.book.waits_for_parent(order):
                 continue
             if matching.fill_price_on_quote(order, _Auction(price, at)) is not None:
                 self.fill(order, order.remaining, price, at)
@@ -174,25 +182,51 @@ class Exchange:
 
     def expire(self, at: float, *, day_over: bool = False) -> None:
         """Ends GTD orders whose time has come and, when `day_over`, DAY orders."""
-        for order in self.live_orders():
-            spec = order.spec
-            timed_out = spec.good_till is not None and at >= spec.good_till
-            if order.live and (timed_out or (day_over and spec.tif not in (Tif.GTC, Tif.GTD))):
+        for order in self.book.live_orders():
+            timed_out = order.spec.good_till is not None and at >= order.spec.good_till
+            if order.live and (timed_out or (day_over and order.spec.tif not in (Tif.GTC, Tif.GTD))):
                 self.withdraw(order, at, notice="Order Canceled - reason:Expired", status="Expired")
+
+    def has_expiring(self, at: float) -> bool:
+        return any(order.spec.good_till is not None and at >= order.spec.good_till for order in self.book.live_orders())
 
     def fill(self, order: BookOrder, quantity: float, price: float, at: float) -> None:
         """One execution of a live order, and everything that follows from it."""
         quantity = round(min(quantity, order.remaining), 6)
         if quantity <= 0:
             return
+        self._execute(order, quantity, price, at)
+        if order.remaining > 0:
+            order.why_held = ""
+            self._report(order, at, status=Status.SUBMITTED)
+        else:
+            self._finish(order, Status.FILLED, at, f"Filled Size: {order.filled:g}")
+        for child in self.book.children(order):
+            if child.live and child.why_held == "child":
+                child.why_held = "trigger" if child.armed else ""
+                self._report(child, at, status=Status.PRE_SUBMITTED if child.armed else Status.SUBMITTED)
+        oca.after_fill(self, order, quantity, at)
+
+    def fill_late(self, order: BookOrder, quantity: float, price: float, at: float) -> None:
+        """An execution of a cancelled order: the fill that was already on its way. Nothing else changes."""
+        self._execute(order, round(min(quantity, order.remaining), 6), price, at)
+
+    def live_orders(self) -> list[BookOrder]:
+        return self.book.live_orders()
+
+    # Inside
+
+    def _execute(self, order: BookOrder, quantity: float, price: float, at: float) -> None:
         total = round(order.filled + quantity, 6)
         order.average_price = (order.average_price * order.filled + price * quantity) / total
         order.filled = total
         order.last_price = price
+        exec_id = f"{self._exec_prefix}.{self.next_exec:08x}.01.01"  # the last segment counts corrections
+        self.next_exec += 1
         self._emit(
             OrderExecuted(
                 order=order,
-                exec_id=self.new_exec_id(),
+                exec_id=exec_id,
                 quantity=quantity,
                 price=price,
                 cumulative_quantity=total,
@@ -200,67 +234,12 @@ class Exchange:
                 at=at,
             )
         )
-        if order.remaining > 0:
-            order.why_held = ""
-            self._set_status(order, Status.SUBMITTED, at)
-        else:
-            self._finish(order, Status.FILLED, at, f"Filled Size: {total:g}")
-        self._after_fill(order, quantity, at)
-
-    # The book
-
-    def live_orders(self) -> list[BookOrder]:
-        return [order for group in self._working.values() for order in group.values()]
-
-    def symbols(self) -> list[str]:
-        """Symbols that have live orders."""
-        return [symbol for symbol, group in self._working.items() if group]
-
-    def restore(self, orders: Iterable[BookOrder], last_ids: dict[int, int]) -> None:
-        """Puts stored orders back, oldest first. Untransmitted ones never are stored, as at IB."""
-        self.last_ids.update(last_ids)
-        for order in orders:
-            self._index(order)
-
-    def has_work(self, symbol: str) -> bool:
-        return bool(self._working.get(symbol))
-
-    def has_expiring(self, at: float) -> bool:
-        return any(order.spec.good_till is not None and at >= order.spec.good_till for order in self.live_orders())
-
-    def erase(self, order: BookOrder) -> None:
-        """Takes an untransmitted order away without a word, as a gateway that stops does."""
-        self._working.get(order.spec.symbol, {}).pop(order.key, None)
-        self.orders.pop(order.key, None)
-        siblings = self._children.get((order.spec.client_id, order.spec.parent_id), [])
-        if order in siblings:
-            siblings.remove(order)
-
-    def forget(self, order: BookOrder) -> None:
-        """Drops a done order from memory; its id stays used."""
-        self.orders.pop(order.key, None)
-        self._children.pop(order.key, None)
-
-    def new_exec_id(self) -> str:
-        """prefix.sequence.01.revision; a correction raises the last segment."""
-        self.next_exec += 1
-        return f"{self._exec_prefix}.{self.next_exec - 1:08x}.01.01"
-
-    def reduce(self, order: BookOrder, quantity: float, at: float) -> None:
-        """Shrinks an order by `quantity` (OCA types 2 and 3); down to nothing cancels it."""
-        order.quantity = round(order.quantity - quantity, 6)
-        if order.remaining <= 0:
-            self.withdraw(order, at, status="Cancelled by OCA")
-        else:
-            self._set_status(order, order.status, at, modified=True)
-
-    # Inside
 
     def _refuse_new(self, spec: OrderSpec, existing: BookOrder | None) -> Refusal | None:
-        if existing is not None or spec.order_id <= self.last_ids.get(spec.client_id, 0):
+        if existing is not None or spec.order_id <= self.book.last_ids.get(spec.client_id, 0):
             return Refusal(code=103, text="Duplicate order id")
         if spec.parent_id:
-            parent = self.orders.get((spec.client_id, spec.parent_id))
+            parent = self.book.orders.get((spec.client_id, spec.parent_id))
             if parent is None or not parent.live:
                 return Refusal(code=135, text=f"Can't find order with id ={spec.parent_id}")
         return self._admission(spec, None)
@@ -270,25 +249,27 @@ class Exchange:
         if refusal is not None:
             self._refuse(spec, refusal, order)
             return
+        if not order.triggered:
+            order.stop_price = matching.modified_stop(order, spec)
         order.spec = spec
         order.quantity = spec.quantity
-        if not order.triggered or spec.kind not in STOP_KINDS:
-            order.stop_price = spec.stop_price
         order.limit_price = spec.limit_price
         if not order.transmitted and spec.transmit:
             self._transmit_family(order, at)
         elif order.remaining <= 0:
             self._finish(order, Status.FILLED, at, f"Filled Size: {order.filled:g}")
-        else:
-            self._set_status(order, order.status, at, modified=True)
+        elif order.transmitted:
+            self._report(order, at, modified=True)
 
     def _refuse_change(self, order: BookOrder, spec: OrderSpec) -> Refusal | None:
         if spec.oca_group != order.spec.oca_group:
             return Refusal(code=10326, text="OCA group revision is not allowed.")
-        if spec.parent_id and self._parent_done(order):
+        if spec.kind is not order.spec.kind:
+            return Refusal(code=329, text="Order modify failed. Cannot change to the new order type.")
+        parent_done = self.book.parent_done(order)
+        if spec.parent_id and parent_done:
             return Refusal(code=135, text=f"Can't find order with id ={spec.parent_id}")
-        orphaned = self._parent_done(order) and not spec.parent_id
-        names = [name for name in NEVER_MODIFIED if not (orphaned and name == "parent_id")]
+        names = [name for name in NEVER_MODIFIED if not (parent_done and name == "parent_id")]
         changed = [name for name in names if getattr(spec, name) != getattr(order.spec, name)]
         if changed:
             return Refusal(code=105, text=f"Order being modified does not match original order: {changed[0]}")
@@ -302,55 +283,31 @@ class Exchange:
     def _refuse_id(self, client_id: int, order_id: int, code: int, text: str) -> None:
         self._emit(OrderRefused(client_id=client_id, order_id=order_id, code=code, text=text))
 
-    def _enter(self, spec: OrderSpec, at: float) -> BookOrder:
-        order = BookOrder(
-            spec=spec,
-            perm_id=self.next_perm_id,
-            quantity=spec.quantity,
-            placed_at=at,
-            limit_price=spec.limit_price,
-            stop_price=spec.stop_price,
-        )
-        self.next_perm_id += 1
-        self._index(order)
-        return order
-
-    def _index(self, order: BookOrder) -> None:
-        self.orders[order.key] = order
-        if order.live:
-            self._working.setdefault(order.spec.symbol, {})[order.key] = order
-        if order.spec.parent_id:
-            parent_key = (order.spec.client_id, order.spec.parent_id)
-            self._children.setdefault(parent_key, []).append(order)
-
     def _transmit_family(self, order: BookOrder, at: float) -> None:
-        """Releases the order with its parent and siblings, parent first."""
-        root = self.orders.get((order.spec.client_id, order.spec.parent_id), order) if order.spec.parent_id else order
-        for member in [root, *self._children.get(root.key, ())]:
+        for member in self.book.family(order):
             if not member.transmitted:
                 self._release(member, at)
 
     def _release(self, order: BookOrder, at: float) -> None:
         opened = self._open_for(order.spec, at)
-        if self._waits_for_parent(order):
-            status, order.why_held = Status.PRE_SUBMITTED, "child"
+        status = Status.PRE_SUBMITTED
+        if self.book.waits_for_parent(order):
+            order.why_held = "child"
         elif order.armed:
-            status, order.why_held = Status.PRE_SUBMITTED, "trigger"
-        elif not opened or order.spec.kind is Kind.MARKET or (order.spec.good_after or 0.0) > at:
-            status = Status.PRE_SUBMITTED
-        else:
+            order.why_held = "trigger"
+        elif opened and order.spec.kind is not Kind.MARKET and (order.spec.good_after or 0.0) <= at:
             status = Status.SUBMITTED
-        self._set_status(order, status, at)
+        self._report(order, at, status=status)
         if not opened:
             text = "Order Message:\nWarning: your order will not be placed at the exchange until the session opens"
             self._emit(OrderNotice(client_id=order.spec.client_id, order_id=order.spec.order_id, code=399, text=text))
 
-    def _set_status(self, order: BookOrder, status: Status, at: float, *, modified: bool = False) -> None:
-        order.status = status
+    def _report(self, order: BookOrder, at: float, *, status: Status | None = None, modified: bool = False) -> None:
+        order.status = status or order.status
         self._emit(
             OrderUpdated(
                 order=order,
-                status=status,
+                status=order.status,
                 filled=order.filled,
                 remaining=order.remaining,
                 average_price=order.average_price,
@@ -365,37 +322,26 @@ class Exchange:
         order.completed_at = at
         order.completed_status = completed_status
         order.why_held = ""
-        self._working.get(order.spec.symbol, {}).pop(order.key, None)
-        self._set_status(order, status, at)
+        self.book.retire(order)
+        self._report(order, at, status=status)
 
     def _active(self, order: BookOrder, at: float) -> bool:
         spec = order.spec
-        if not order.transmitted or spec.kind in CLOSE_KINDS or self._waits_for_parent(order):
+        if not order.transmitted or spec.kind in CLOSE_KINDS or self.book.waits_for_parent(order):
             return False
         if spec.good_after is not None and at < spec.good_after:
             return False
         return self._open_for(spec, at)
 
-    def _waits_for_parent(self, order: BookOrder) -> bool:
-        parent = self._parent(order)
-        return parent is not None and parent.live and parent.filled <= order.filled
-
-    def _parent(self, order: BookOrder) -> BookOrder | None:
-        return self.orders.get((order.spec.client_id, order.spec.parent_id)) if order.spec.parent_id else None
-
-    def _parent_done(self, order: BookOrder) -> bool:
-        if not order.spec.parent_id:
-            return False
-        parent = self._parent(order)
-        return parent is None or not parent.live
-
     def _match_quote(self, order: BookOrder, quote: QuoteLike) -> None:
-        was_armed = order.armed
+        was_armed, stop = order.armed, order.stop_price
         if not matching.trigger_on_quote(order, quote):
+            if order.stop_price != stop:
+                self._report(order, quote.at, modified=True)  # a trail has moved: the client and the store must know
             return
         if was_armed:
             order.why_held = ""
-            self._set_status(order, Status.SUBMITTED, quote.at)
+            self._report(order, quote.at, status=Status.SUBMITTED)
         price = matching.fill_price_on_quote(order, quote)
         fillable = self._fillable(order, self._sizing(order, quote)) if price is not None else 0.0
         if order.spec.tif is Tif.FOK and fillable < order.remaining:
@@ -414,23 +360,9 @@ class Exchange:
 
     def _fillable(self, order: BookOrder, offered: float) -> float:
         """A child never fills for more than its parent has."""
-        parent = self._parent(order)
+        parent = self.book.parent(order)
         cap = parent.filled - order.filled if parent is not None and parent.live else order.remaining
         return max(0.0, min(offered, order.remaining, cap))
-
-    def _after_fill(self, order: BookOrder, quantity: float, at: float) -> None:
-        for child in self._children.get(order.key, ()):
-            if child.live and child.why_held == "child":
-                self._wake_child(child, at)
-        oca.after_fill(self, order, quantity, at)
-
-    def _wake_child(self, child: BookOrder, at: float) -> None:
-        child.why_held = "trigger" if child.armed else ""
-        self._set_status(child, Status.PRE_SUBMITTED if child.armed else Status.SUBMITTED, at)
-
-    def _limit_child(self, child: BookOrder, parent: BookOrder, at: float) -> None:
-        if child.quantity > parent.filled:
-            self.reduce(child, child.quantity - parent.filled, at)
 
 
 class _Auction:

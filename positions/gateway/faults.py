@@ -23,7 +23,8 @@ CANCEL_FAULTS = frozenset({"cancel_race", "cancel_ignored"})
 REPORT_FAULTS = frozenset({"disorder"})
 SIZE_FAULTS = frozenset({"partials"})
 CLIENT_FAULTS = frozenset({"client_busy"})
-RULE_KINDS = ORDER_FAULTS | CANCEL_FAULTS | REPORT_FAULTS | SIZE_FAULTS | CLIENT_FAULTS
+HISTORY_FAULTS = frozenset({"history"})
+RULE_KINDS = ORDER_FAULTS | CANCEL_FAULTS | REPORT_FAULTS | SIZE_FAULTS | CLIENT_FAULTS | HISTORY_FAULTS
 MATCHABLE = frozenset({"symbol", "client_id", "order_id", "order_ref", "side", "kind", "parent_id"})
 DISORDERS = frozenset({"status_first", "exec_only", "commission_first", "duplicate", "stale_submitted", "no_commission"})
 
@@ -89,6 +90,9 @@ class FaultBook:
 
     def take_client(self, client_id: int) -> Rule | None:
         return self._take(CLIENT_FAULTS, {"client_id": client_id}, f"client {client_id}")
+
+    def take_history(self, symbol: str) -> Rule | None:
+        return self._take(HISTORY_FAULTS, {"symbol": symbol}, f"history of {symbol}")
 
     def note(self, fault: str, detail: str) -> Strike:
         """Logs an immediate fault, or a strike."""

@@ -43,8 +43,12 @@ class DataState(StrEnum):
     NONE = "none"  # prices of -1
     ZERO_SIZE = "zero_size"
     CROSSED = "crossed"
-    DELAYED = "delayed"  # type 3 with 10167 for clients that asked for it, else refused
+    DELAYED = "delayed"  # delayed ticks with 10167 for clients that asked for type 3, others are refused with 10089
     REFUSED = "refused"  # 354 on new requests
+    COMPETING = "competing"  # 10197: another session of the user takes the live data
+
+
+SILENT = frozenset({DataState.STALE, DataState.HALTED, DataState.COMPETING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,7 @@ class Gateway:
         return True
 
     def leave(self, session: Session) -> None:
-        if session.client_id is not None and self.sessions.get(session.client_id) is session:
+        if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
 
     def saw(self, client_id: int, kind: Incoming, values: Mapping[str, Any]) -> None:
@@ -110,6 +114,14 @@ class Gateway:
 
     def answer_place(self, session: Session, placed: PlacedOrder) -> None:
         answers_orders.place(session, placed)
+
+    def refuse_history(self, symbol: str) -> tuple[int, str] | None:
+        """A scripted refusal of a history request, or None."""
+        rule = self.faults.take_history(symbol)
+        if rule is None:
+            return None
+        code = int(rule.settings.get("code", 162))
+        return code, str(rule.settings.get("text", "Historical Market Data Service error message:Historical data request pacing violation"))
 
     def deliver(self, reports: list[Report]) -> None:
         """Sends reports to the clients that own the orders. While the link to IB is lost they are lost too."""
@@ -145,14 +157,18 @@ class Gateway:
 
     # Market data
 
-    def is_delayed(self, session: Session) -> bool:
-        return DataState.DELAYED in self.data_states.values() and session.market_data_type in (3, 4)
+    def is_delayed(self, symbol: str) -> bool:
+        return self.data_states.get(symbol) is DataState.DELAYED
 
-    def data_refusal(self, symbol: str) -> tuple[int, str] | None:
+    def data_refusal(self, session: Session, symbol: str) -> tuple[int, str] | None:
         """Why a new subscription is refused, or None."""
         state = self.data_states.get(symbol)
         if state is DataState.REFUSED:
             return 354, "Requested market data is not subscribed."
+        if state is DataState.COMPETING:
+            return 10197, "No market data during competing live session"
+        if state is DataState.DELAYED and session.market_data_type not in (3, 4):
+            return 10089, "Requested market data requires additional subscription for API. Delayed market data is available."
         return None
 
     def shown_quote(self, symbol: str) -> Quote:
@@ -172,12 +188,15 @@ class Gateway:
     def set_data_state(self, symbol: str, state: DataState | None) -> None:
         """Breaks a symbol's data, or (None) mends it."""
         self._frozen.pop(symbol, None)
-        if state is None:
-            self.data_states.pop(symbol, None)
-        else:
+        before = self.data_states.pop(symbol, None)
+        if state is not None:
             self.data_states[symbol] = state
         for session in self.sessions.values():
             session.streams.halted(symbol, value=int(state is DataState.HALTED))
+            if DataState.DELAYED in (before, state):
+                session.streams.changed(symbol)
+            if state is DataState.COMPETING:
+                session.streams.fail(symbol, 10197, "No market data during competing live session")
 
     # Time
 
@@ -185,13 +204,13 @@ class Gateway:
         """A quarter of a second has passed: time moves on, orders meet quotes, streams send what changed."""
         now = self.now()
         self.deliver(self.broker.advance(now))
-        for symbol in set(self.broker.exchange.symbols()):
+        for symbol in set(self.broker.exchange.book.symbols()):
             self.match(symbol)
         if self.upstream_lost or self.farms_broken:
             return
         watched = {symbol for session in self.sessions.values() for symbol in session.streams.symbols()}
         for symbol in watched:
-            if self.data_states.get(symbol) in (DataState.STALE, DataState.HALTED):
+            if self.data_states.get(symbol) in SILENT:
                 continue
             quote = self.shown_quote(symbol)
             for session in list(self.sessions.values()):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from positions.gateway.hours import ZONE
 from positions.gateway.market import Bar
+from positions.gateway.market_calendar import date_of, day_of, day_start
 from positions.gateway.messages_in import Request
 from positions.gateway.prices import Prices
 
@@ -23,8 +23,6 @@ _SIZES = {
     "1 hour": 3600,
     **{f"{n} hours": 3600 * n for n in (2, 3, 4, 8)},
     "1 day": _DAY,
-    "1 week": 7 * _DAY,
-    "1 month": 30 * _DAY,
 }
 _SHOWN = frozenset({"TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "ADJUSTED_LAST"})
 _MAX_BARS = 20_000
@@ -46,13 +44,18 @@ class HistoryQuery:
 
     @property
     def daily(self) -> bool:
-        return self.seconds >= _DAY
+        """Daily bars run from one market midnight to the next, which is not UTC's."""
+        return self.seconds == _DAY
+
+    def start_of(self, at: float) -> int:
+        """Where the bar that holds `at` begins."""
+        return day_start(day_of(at)) if self.daily else int(at // self.seconds * self.seconds)
 
     def date_text(self, start: float) -> str:
         """The bar's date as the client asked for it: formatDate 2 is epoch seconds, daily bars always a date."""
         moment = datetime.fromtimestamp(start, UTC)
         if self.daily:
-            return f"{datetime.fromtimestamp(start, ZONE):%Y%m%d}"
+            return f"{date_of(day_of(start)):%Y%m%d}"
         return str(int(start)) if self.epoch_dates else f"{moment:%Y%m%d  %H:%M:%S}"
 
 
@@ -69,25 +72,26 @@ def parse_query(request: Request, now: float) -> HistoryQuery:
     span = _parse_duration(request["duration"])
     if span / seconds > _MAX_BARS:
         raise BadHistory("Historical data query would return too many bars")
-    size = min(seconds, _DAY)
-    last = int(end // size * size + (size if end % size else 0))
-    return HistoryQuery(begin=int(last - span), end=last, seconds=seconds, epoch_dates=request["formatDate"] == 2)
+    query = HistoryQuery(begin=0, end=0, seconds=seconds, epoch_dates=request["formatDate"] == 2)
+    start = query.start_of(end)
+    last = start + seconds if end > start else start
+    return replace(query, begin=last - span, end=last)
 
 
 def bars_for(prices: Prices, symbol: str, query: HistoryQuery, now: float) -> list[Bar]:
-    """The finished bars and the forming one, oldest first. Days and weeks are cut at UTC midnight."""
-    bars = prices.bars(symbol, query.begin, min(query.end, int(now // query.seconds) * query.seconds), query.seconds)
-    forming = forming_bar(prices, symbol, query.seconds, now)
+    """The finished bars and the forming one, oldest first."""
+    begin = query.start_of(query.begin)
+    bars = prices.bars(symbol, begin, min(query.end, query.start_of(now)), query.seconds)
+    forming = forming_bar(prices, symbol, query, now)
     if forming is not None and query.begin <= forming.start < query.end:
         bars.append(forming)
     return bars
 
 
-def forming_bar(prices: Prices, symbol: str, seconds: int, now: float) -> Bar | None:
-    """The bar that is not finished at `now`, None before its first second."""
-    start = int(now // seconds * seconds)
-    elapsed = int(now) - start + 1
-    bar = prices.bar(symbol, start, min(elapsed, seconds))
+def forming_bar(prices: Prices, symbol: str, query: HistoryQuery, now: float) -> Bar | None:
+    """The bar that is not finished at `now`, None while it has no trade."""
+    start = query.start_of(now)
+    bar = prices.bar(symbol, start, min(int(now) - start + 1, query.seconds))
     return bar if bar.volume > 0 else None
 
 

@@ -8,7 +8,7 @@ price unless the open was better, and a trail is tested at its old level before 
 
 from __future__ import annotations
 
-from positions.gateway.orders import TRAIL_KINDS, BarLike, BookOrder, Kind, QuoteLike, Side
+from positions.gateway.orders import TRAIL_KINDS, BarLike, BookOrder, Kind, OrderSpec, QuoteLike, Side
 
 _LIMITED = frozenset({Kind.LIMIT, Kind.STOP_LIMIT, Kind.TRAIL_LIMIT, Kind.LIMIT_ON_CLOSE})
 
@@ -20,11 +20,20 @@ def ratchet(order: BookOrder, price: float) -> None:
         return
     distance = price * spec.trail_percent / 100 if spec.trail_percent else spec.trail_amount or 0.0
     if spec.side is Side.SELL:
-        level = price - distance
+        level = _snap(price - distance)
         order.stop_price = level if order.stop_price is None else max(order.stop_price, level)
     else:
-        level = price + distance
+        level = _snap(price + distance)
         order.stop_price = level if order.stop_price is None else min(order.stop_price, level)
+
+
+def modified_stop(order: BookOrder, spec: OrderSpec) -> float | None:
+    """The trigger after a change of the order: a trail keeps what it has reached unless its distance or start changed."""
+    if spec.kind not in TRAIL_KINDS:
+        return spec.stop_price
+    names = ("stop_price", "trail_amount", "trail_percent")
+    same = all(getattr(spec, name) == getattr(order.spec, name) for name in names)
+    return order.stop_price if same else spec.stop_price
 
 
 def trigger_on_quote(order: BookOrder, quote: QuoteLike) -> bool:
@@ -100,6 +109,11 @@ def _limit_on_bar(order: BookOrder, bar: BarLike, *, from_open: bool) -> float |
     if bar.high < limit:
         return None
     return max(bar.open, limit) if from_open else limit
+
+
+def _snap(price: float) -> float:
+    """To the cent, below a dollar to the hundredth of one."""
+    return round(price, 2 if price >= 1 else 4)
 
 
 def _reached(order: BookOrder, last: float) -> bool:

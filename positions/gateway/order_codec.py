@@ -1,7 +1,6 @@
-"""placeOrder in, openOrder and completedOrder out: the three long layouts of the protocol, each as one table.
+"""placeOrder in, openOrder and completedOrder out: the three long messages of the protocol.
 
-A word of a table is a field name with a kind after the colon: `s` text, `b` flag, `i` integer, `d` number; capital
-`I` and `D` may be unset. `@` words are conditional groups. Parsed fields stay text under their names, so that what a
+The tables are in `order_layouts.py`. Parsed fields stay text under their names, so that what a
 client sent is echoed as it sent it; `parse_place_order` returns them with the contract.
 """
 
@@ -10,90 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from positions.gateway.messages_in import CONTRACT_FIELDS, FieldReader
+from positions.gateway.messages_in import FieldReader
+from positions.gateway.order_layouts import COMPLETED, CONDITION_FIELDS, GROUP_FIELDS, OPEN, PLACE
 from positions.gateway.wire import UNSET_DOUBLE_TEXT, UNSET_INTEGER_TEXT, WireError
 
-_PLACE = """
-secIdType secId action totalQuantity orderType lmtPrice auxPrice tif ocaGroup account openClose origin orderRef
-transmit parentId blockOrder sweepToFill displaySize triggerMethod outsideRth hidden @bag sharesAllocation
-discretionaryAmt goodAfterTime goodTillDate faGroup faMethod faPercentage faProfile modelCode shortSaleSlot
-designatedLocation exemptCode ocaType rule80A settlingFirm allOrNone minQty percentOffset eTradeOnly firmQuoteOnly
-nbboPriceCap auctionStrategy startingPrice stockRefPrice delta stockRangeLower stockRangeUpper
-overridePercentageConstraints volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice @delta_neutral_order
-continuousUpdate referencePriceType trailStopPrice trailingPercent scaleInitLevelSize scaleSubsLevelSize
-scalePriceIncrement @scale scaleTable activeStartTime activeStopTime hedgeType @hedge optOutSmartRouting
-clearingAccount clearingIntent notHeld @delta_neutral_contract algoStrategy @algo algoId whatIf orderMiscOptions
-solicited randomizeSize randomizePrice @peg_bench @conditions adjustedOrderType triggerPrice lmtPriceOffset
-adjustedStopPrice adjustedStopLimitPrice adjustedTrailingAmount adjustableTrailingUnit extOperator softDollarName
-softDollarValue cashQty mifid2DecisionMaker mifid2DecisionAlgo mifid2ExecutionTrader mifid2ExecutionAlgo
-dontUseAutoPriceForHedge isOmsContainer discretionaryUpToLimitPrice usePriceMgmtAlgo
->=158,duration >=160,postToAts >=162,autoCancelParent >=166,advancedErrorOverride >=169,manualOrderTime @pegged_170
-""".split()
-
-_OPEN = """
-action:s totalQuantity:d orderType:s lmtPrice:z auxPrice:z tif:s ocaGroup:s account:s openClose:s origin:i orderRef:s
-clientId:i permId:i outsideRth:b hidden:b discretionaryAmt:d goodAfterTime:s sharesAllocation:s faGroup:s faMethod:s
-faPercentage:s faProfile:s modelCode:s goodTillDate:s rule80A:s percentOffset:D settlingFirm:s shortSaleSlot:i
-designatedLocation:s exemptCode:x auctionStrategy:i startingPrice:D stockRefPrice:D delta:D stockRangeLower:D
-stockRangeUpper:D displaySize:I blockOrder:b sweepToFill:b allOrNone:b minQty:I ocaType:i eTradeOnly:b firmQuoteOnly:b
-nbboPriceCap:D parentId:i triggerMethod:i volatility:D volatilityType:i deltaNeutralOrderType:n deltaNeutralAuxPrice:D
-@delta_neutral_8 continuousUpdate:b referencePriceType:i trailStopPrice:D trailingPercent:D basisPoints:D
-basisPointsType:I comboLegsDescrip:s @legs scaleInitLevelSize:I scaleSubsLevelSize:I scalePriceIncrement:D @scale
-hedgeType:s @hedge optOutSmartRouting:b clearingAccount:s clearingIntent:c notHeld:b @no_delta_neutral algoStrategy:s
-@algo solicited:b whatIf:b status:s initMarginBefore:D maintMarginBefore:D equityWithLoanBefore:D initMarginChange:D
-maintMarginChange:D equityWithLoanChange:D initMarginAfter:D maintMarginAfter:D equityWithLoanAfter:D commission:D
-minCommission:D maxCommission:D commissionCurrency:s warningText:s randomizeSize:b randomizePrice:b @peg_bench
-@conditions adjustedOrderType:a triggerPrice:D trailStopPrice:D lmtPriceOffset:D adjustedStopPrice:D
-adjustedStopLimitPrice:D adjustedTrailingAmount:D adjustableTrailingUnit:i softDollarName:s softDollarValue:s
-softDollarDisplayName:s cashQty:d dontUseAutoPriceForHedge:b isOmsContainer:b discretionaryUpToLimitPrice:b
-usePriceMgmtAlgo:b >=159,duration:I >=160,postToAts:I >=162,autoCancelParent:b >=170,minTradeQty:I
->=170,minCompeteSize:I >=170,competeAgainstBestOffset:D >=170,midOffsetAtWhole:D >=170,midOffsetAtHalf:D
-""".split()
-
-_COMPLETED = """
-action:s totalQuantity:d orderType:s lmtPrice:z auxPrice:z tif:s ocaGroup:s account:s openClose:s origin:i orderRef:s
-permId:i outsideRth:b hidden:b discretionaryAmt:d goodAfterTime:s faGroup:s faMethod:s faPercentage:s faProfile:s
-modelCode:s goodTillDate:s rule80A:s percentOffset:D settlingFirm:s shortSaleSlot:i designatedLocation:s exemptCode:x
-startingPrice:D stockRefPrice:D delta:D stockRangeLower:D stockRangeUpper:D displaySize:I sweepToFill:b allOrNone:b
-minQty:I ocaType:i triggerMethod:i volatility:D volatilityType:i deltaNeutralOrderType:n deltaNeutralAuxPrice:D
-@delta_neutral_4 continuousUpdate:b referencePriceType:i trailStopPrice:D trailingPercent:D comboLegsDescrip:s @legs
-scaleInitLevelSize:I scaleSubsLevelSize:I scalePriceIncrement:D @scale hedgeType:s @hedge clearingAccount:s
-clearingIntent:c notHeld:b @no_delta_neutral algoStrategy:s @algo solicited:b status:s randomizeSize:b randomizePrice:b
-@peg_bench @conditions trailStopPrice:D lmtPriceOffset:D cashQty:d dontUseAutoPriceForHedge:b isOmsContainer:b
-autoCancelDate:s filledQuantity:d refFuturesConId:i autoCancelParent:b shareholder:s imbalanceOnly:b
-routeMarketableToBbo:b parentPermId:i completedTime:s completedStatus:s >=170,minTradeQty:I >=170,minCompeteSize:I
->=170,competeAgainstBestOffset:D >=170,midOffsetAtWhole:D >=170,midOffsetAtHalf:D
-""".split()
-
-_GROUP_FIELDS: dict[str, tuple[str, ...]] = {
-    "@delta_neutral_order": (
-        "deltaNeutralConId",
-        "deltaNeutralSettlingFirm",
-        "deltaNeutralClearingAccount",
-        "deltaNeutralClearingIntent",
-        "deltaNeutralOpenClose",
-        "deltaNeutralShortSale",
-        "deltaNeutralShortSaleSlot",
-        "deltaNeutralDesignatedLocation",
-    ),
-    "@scale": (
-        "scalePriceAdjustValue",
-        "scalePriceAdjustInterval",
-        "scaleProfitOffset",
-        "scaleAutoReset",
-        "scaleInitPosition",
-        "scaleInitFillQty",
-        "scaleRandomPercent",
-    ),
-    "@peg_bench": (
-        "referenceContractId",
-        "isPeggedChangeAmountDecrease",
-        "peggedChangeAmount",
-        "referenceChangeAmount",
-        "referenceExchangeId",
-    ),
-}
-_CONDITION_FIELDS = {1: 6, 3: 3, 4: 3, 5: 4, 6: 5, 7: 5}  # condition type → fields after the type
 _UNSET_TEXTS = frozenset({"", UNSET_DOUBLE_TEXT, UNSET_INTEGER_TEXT, "1.7976931348623157e+308"})
 
 
@@ -132,7 +51,7 @@ def parse_place_order(fields: list[str], server_version: int) -> PlacedOrder:
     order_id = reader.integer()
     contract = reader.contract()
     values: dict[str, str] = {}
-    for word in _PLACE:
+    for word in PLACE:
         if word.startswith("@"):
             _PLACE_GROUPS[word](reader, values, contract, server_version)
             continue
@@ -146,12 +65,12 @@ def parse_place_order(fields: list[str], server_version: int) -> PlacedOrder:
 def open_order_fields(version: int, order_id: int, contract: list[object], values: Mapping[str, object]) -> list[object]:
     """openOrder (5). `values` maps field names to what to write; missing ones get the default TWS writes."""
     head: list[object] = [5, version, order_id] if version < 145 else [5, order_id]
-    return [*head, *contract, *_write(_OPEN, version, values)]
+    return [*head, *contract, *_write(OPEN, version, values)]
 
 
 def completed_order_fields(version: int, contract: list[object], values: Mapping[str, object]) -> list[object]:
     """completedOrder (101), which has neither order id nor client id."""
-    return [101, *contract, *_write(_COMPLETED, version, values)]
+    return [101, *contract, *_write(COMPLETED, version, values)]
 
 
 def _write(table: list[str], version: int, values: Mapping[str, object]) -> Iterator[object]:
@@ -200,7 +119,7 @@ def _when(name: str) -> Callable[[FieldReader, dict[str, str], Mapping[str, str]
             "@peg_bench": lambda: values["orderType"] == "PEG BENCH",
         }[name]()
         if present:
-            values.update((field, reader.text()) for field in _GROUP_FIELDS[name])
+            values.update((field, reader.text()) for field in GROUP_FIELDS[name])
 
     return read
 
@@ -225,9 +144,9 @@ def _conditions(reader: FieldReader, values: dict[str, str], _contract: Mapping[
     taken: list[str] = [str(count)]
     for _ in range(count):
         kind = reader.integer()
-        if kind not in _CONDITION_FIELDS:
+        if kind not in CONDITION_FIELDS:
             raise WireError(f"unknown order condition {kind}")
-        taken += [str(kind), *reader.skip(_CONDITION_FIELDS[kind])]
+        taken += [str(kind), *reader.skip(CONDITION_FIELDS[kind])]
     if count:
         taken += reader.skip(2)
     values["@conditions"] = "\0".join(taken)
@@ -276,11 +195,11 @@ def _write_conditions(values: Mapping[str, object]) -> list[object]:
 
 def _write_scale(values: Mapping[str, object]) -> list[object]:
     present = (wire_number(str(values.get("scalePriceIncrement", "")), "scalePriceIncrement") or 0) > 0
-    return [values.get(name, "") for name in _GROUP_FIELDS["@scale"]] if present else []
+    return [values.get(name, "") for name in GROUP_FIELDS["@scale"]] if present else []
 
 
 def _write_peg_bench(values: Mapping[str, object]) -> list[object]:
-    return [values.get(name, "") for name in _GROUP_FIELDS["@peg_bench"]] if values.get("orderType") == "PEG BENCH" else []
+    return [values.get(name, "") for name in GROUP_FIELDS["@peg_bench"]] if values.get("orderType") == "PEG BENCH" else []
 
 
 _WRITE_GROUPS: dict[str, Callable[[Mapping[str, object]], list[object]]] = {
@@ -294,5 +213,3 @@ _WRITE_GROUPS: dict[str, Callable[[Mapping[str, object]], list[object]]] = {
     "@peg_bench": _write_peg_bench,
     "@conditions": _write_conditions,
 }
-
-assert len(CONTRACT_FIELDS) == 12

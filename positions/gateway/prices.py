@@ -8,6 +8,7 @@ trigger exactly one order. Moves and pins are plain data (`state`, `restore`), s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from positions.gateway.market import Bar, Market, Quote
@@ -66,10 +67,19 @@ class Prices:
         return pin if pin is not None else self._cents(self.market.last(symbol, at), symbol, at)
 
     def bar(self, symbol: str, start: int, seconds: int) -> Bar:
-        return self._moved(symbol, self.market.bar(symbol, start, seconds), seconds)
+        """The bar of [start, start + seconds): pieced together where a move begins or ends inside it."""
+        if symbol not in self._moves:
+            return self.market.bar(symbol, start, seconds)
+        cuts = {int(edge) for move in self._moves[symbol] for edge in (move.begin, move.end)}
+        edges = sorted({start, start + seconds} | {cut for cut in cuts if start < cut < start + seconds})
+        return _joined([self._piece(symbol, first, last) for first, last in pairwise(edges)])
 
     def bars(self, symbol: str, start: int, end: int, seconds: int) -> list[Bar]:
-        return [self._moved(symbol, bar, seconds) for bar in self.market.bars(symbol, start, end, seconds)]
+        """Bars with start <= bar start < end, oldest first; those without a trade are left out."""
+        if symbol not in self._moves:
+            return self.market.bars(symbol, start, end, seconds)
+        made = (self.bar(symbol, at, seconds) for at in range(start, end, seconds))
+        return [bar for bar in made if bar.volume > 0]
 
     def shift(self, symbol: str, fraction: float, seconds: float, at: float) -> None:
         """Moves the stock by `fraction` (-0.05 is 5 % down) over `seconds`; it stays there."""
@@ -112,19 +122,25 @@ class Prices:
             return price
         return max(_PENNY, round(price * self._factor(symbol, at), 2))
 
-    def _moved(self, symbol: str, bar: Bar, seconds: int) -> Bar:
-        """A bar under moves: each end takes its own factor, and the extremes contain both ends."""
-        if symbol not in self._moves:
-            return bar
-        opening = self._cents(bar.open, symbol, bar.start)
-        closing = self._cents(bar.close, symbol, bar.start + seconds - 1)
-        highs = [self._cents(bar.high, symbol, at) for at in (bar.start, bar.start + seconds - 1)]
-        lows = [self._cents(bar.low, symbol, at) for at in (bar.start, bar.start + seconds - 1)]
-        return replace(
-            bar,
-            open=opening,
-            close=closing,
-            high=max(opening, closing, min(highs)),
-            low=min(opening, closing, max(lows)),
-            wap=round((opening + closing) / 2, 4),
-        )
+    def _piece(self, symbol: str, first: int, last: int) -> Bar:
+        """A bar inside which no move begins or ends; on a ramp each end has its own factor."""
+        bar = self.market.bar(symbol, first, last - first)
+        opening, closing = self._cents(bar.open, symbol, first), self._cents(bar.close, symbol, last - 1)
+        highs = [self._cents(bar.high, symbol, at) for at in (first, last - 1)]
+        lows = [self._cents(bar.low, symbol, at) for at in (first, last - 1)]
+        high, low = max(opening, closing, min(highs)), min(opening, closing, max(lows))
+        return replace(bar, open=opening, close=closing, high=high, low=low, wap=round(bar.wap * closing / bar.close, 4))
+
+
+def _joined(pieces: list[Bar]) -> Bar:
+    volume = sum(piece.volume for piece in pieces)
+    weighted = sum(piece.wap * piece.volume for piece in pieces)
+    return replace(
+        pieces[0],
+        high=max(piece.high for piece in pieces),
+        low=min(piece.low for piece in pieces),
+        close=pieces[-1].close,
+        volume=volume,
+        wap=round(weighted / volume, 4) if volume else pieces[0].wap,
+        count=sum(piece.count for piece in pieces),
+    )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HELLO_SECONDS = 10.0
+NOT_STARTED = -1
 FARMS = (
     (2104, 2103, "Market data farm connection is {}:usfarm"),
     (2106, 2105, "HMDS data farm connection is {}:ushmds"),
@@ -40,17 +41,16 @@ Handler = Callable[["Session", Request], None]
 
 
 class Session:
-    """A connected client. `client_id` is None until startApi; `version` is the negotiated server version."""
+    """A connected client. `client_id` is NOT_STARTED until startApi; `version` is the negotiated server version."""
 
     def __init__(self, gateway: Gateway, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.gateway = gateway
-        self.client_id: int | None = None
+        self.client_id = NOT_STARTED
         self.version = 0
         self.market_data_type = 1
         self.streams = Streams(self)
         self.transport = Transport(writer)
         self.account_requests: dict[tuple[str, int], str] = {}  # (kind, request id) → what it asked for
-        self.binds_orders = False
         self._reader = reader
         self._rate = MessageRate()
 
@@ -108,7 +108,7 @@ class Session:
                 self.error(out.SYSTEM, 100, "Max rate of messages per second has been exceeded")
                 raise WireError("more than 50 messages in a second")
             fields = wire.decode_payload(payload)
-            if self.client_id is None:
+            if self.client_id == NOT_STARTED:
                 self._start(fields)
             else:
                 self._answer(fields)
@@ -147,7 +147,6 @@ class Session:
             self.error(out.SYSTEM, 320, "Error reading request.")
 
     def _handle(self, fields: list[str]) -> None:
-        assert self.client_id is not None
         kind = message_kind(fields)
         if kind is Incoming.PLACE_ORDER:
             placed = parse_place_order(fields, self.version)

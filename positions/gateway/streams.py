@@ -68,19 +68,19 @@ class Streams:
         self.bars.clear()
 
     def symbols(self) -> set[str]:
-        lines = (*self.lines.values(), *self.ticks.values(), *self.bars.values())
+        lines: list[Line | TickLine | BarLine] = [*self.lines.values(), *self.ticks.values(), *self.bars.values()]
         return {line.symbol for line in lines}
 
     def open_line(self, request_id: int, symbol: str, generic: frozenset[str], quote: Quote) -> None:
         line = Line(symbol=symbol, generic=generic)
         self.lines[request_id] = line
-        self.begin(request_id)
+        self.begin(request_id, symbol)
         self.send_quote(request_id, line, quote, full=True)
 
-    def begin(self, request_id: int) -> None:
+    def begin(self, request_id: int, symbol: str) -> None:
         """What precedes the ticks of a subscription."""
-        delayed = self._session.gateway.is_delayed(self._session)
-        self._session.send(message("marketDataType", request_id, self._session.market_data_type if delayed else 1))
+        delayed = self._session.gateway.is_delayed(symbol)
+        self._session.send(message("marketDataType", request_id, 3 if delayed else 1))
         self._session.send(message("tickReqParams", request_id, 0.01, "9c0001", 3))
 
     def tick(self, symbol: str, quote: Quote, now: float) -> None:
@@ -96,7 +96,7 @@ class Streams:
                 self._send_bar(request_id, bar_line, now)
 
     def send_quote(self, request_id: int, line: Line, quote: Quote, *, full: bool = False) -> None:
-        delayed = self._session.gateway.is_delayed(self._session)
+        delayed = self._session.gateway.is_delayed(line.symbol)
         traded = line.sent.get(LAST) != quote.last or line.sent.get(VOLUME) != quote.volume
         for tick, (price_name, size_name) in _PRICES.items():
             self._price(request_id, line, tick, getattr(quote, price_name), getattr(quote, size_name), delayed)
@@ -110,6 +110,19 @@ class Streams:
         if full and "236" in line.generic:
             self._session.send(message("tickGeneric", request_id, SHORTABLE, 3.0))
             self._session.send(message("tickSize", request_id, SHORTABLE_SHARES, 10_000_000))
+
+    def changed(self, symbol: str) -> None:
+        """The symbol's data has become live or delayed: every line of it begins again."""
+        for request_id, line in self.lines.items():
+            if line.symbol == symbol:
+                line.sent.clear()
+                self.begin(request_id, symbol)
+
+    def fail(self, symbol: str, code: int, text: str) -> None:
+        """An error on every line of the symbol."""
+        for request_id, line in self.lines.items():
+            if line.symbol == symbol:
+                self._session.error(request_id, code, text)
 
     def halted(self, symbol: str, *, value: int) -> None:
         """Tells every line of the symbol that it is halted (1) or trades again (0)."""
@@ -153,13 +166,12 @@ class Streams:
         if line.query is None:
             self._send_five_seconds(request_id, line, now)
             return
-        size = line.query.seconds
-        current = int(now // size * size)
+        current = line.query.start_of(now)
         if line.last_start and current > line.last_start:
-            finished = prices.bar(line.symbol, line.last_start, size)
+            finished = prices.bar(line.symbol, line.last_start, line.query.seconds)
             self._session.send(message("historicalDataUpdate", request_id, *history.update_row(line.query, finished)))
         line.last_start = current
-        bar = history.forming_bar(prices, line.symbol, size, now)
+        bar = history.forming_bar(prices, line.symbol, line.query, now)
         row = history.update_row(line.query, bar) if bar else ()
         if bar and row != line.sent:
             line.sent = row
