@@ -3,5 +3,6 @@
 pytest_plugins = [
     "tradingsite.testing.fixtures",
     "tradingsite.testing.live",
+    "tradingsite.testing.live_desk",
     "tradingsite.testing.browser",
 ]

@@ -32,6 +32,7 @@ IB_PORT = env.port("IB_PORT", int(_own_gateway_port or 4002))
 # The same for the options-flow API and its built-in demo.
 FLOW_API_URL = env.url("FLOW_API_URL", kept_text(DATA_DIR / "flowapi" / "url") or "http://127.0.0.1:4010/api/v1", ("http", "https"))
 FLOW_API_KEY = env.text("FLOW_API_KEY") or kept_text(DATA_DIR / "flowapi" / "key")
+DEMO_HISTORY = env.flag("DEMO_HISTORY", default=True)  # a first history of simulated trading on an empty database
 check_trading(
     TRADING_MODE,
     account=IB_ACCOUNT,

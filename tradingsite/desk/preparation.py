@@ -24,7 +24,7 @@ def prepare(plan: Plan, *, mode: str, step: Step, demo_password: str) -> str:
     step("bringing the database up to date")
     call_command("migrate", interactive=False, verbosity=0)
     _collect_static_files(plan.data_dir, step)
-    if plan.own_gateway:
+    if plan.own_gateway and settings.DEMO_HISTORY:
         _fill_history(plan, step)
     if mode == "live":
         get_user_model().objects.filter(username=DEMO_USER, is_active=True).update(is_active=False)

@@ -15,7 +15,7 @@ from tradingsite.testing.postgres_server import NoPostgres, postgres_server_url
 from tradingsite.testing.redis_server import RedisServer
 
 IN_CI = bool(os.environ.get("CI"))
-PROCESS_FIXTURES = {"live_gateway", "live_flowapi", "live_worker", "live_web", "live_celery", "live_desk"}
+PROCESS_FIXTURES = {"live_gateway", "live_flowapi", "live_worker", "live_web", "live_celery", "live_desk", "make_desk"}
 BROWSER_FIXTURES = {"page", "browser", "context", "trader_page"}
 
 _relaxed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}

@@ -33,6 +33,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def keep_log(item: pytest.Item, process: LiveProcess) -> None:
+    """Have this process's log shown when the test fails."""
+    item.stash.setdefault(_LOGS, []).append(process)
+
+
 Spawn = Callable[..., LiveProcess]
 
 
@@ -40,11 +45,11 @@ Spawn = Callable[..., LiveProcess]
 def spawn(request: pytest.FixtureRequest, tmp_path: Path, transactional_db: None) -> Iterator[Spawn]:
     """`spawn(name, *manage_arguments, environment=...)` starts a manage.py command; all are reaped, last first."""
     started: list[LiveProcess] = []
-    request.node.stash[_LOGS] = started
 
     def start(name: str, *arguments: str, environment: dict[str, str]) -> LiveProcess:
         process = LiveProcess.manage(name, *arguments, environment=environment, folder=tmp_path)
         started.append(process)
+        keep_log(request.node, process)
         process.start()
         return process
 
@@ -207,7 +212,7 @@ def live_web(request: pytest.FixtureRequest, tmp_path: Path, live_environment: d
     options = ["-b", LOOPBACK, "-p", str(port), "--websocket-max-message-size", "65536"]
     command = [sys.executable, "-m", "daphne", *options, "tradingsite.asgi:application"]
     process = LiveProcess("web", command, environment, tmp_path / "web.log")
-    request.node.stash.setdefault(_LOGS, []).append(process)
+    keep_log(request.node, process)
     process.start()
     web = LiveWeb(process, f"http://{LOOPBACK}:{port}", port)
     try:
@@ -239,7 +244,7 @@ def live_celery(request: pytest.FixtureRequest, tmp_path: Path, live_environment
         "INFO",
     ]
     process = LiveProcess("celery", command, clean_environment(live_environment), tmp_path / "celery.log")
-    request.node.stash.setdefault(_LOGS, []).append(process)
+    keep_log(request.node, process)
     process.start()
     try:
         process.wait_for_output("ready.")
