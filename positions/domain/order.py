@@ -19,7 +19,8 @@ _TIMES = ("created_at", "sent_at", "finished_at", "updated_at", "short_since")
 _PLAIN = (
     "order_id", "intent_id", "signal_id", "position_id", "parent_id", "order_ref", "oca_group", "oca_type", "symbol", "account",
     "quantity", "limit_price", "stop_price", "desired", "intent", "ib_order_id", "client_id", "perm_id", "session_id",
-    "ib_status", "why_held", "code", "message", "external", "anomalies", "reason", "life_seconds", "version",
+    "ib_status", "why_held", "code", "message", "external", "anomalies", "reason", "life_seconds",
+    "ended_as", "ended_filled", "version",
 )  # fmt: skip
 
 
@@ -82,6 +83,8 @@ class Order:
         self.external = False
         self.anomalies = 0  # reports the state table had no row for
         self.life_seconds: float | None = None  # an unfilled entry is cancelled after this
+        self.ended_as = ""  # the trigger that waits until our executions match what the broker says was filled
+        self.ended_filled: float | None = None  # how much that is
         self.version = 0
         self.created_at = now()
         self.updated_at = self.created_at

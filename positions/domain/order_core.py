@@ -1,0 +1,255 @@
+"""What all parts of the order manager share: the book, the ways to tell the bus, and the only three ways to the broker.
+
+`send` is the write-ahead point: the orders get ids, their rows become durable, and only then the socket is written.
+Nobody outside the order manager's own parts uses this.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from events.base import BaseEvent
+from events.bus import EventBus
+from events.clock import Clock
+from events.order import OrderRole, OrderState
+from events.position import PositionStatus
+from positions.domain import families, order_events
+from positions.domain.exit_keeper import ExitKeeper, stop_state
+from positions.domain.intent import Denied, OrderIntent
+from positions.domain.order import Order
+from positions.domain.order_book import OrderBook
+from positions.domain.order_states import Trigger
+from positions.domain.ports import Broker, BrokerError, Contract, LinkDown, LinkState, Tick, UnknownContract
+from positions.domain.position import Position
+from positions.domain.position_events import Before
+from positions.domain.risk import RiskContext, RiskGate, TradingState
+from positions.domain.tracker import PositionTracker
+
+log = logging.getLogger(__name__)
+
+LINK_DOWN = Denied(code="link_down", message="There is no connection to the broker.", what_to_do="Wait until the gateway is connected.")
+
+
+class OrderCore:
+    """The shared state. Everything here runs under the manager's lock."""
+
+    def __init__(
+        self,
+        bus: EventBus,
+        broker: Broker,
+        tracker: PositionTracker,
+        risk: RiskGate,
+        *,
+        commit: Callable[[], Awaitable[None]],
+        clock: Clock,
+        account: str,
+        client_id: int,
+        session_id: str,
+        ref_prefix: str,
+    ) -> None:
+        self.bus = bus
+        self.broker = broker
+        self.tracker = tracker
+        self.risk = risk
+        self.commit = commit
+        self.clock = clock
+        self.account = account
+        self.client_id = client_id
+        self.session_id = session_id
+        self.ref_prefix = ref_prefix
+        self.book = OrderBook()
+        self.keeper = ExitKeeper()
+        self.quotes: dict[str, Tick] = {}  # symbol → the last quote heard
+        self.contracts: dict[str, Contract] = {}  # symbol → its contract, asked for once
+        self.trading_state = TradingState.ACTIVE
+        self.trading_reason = ""
+        self.reconciled = True  # the worker sets False until the first reconcile of a session is through
+        self.session_open: Callable[[], bool | None] = lambda: None
+        self.day_pnl: Callable[[], float | None] = lambda: None
+        self.needs_reconcile = ""  # why the broker should be asked; the worker clears it by reconciling
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    @property
+    def link_up(self) -> bool:
+        return self.broker.link is LinkState.CONNECTED
+
+    def ask_reconcile(self, why: str) -> None:
+        if why and not self.needs_reconcile:
+            log.info("a reconcile is due: %s", why)
+        self.needs_reconcile = self.needs_reconcile or why
+
+    async def contract(self, symbol: str) -> Contract | None:
+        """None when the broker does not know the symbol; LinkDown when it cannot be asked."""
+        if symbol not in self.contracts:
+            try:
+                self.contracts[symbol] = await self.broker.qualify(symbol)
+            except UnknownContract:
+                return None
+        return self.contracts[symbol]
+
+    def context(self, symbol: str, *, without: Sequence[Order] = ()) -> RiskContext:
+        """The moment an intent in `symbol` is judged in; `without` leaves orders out of the picture."""
+        left_out = {order.order_id for order in without}
+        return RiskContext(
+            now=self.now(),
+            contract=self.contracts.get(symbol),
+            quote=self.quotes.get(symbol),
+            positions=self.tracker.active(),
+            orders=[order for order in self.book if order.order_id not in left_out],
+            trading_state=self.trading_state,
+            trading_reason=self.trading_reason,
+            link_up=self.link_up,
+            reconciled=self.reconciled,
+            session_open=self.session_open(),
+            day_pnl=self.day_pnl(),
+        )
+
+    # ---- telling the bus --------------------------------------------------------------------------------------------
+
+    async def tell(self, events: Sequence[BaseEvent]) -> None:
+        for event in events:
+            await self.bus.emit(event)
+
+    async def tell_order(
+        self, order: Order, previous: OrderState, version: int, *, reason: str = "", metadata: dict[str, Any] | None = None
+    ) -> None:
+        """Tell of the order's new state, if it has one."""
+        if order.version != version:
+            await self.bus.emit(order_events.changed(order, previous, reason=reason, metadata=metadata))
+
+    async def move(self, order: Order, trigger: Trigger, *, reason: str = "", code: str = "", message: str = "") -> None:
+        previous, version = order.state, order.version
+        order.move(trigger, code=code, message=message)
+        await self.tell_order(order, previous, version, reason=reason)
+
+    # ---- the three ways to the broker ---------------------------------------------------------------------------------
+
+    async def send(self, orders: Sequence[Order], contract: Contract) -> Denied | None:
+        """New orders: claim, commit, write. A Denied means that provably nothing was written."""
+        fresh = [order for order in orders if not order.ib_order_id]
+        if fresh:
+            ids = self.broker.reserve_ids(len(fresh), above=self.book.highest_id(self.client_id))
+            for order, ib_id in zip(fresh, ids, strict=True):
+                order.ib_order_id, order.client_id = ib_id, self.client_id
+        await self._claim(orders)
+        try:
+            await self.commit()
+        except Exception as error:  # whatever the journal's trouble is, nothing has left and nothing may
+            log.exception("orders not sent: their rows are not durable")
+            await self._never_sent(orders, "journal", f"not durable: {error}")
+            return Denied(
+                code="not_durable", message="The order could not be written down, so it was not sent.", what_to_do="Check the database."
+            )
+        if not self.link_up:
+            await self._never_sent(orders, "link_down", LINK_DOWN.message)
+            return LINK_DOWN
+        try:
+            await self.broker.send(families.tickets(orders, contract))
+        except LinkDown as error:
+            await self._never_sent(orders, "link_down", str(error))
+            return LINK_DOWN
+        except Exception as error:  # partly written, perhaps: only a reconcile can tell
+            log.exception("sending was interrupted")
+            for order in orders:
+                await self.move(order, Trigger.SILENCE, reason=f"sending was interrupted: {error}")
+            self.ask_reconcile("sending was interrupted")
+        return None
+
+    async def modify(self, order: Order, reason: str, **desired: float) -> Denied | None:
+        """Change quantity, limit_price or stop_price of a live order; the row says pending until the broker confirms."""
+        contract = self.contracts.get(order.symbol) or await self.contract(order.symbol)
+        if contract is None or not self.link_up:
+            return LINK_DOWN
+        previous, version = order.state, order.version
+        order.ask_replace(**desired)
+        await self.tell_order(order, previous, version, reason=reason)
+        await self.refresh_stop_state(order.position_id)
+        try:
+            await self.commit()
+            await self.broker.modify(families.ticket(order, contract, parent=self.book.orders.get(order.parent_id)))
+        except Exception as error:
+            if not isinstance(error, BrokerError):
+                log.exception("a modify was not sent")
+            await self._take_back(order, str(error))
+            return (
+                LINK_DOWN
+                if isinstance(error, BrokerError)
+                else Denied(
+                    code="not_durable",
+                    message="The change could not be written down, so it was not sent.",
+                    what_to_do="Check the database.",
+                )
+            )
+        return None
+
+    async def cancel(self, order: Order, reason: str) -> Denied | None:
+        """Ask for the end of a live order. Leaves even when the journal is broken: getting out must always work."""
+        if not self.link_up:
+            return LINK_DOWN
+        previous, version = order.state, order.version
+        order.ask_cancel(reason)
+        await self.tell_order(order, previous, version, reason=reason)
+        try:
+            await self.commit()
+        except Exception:
+            log.exception("cancelling although the journal is broken")
+        try:
+            await self.broker.cancel(order.ib_order_id)
+        except BrokerError as error:
+            await self._take_back(order, str(error))
+            return LINK_DOWN
+        return None
+
+    # ---- positions ----------------------------------------------------------------------------------------------------
+
+    async def refresh_stop_state(self, position_id: str) -> None:
+        """Let the position's row say what its stop order is doing."""
+        position = self.tracker.find(position_id)
+        if position is None or position.status is PositionStatus.CLOSED:
+            return
+        before = Before.of(position)
+        state = stop_state(position, self.book.of_position(position_id))
+        if state == "resting":
+            self.keeper.confirmed(position)
+        if position.set_stop_state(state):
+            await self.tracker.announce(position, before, f"stop {state}")
+
+    def entry_of(self, position: Position) -> Order | None:
+        """The position's live entry."""
+        return next(iter(self.book.live(position.position_id, OrderRole.ENTRY)), None)
+
+    # ---- inside -------------------------------------------------------------------------------------------------------
+
+    async def _claim(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            known = order.order_id in self.book
+            order.session_id, order.sent_at = self.session_id, self.now()
+            order.move(Trigger.CLAIM)
+            if known:
+                self.book.index(order)
+                await self.bus.emit(order_events.changed(order, OrderState.PLANNED, reason="sending"))
+            else:
+                self.book.add(order)
+                await self.bus.emit(order_events.made(order))
+        if len(orders) > 1:
+            kind = "bracket" if orders[0].role is OrderRole.ENTRY else "oca"
+            await self.bus.emit(order_events.grouped(list(orders), kind, orders[-1].oca_group))
+
+    async def _never_sent(self, orders: Sequence[Order], code: str, message: str) -> None:
+        for order in orders:
+            await self.move(order, Trigger.NEVER_SENT, reason="never sent", code=code, message=message)
+
+    async def _take_back(self, order: Order, why: str) -> None:
+        previous, version = order.state, order.version
+        order.clear_pending()
+        await self.tell_order(order, previous, version, reason=f"not sent: {why}")
+        await self.refresh_stop_state(order.position_id)
+
+
+def expired(intent: OrderIntent, now: datetime) -> bool:
+    return intent.expires_at is not None and now >= intent.expires_at

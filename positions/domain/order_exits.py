@@ -1,0 +1,333 @@
+"""The order manager's way out: moving stops and targets, cancelling, closing, flattening, and keeping exits as they should be.
+
+See the head of `order_manager.py` for how a close keeps its protection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from events.order import OrderRole, OrderSide, OrderType, PendingRequest
+from events.position import PositionStatus
+from positions.domain import families, order_events
+from positions.domain.errors import InvalidPrice
+from positions.domain.exit_keeper import Repair, Work
+from positions.domain.intent import Denied, IntentKind, OrderIntent
+from positions.domain.order import Order
+from positions.domain.order_core import LINK_DOWN, OrderCore
+from positions.domain.order_states import Trigger
+from positions.domain.ports import BrokerError, Contract
+from positions.domain.position import Position, check_levels
+from positions.domain.position_events import Before
+from positions.domain.pricing import checked_price, snap_limit, snap_stop
+from positions.domain.references import new_ulid
+
+SHRINK_SECONDS = 10.0  # how long a partial exit waits for stop and target to become smaller
+_PAIR = (OrderRole.STOP, OrderRole.TARGET)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingClose:
+    """A close that waits for the entry's end (`order` None), or a partial exit that waits for smaller stops."""
+
+    since: datetime
+    reason: str
+    quantity: float | None = None
+    order: Order | None = None
+
+
+class OrderExits:
+    """Owns the closes that wait for something else to happen first."""
+
+    def __init__(self, core: OrderCore) -> None:
+        self.core = core
+        self.waiting: dict[str, WaitingClose] = {}  # position_id → the close that waits
+
+    # ---- cancel ---------------------------------------------------------------------------------------------------------
+
+    async def cancel_order(self, order_id: str, reason: str) -> Order | Denied:
+        """Ask the broker to end an order. A stop that protects shares is not cancelled: close the position instead."""
+        order = self.core.book.orders.get(order_id)
+        if order is None:
+            return _denied("unknown_order", "There is no such order.", "Reload the page.", order_id=order_id)
+        if order.is_terminal:
+            return _denied("already_done", f"The order is already {order.state.value}.", "Nothing to do.", state=order.state.value)
+        if order.external or order.client_id not in (0, self.core.client_id):
+            return _denied("external", "This order was made elsewhere.", "Cancel it where it was made.")
+        position = self.core.tracker.find(order.position_id)
+        if order.role is OrderRole.STOP and position is not None and position.held:
+            return _denied("protects", "This stop protects shares we hold.", "Close the position, or move the stop.")
+        if not order.is_live:
+            await self.core.move(order, Trigger.NEVER_SENT, reason=reason)
+            return order
+        if order.pending is PendingRequest.CANCEL:
+            return order
+        return await self.core.cancel(order, reason) or order
+
+    # ---- stop and target ------------------------------------------------------------------------------------------------
+
+    async def change_stop(self, position_id: str, price: float, *, trailing: bool = False) -> Order | Denied:
+        """Modify the resting stop; a position without one gets one. A trailing move only tightens."""
+        position = self.core.tracker.find(position_id)
+        denied = await self._may_move(position, stop_loss=price)
+        if denied is not None or position is None:
+            return denied or _gone(position_id)
+        side = OrderSide.SELL if position.direction > 0 else OrderSide.BUY
+        price = snap_stop(price, side, self.core.contracts[position.symbol].increments)
+        if trailing and position.stop_loss is not None and (price - position.stop_loss) * position.direction <= 0:
+            return _denied("ratchet", "A trailing stop only tightens.", "Nothing to do.", stop=position.stop_loss, asked=price)
+        stop = self._live_one(position_id, OrderRole.STOP)
+        if stop is not None:
+            return await self._replace(stop, "stop moved", stop_price=price)
+        if not position.held:
+            return _denied("no_stop_order", "The entry carries no stop.", "Wait for the fill, then set one.")
+        return await self._protect(position, abs(position.held), stop_loss=price)
+
+    async def change_target(self, position_id: str, price: float) -> Order | Denied:
+        """Modify the resting target; a position without one gets one, in the stop's OCA group."""
+        position = self.core.tracker.find(position_id)
+        denied = await self._may_move(position, take_profit=price)
+        if denied is not None or position is None:
+            return denied or _gone(position_id)
+        side = OrderSide.SELL if position.direction > 0 else OrderSide.BUY
+        price = snap_limit(price, side, self.core.contracts[position.symbol].increments)
+        target = self._live_one(position_id, OrderRole.TARGET)
+        if target is not None:
+            return await self._replace(target, "target moved", limit_price=price)
+        if not position.held:
+            return _denied("no_target_order", "The entry carries no target.", "Wait for the fill, then set one.")
+        stop = self._live_one(position_id, OrderRole.STOP)
+        return await self._protect(position, abs(position.held), take_profit=price, group=stop.oca_group if stop else "")
+
+    async def _may_move(self, position: Position | None, **levels: float) -> Denied | None:
+        if position is None:
+            return _gone("")
+        if not position.is_active:
+            return _denied("not_open", f"The position is {position.status.value}.", "Reload the page.", status=position.status.value)
+        try:
+            for price in levels.values():
+                checked_price(price)
+            check_levels(position.direction, self._market(position), levels.get("stop_loss"), levels.get("take_profit"))
+            self._against_the_other(position, levels)
+        except InvalidPrice as error:
+            return _denied("wrong_side", f"{str(error)[:1].upper()}{str(error)[1:]}.", "Choose another price.", **levels)
+        return await self._need_contract(position.symbol)
+
+    def _against_the_other(self, position: Position, levels: dict[str, float]) -> None:
+        stop = levels.get("stop_loss", position.stop_loss)
+        target = levels.get("take_profit", position.take_profit)
+        check_levels(position.direction, None, stop, target)
+
+    def _market(self, position: Position) -> float | None:
+        """The freshest price we know; before the first fill the entry's own limit."""
+        market = self.core.context(position.symbol).market
+        entry = self.core.entry_of(position)
+        return market or position.current_price or (entry.limit_price if entry else None)
+
+    async def _replace(self, order: Order, reason: str, **desired: float) -> Order | Denied:
+        if order.pending is PendingRequest.CANCEL:
+            return _denied("being_cancelled", "That order is being cancelled.", "Wait for the broker's answer.")
+        if not order.is_acked:
+            return _denied("not_confirmed", "The broker has not confirmed that order yet.", "Try again in a moment.")
+        if all(order.wanted(name) == value for name, value in desired.items()):
+            return order
+        return await self.core.modify(order, reason, **desired) or order
+
+    # ---- close ----------------------------------------------------------------------------------------------------------
+
+    async def close(self, position_id: str, quantity: float | None, reason: str) -> Order | Denied:
+        """The exit order, or the entry whose cancel comes first, or why not."""
+        core = self.core
+        position = core.tracker.find(position_id)
+        if position is None or not position.is_active:
+            return _gone(position_id)
+        leaving = next((o for o in core.book.of_position(position_id) if o.role is OrderRole.EXIT and not o.is_terminal), None)
+        if leaving is not None:
+            return leaving
+        denied = await self._need_contract(position.symbol)
+        if denied is not None:
+            return denied
+        entry = core.entry_of(position)
+        if entry is not None:
+            # Whatever has filled is closed when the entry can fill no further; its children would die with it otherwise.
+            self.waiting[position_id] = WaitingClose(since=core.now(), reason=reason, quantity=quantity)
+            if entry.pending is PendingRequest.CANCEL:
+                return entry
+            return await core.cancel(entry, reason or "position closed") or entry
+        if not position.held:
+            return _denied("no_position", "There is nothing to close.", "Reload the page.")
+        return await self._exit(position, quantity, reason)
+
+    async def flatten_all(self, reason: str) -> list[Order | Denied]:
+        """Entries first, so that nothing opens behind our back; protection stays until each exit fills."""
+        core = self.core
+        results: list[Order | Denied] = []
+        for order in [o for o in core.book if o.role is OrderRole.ENTRY and o.is_live and not o.external]:
+            if order.pending is not PendingRequest.CANCEL:
+                results.append(await core.cancel(order, reason) or order)
+        for position in core.tracker.active():
+            if position.is_active and (position.held or core.entry_of(position)):
+                results.append(await self.close(position.position_id, None, reason))
+        return results
+
+    async def _exit(self, position: Position, quantity: float | None, reason: str) -> Order | Denied:
+        core = self.core
+        held = abs(position.held)
+        intent = OrderIntent(
+            intent_id=new_ulid(core.now()),
+            symbol=position.symbol,
+            side=OrderSide.SELL if position.held > 0 else OrderSide.BUY,
+            quantity=held if quantity is None else quantity,
+            entry_type=OrderType.MARKET,
+            position_id=position.position_id,
+            signal_id=position.signal_id,
+            kind=IntentKind.SINGLE,
+        )
+        denied = core.risk.check(intent, core.context(position.symbol))
+        if denied is not None:
+            return denied
+        siblings = core.book.live(position.position_id, *_PAIR)
+        whole = intent.quantity >= held
+        group = siblings[0].oca_group if whole and siblings else ""
+        order = families.exit_order(intent, prefix=core.ref_prefix, account=core.account, now=core.now, group=group, reason=reason)
+        if not whole and siblings:
+            return await self._shrink_first(position, order, siblings, held - intent.quantity)
+        return await self._leave(position, order, whole=whole)
+
+    async def _leave(self, position: Position, order: Order, *, whole: bool) -> Order | Denied:
+        denied = await self.core.send([order], self.core.contracts[position.symbol])
+        if denied is not None:
+            return denied
+        if whole and position.status is PositionStatus.OPEN:
+            before = Before.of(position)
+            position.begin_closing(order.order_id, order.reason)
+            await self.core.tracker.announce(position, before, order.reason or "closing")
+        return order
+
+    async def _shrink_first(self, position: Position, order: Order, siblings: list[Order], room: float) -> Order | Denied:
+        """Make stop and target smaller; the exit, planned and on the books, leaves when that is confirmed."""
+        core = self.core
+        for sibling in siblings:
+            denied = await self._replace(sibling, "room for a partial exit", quantity=sibling.filled_quantity + room)
+            if isinstance(denied, Denied):
+                return denied
+        core.book.add(order)
+        await core.bus.emit(order_events.made(order))
+        self.waiting[position.position_id] = WaitingClose(since=core.now(), reason=order.reason, quantity=order.quantity, order=order)
+        return order
+
+    async def advance(self) -> None:
+        """Send the closes whose time has come, and give up on those whose time is over."""
+        for position_id, wait in list(self.waiting.items()):
+            position = self.core.tracker.find(position_id)
+            if position is None or not position.is_active:
+                await self._drop(position_id, wait, "the position is closed")
+            elif wait.order is not None:
+                await self._advance_partial(position, wait, wait.order)
+            elif self.core.entry_of(position) is None:
+                del self.waiting[position_id]
+                if position.held:
+                    quantity = None if wait.quantity is None or wait.quantity >= abs(position.held) else wait.quantity
+                    await self._exit(position, quantity, wait.reason)
+
+    async def _advance_partial(self, position: Position, wait: WaitingClose, order: Order) -> None:
+        room = abs(position.held) - order.quantity
+        siblings = self.core.book.live(position.position_id, *_PAIR)
+        late = (self.core.now() - wait.since).total_seconds() > SHRINK_SECONDS
+        if order.is_terminal or room < 0:
+            await self._drop(position.position_id, wait, "less is held than it would close")
+        elif all(s.remaining_quantity <= room and s.pending is PendingRequest.NONE for s in siblings):
+            del self.waiting[position.position_id]
+            await self._leave(position, order, whole=False)
+        elif late or any(s.remaining_quantity > room and s.pending is not PendingRequest.REPLACE for s in siblings):
+            await self._drop(position.position_id, wait, "stop and target could not be made smaller")
+
+    async def _drop(self, position_id: str, wait: WaitingClose, why: str) -> None:
+        del self.waiting[position_id]
+        if wait.order is not None and not wait.order.is_terminal:
+            await self.core.move(wait.order, Trigger.DENY, code="exits_not_reduced", message=why, reason=why)
+
+    # ---- keeping --------------------------------------------------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Look after the exits of every position, and of those just closed."""
+        core = self.core
+        if not core.link_up:
+            return
+        over = {o.position_id for o in core.book if o.is_live and o.is_exit and not o.external}
+        positions = {p.position_id: p for p in core.tracker.active() if p.is_active}
+        for position_id in over - positions.keys():
+            position = core.tracker.find(position_id)
+            if position is not None:
+                positions[position_id] = position
+        for position in positions.values():
+            for work in core.keeper.due(position, core.book.of_position(position.position_id), core.now()):
+                await self._repair(position, work)
+
+    async def _repair(self, position: Position, work: Work) -> None:
+        if work.repair is Repair.CANCEL and work.order is not None:
+            await self.core.cancel(work.order, work.reason)
+        elif work.repair is Repair.RESIZE and work.order is not None:
+            await self.core.modify(work.order, work.reason, quantity=work.quantity)
+        elif work.repair is Repair.PROTECT and await self._need_contract(position.symbol) is None:
+            target = self._live_one(position.position_id, OrderRole.TARGET)
+            self.core.keeper.placed(position)
+            await self._protect(
+                position,
+                work.quantity,
+                stop_loss=position.stop_loss,
+                take_profit=None if target else position.take_profit,
+                group=target.oca_group if target else "",
+            )
+
+    async def _protect(
+        self,
+        position: Position,
+        quantity: float,
+        *,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        group: str = "",
+    ) -> Order | Denied:
+        """New resting exits for shares held without them."""
+        core = self.core
+        intent = OrderIntent(
+            intent_id=new_ulid(core.now()),
+            symbol=position.symbol,
+            side=OrderSide.BUY if position.held > 0 else OrderSide.SELL,
+            quantity=quantity,
+            stop_loss=stop_loss,
+            take_profit=take_profit,
+            signal_id=position.signal_id,
+            kind=IntentKind.OCA,
+        )
+        intent = families.snapped(intent, core.contracts[position.symbol])
+        orders = families.exit_pair(
+            intent, position_id=position.position_id, prefix=core.ref_prefix, account=core.account, now=core.now, group=group
+        )
+        denied = await core.send(orders, core.contracts[position.symbol])
+        await core.refresh_stop_state(position.position_id)
+        return denied or orders[0]
+
+    # ---- inside ---------------------------------------------------------------------------------------------------------
+
+    def _live_one(self, position_id: str, role: OrderRole) -> Order | None:
+        live = self.core.book.live(position_id, role)
+        return live[-1] if live else None
+
+    async def _need_contract(self, symbol: str) -> Denied | None:
+        try:
+            contract: Contract | None = await self.core.contract(symbol)
+        except BrokerError:
+            return LINK_DOWN
+        return None if contract is not None else _denied("unknown_symbol", f"The broker does not know {symbol!r}.", "Check the symbol.")
+
+
+def _denied(code: str, message: str, what_to_do: str, **values: Any) -> Denied:
+    return Denied(code=code, message=message, what_to_do=what_to_do, values=values)
+
+
+def _gone(position_id: str) -> Denied:
+    return _denied("not_open", "There is no such open position.", "Reload the page.", position_id=position_id)

@@ -1,0 +1,210 @@
+"""The order manager's ears: reports of the broker, queued as heard and processed one by one, in order.
+
+Only executions change quantities; statuses and errors change the life of an order; a commission joins its execution
+whenever it comes. Orders and executions that are not ours are kept as external, shown and never touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from decimal import Decimal
+
+from events.order import OrderRole, OrderState
+from events.position import PositionStatus
+from events.system import HandlerFailedEvent
+from positions.domain import order_events
+from positions.domain.external_orders import external_from_execution, external_from_report
+from positions.domain.ledger import Entry, Execution, split_exec_id
+from positions.domain.order import Order
+from positions.domain.order_core import OrderCore
+from positions.domain.order_reports import after_execution, read_error, read_report
+from positions.domain.ports import CommissionReport, ErrorReport, ExecutionReport, OrderReport
+from positions.domain.position_events import Before
+from positions.domain.pricing import decimal, signed
+
+log = logging.getLogger(__name__)
+
+Report = OrderReport | ExecutionReport | CommissionReport | ErrorReport
+
+
+class OrderHearing:
+    """Owns the queue, parked commissions, and what was held by hands other than ours."""
+
+    def __init__(self, core: OrderCore) -> None:
+        self.core = core
+        self.queue: deque[Report] = deque()
+        self.elsewhere: dict[str, float] = {}  # symbol → signed shares at the broker that are not ours
+        self._parked: dict[str, CommissionReport] = {}  # execution's base id → its fee, which came first
+
+    async def drain(self) -> int:
+        """Process everything heard so far; returns how many reports that was. One bad report never stops the rest."""
+        count = 0
+        while self.queue:
+            report = self.queue.popleft()
+            count += 1
+            try:
+                await self.hear(report)
+            except Exception as error:
+                log.exception("a report of the broker could not be processed: %r", report)
+                self.core.ask_reconcile("a report could not be processed")
+                await self.core.bus.emit(HandlerFailedEvent(handler="orders", error=f"{type(error).__name__}: {error}", core=True))
+        return count
+
+    async def hear(self, report: Report, *, recovered: bool = False) -> bool:
+        """One report; True if it taught us an execution."""
+        match report:
+            case ExecutionReport():
+                return await self._execution(report, recovered=recovered)
+            case OrderReport():
+                await self._order(report)
+            case CommissionReport():
+                await self._commission(report)
+            case ErrorReport():
+                await self._error(report)
+        return False
+
+    async def after(self, order: Order) -> None:
+        """What an order's new state means for its position."""
+        core = self.core
+        position = core.tracker.find(order.position_id)
+        if position is None or position.status is PositionStatus.CLOSED:
+            return
+        before = Before.of(position)
+        entry_over = order.role is OrderRole.ENTRY and order.is_terminal and not order.filled_quantity
+        if entry_over and position.status in (PositionStatus.OPENING, PositionStatus.PLANNED) and not position.held:
+            why = order.message or order.reason or order.state.value
+            position.abandon(f"entry {order.state.value}: {why}" if why != order.state.value else f"entry {why}")
+            await core.tracker.announce(position, before, position.reason)
+            return
+        if order.role is OrderRole.EXIT and order.is_terminal and position.status is PositionStatus.CLOSING:
+            position.closing_failed(order.message or order.state.value)
+            await core.tracker.announce(position, before, f"exit {order.state.value}")
+        await core.refresh_stop_state(order.position_id)
+
+    # ---- executions -----------------------------------------------------------------------------------------------------
+
+    async def _execution(self, report: ExecutionReport, *, recovered: bool) -> bool:
+        order = await self._whose(report)
+        parked = self._parked.pop(split_exec_id(report.exec_id)[0], None)
+        execution = Execution(
+            exec_id=report.exec_id,
+            quantity=decimal(report.quantity),
+            price=decimal(report.price),
+            time=report.time,
+            busted=report.liquidation == 1,
+            commission=None if parked is None else decimal(parked.commission),
+            currency=parked.currency if parked is not None else "USD",
+        )
+        if report.perm_id and not order.perm_id:
+            order.perm_id = report.perm_id
+        entry, before = order.execute(execution)
+        self.core.book.index(order)
+        if entry is Entry.KNOWN:
+            return False
+        after_execution(order)
+        if order.external:
+            quantity = -execution.quantity if execution.busted else execution.quantity - (before.quantity if before else 0)
+            self.elsewhere[order.symbol] = self.elsewhere.get(order.symbol, 0.0) + signed(order.side, float(quantity))
+        await self._tell_fill(order, report, before, recovered=recovered)
+        await self.after(order)
+        return True
+
+    async def _tell_fill(self, order: Order, report: ExecutionReport, before: Execution | None, *, recovered: bool) -> None:
+        core = self.core
+        kept = next(e for e in order.ledger.executions if e.base == split_exec_id(report.exec_id)[0])
+        position = core.tracker.find(order.position_id)
+        first_news = before is None and not kept.busted
+        realizes = position is not None and position.status is not PositionStatus.CLOSED and first_news
+        gain = position.realizes(signed(order.side, report.quantity), report.price) if realizes and position is not None else 0.0
+        fill = order_events.filled(order, kept, report, before=before, realized_pnl=gain, recovered=recovered, reason=_exit_reason(order))
+        if kept.busted and before is None:
+            return  # a bust of something we never booked: nothing to take back
+        changes = core.tracker.apply(fill)
+        await core.tell([fill, *changes])
+
+    async def _commission(self, report: CommissionReport) -> None:
+        core = self.core
+        base = split_exec_id(report.exec_id)[0]
+        order = core.book.of_execution(report.exec_id)
+        if order is None:
+            self._parked[base] = report
+            return
+        previous = order.state
+        amount: Decimal = decimal(report.commission)
+        if not order.ledger.set_commission(report.exec_id, amount, report.currency):
+            return
+        order.touch()
+        fee = {"exec_id": report.exec_id, "exec_base": base, "commission": report.commission, "currency": report.currency}
+        await core.bus.emit(order_events.changed(order, previous, reason="commission", metadata={"commission": fee}))
+        await core.tell(core.tracker.add_commission(order.position_id, report.exec_id, report.commission))
+
+    async def _whose(self, report: ExecutionReport) -> Order:
+        found = self.core.book.find(report)
+        if found is not None:
+            return found
+        order = external_from_execution(report, self.core.now)
+        self.core.book.add(order)
+        await self.core.bus.emit(order_events.made(order))
+        return order
+
+    # ---- orders ---------------------------------------------------------------------------------------------------------
+
+    async def _order(self, report: OrderReport) -> None:
+        core = self.core
+        order = core.book.find(report)
+        if order is None:
+            external = external_from_report(report, core.now)
+            if external is None:
+                return
+            order = external
+            core.book.add(order)
+            await core.bus.emit(order_events.made(order))
+        previous, version = order.state, order.version
+        confirmed = read_report(order, report, core.now())
+        core.book.index(order)
+        await self._follow(order, confirmed=confirmed)
+        await core.tell_order(order, previous, version, reason="confirmed by the broker" if confirmed else "")
+        if order.version != version:
+            await self.after(order)
+        untransmitted = not report.transmit and report.from_query and not order.external and order.is_live
+        if untransmitted and order.state is not OrderState.SENDING:
+            await core.cancel(order, "it was never transmitted to the exchange")
+
+    async def _follow(self, order: Order, *, confirmed: bool) -> None:
+        """The position's stop and target are the prices of the orders that rest at the broker."""
+        core = self.core
+        position = core.tracker.find(order.position_id)
+        if position is None or position.status is PositionStatus.CLOSED or not order.is_live:
+            return
+        before = Before.of(position)
+        if order.role is OrderRole.STOP and order.stop_price is not None:
+            position.follow_broker(stop_loss=order.stop_price, reason="confirmed" if confirmed else "at the broker")
+        elif order.role is OrderRole.TARGET and order.limit_price is not None:
+            position.follow_broker(take_profit=order.limit_price, reason="confirmed" if confirmed else "at the broker")
+        if (before.stop_loss, before.take_profit) != (position.stop_loss, position.take_profit):
+            what = "stop" if order.role is OrderRole.STOP else "target"
+            await core.tracker.announce(position, before, f"{what} {'confirmed' if confirmed else 'moved'}")
+
+    async def _error(self, report: ErrorReport) -> None:
+        core = self.core
+        order = core.book.by_client_id(core.client_id, report.ib_order_id) if report.ib_order_id > 0 else None
+        if order is None or order.external:
+            return
+        previous, version = order.state, order.version
+        core.ask_reconcile(read_error(order, report))
+        await core.tell_order(order, previous, version, reason=f"{report.code}: {report.message}")
+        if order.version != version:
+            await self.after(order)
+
+
+def _exit_reason(order: Order) -> str:
+    """Why a fill of this order closes its position."""
+    match order.role:
+        case OrderRole.STOP:
+            return "stop"
+        case OrderRole.TARGET:
+            return "target"
+        case OrderRole.EXIT:
+            return order.reason or "closed"
+    return ""

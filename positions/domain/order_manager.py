@@ -1,0 +1,237 @@
+"""The order manager: from a wish to orders at the broker, from the broker's reports to positions. Only the worker holds one.
+
+- Nothing leaves before `await commit()` has made its row, with its ids, durable. Cancels alone leave regardless.
+- What the broker says is queued and processed in the order heard (`drain`). Fills come only from executions.
+- Silence makes an order IN_DOUBT; only `reconcile` resolves doubt, and only a proven absence is sent again, under the same ids.
+- A refusal is a `Denied` value. Everything else a call returns is an Order, whose state events tell the rest.
+
+Closing. A market exit for the whole position joins the OCA group of the resting stop and target: the broker itself then
+shrinks or cancels them as the exit fills, and cancels the exit if the stop fills first. The stop rests until the last share
+is out, and the position cannot turn around. (Cancelling the exits first would leave it bare; two independent orders
+would race.) A partial exit cannot join, because the group would shrink the rest with it: so stop and target are made
+smaller first, and the exit leaves when the broker has confirmed that.
+
+Call from tasks on one event loop, never from a bus handler: an emit from inside a handler is delivered later, so the
+journal would not yet hold what `commit` promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from events.bus import EventBus
+from events.clock import Clock
+from events.order import OrderState
+from positions.domain.intent import Denied, OrderIntent
+from positions.domain.order import Order
+from positions.domain.order_core import OrderCore
+from positions.domain.order_entries import OrderEntries
+from positions.domain.order_exits import OrderExits
+from positions.domain.order_hearing import OrderHearing
+from positions.domain.order_reconcile import OrderReconcile
+from positions.domain.order_states import Trigger
+from positions.domain.ports import Broker, BrokerSnapshot, CommissionReport, ErrorReport, ExecutionReport, OrderReport, Tick
+from positions.domain.reconcile import ReconcileReport
+from positions.domain.risk import RiskGate, TradingState
+from positions.domain.tracker import PositionTracker
+
+SILENCE_SECONDS = 10.0  # a sent order without any answer for so long is in doubt
+SHORT_QUERY_SECONDS = 2.0  # fills claimed but not seen for so long: ask
+SHORT_DOUBT_SECONDS = 5.0  # … for so long: in doubt
+
+
+class OrderManager:
+    """Its public calls take one lock: one wish at a time, and what was heard before it is processed first."""
+
+    def __init__(
+        self,
+        bus: EventBus,
+        broker: Broker,
+        tracker: PositionTracker,
+        risk: RiskGate,
+        *,
+        commit: Callable[[], Awaitable[None]],
+        clock: Clock,
+        account: str,
+        client_id: int,
+        session_id: str,
+        ref_prefix: str,
+    ) -> None:
+        self.core = OrderCore(
+            bus,
+            broker,
+            tracker,
+            risk,
+            commit=commit,
+            clock=clock,
+            account=account,
+            client_id=client_id,
+            session_id=session_id,
+            ref_prefix=ref_prefix,
+        )
+        self._hearing = OrderHearing(self.core)
+        self._entries = OrderEntries(self.core)
+        self._exits = OrderExits(self.core)
+        self._reconcile = OrderReconcile(self.core, self._hearing, self._entries)
+        self._lock = asyncio.Lock()
+        self._heard = asyncio.Event()
+
+    # ---- what there is --------------------------------------------------------------------------------------------------
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        """order_id → order, external ones too."""
+        return self.core.book.orders
+
+    @property
+    def needs_reconcile(self) -> str:
+        """Why the broker should be asked; "" when there is no reason. A reconcile clears it."""
+        return self.core.needs_reconcile
+
+    @property
+    def holdings_elsewhere(self) -> dict[str, float]:
+        """symbol → signed shares at the broker that are not ours."""
+        return self._hearing.elsewhere
+
+    def set_trading_state(self, state: TradingState, reason: str = "") -> None:
+        self.core.trading_state, self.core.trading_reason = state, reason
+
+    def set_reconciled(self, reconciled: bool) -> None:
+        """False from the loss of a session until its next reconcile is through: entries are refused meanwhile."""
+        self.core.reconciled = reconciled
+
+    def watch(self, *, session_open: Callable[[], bool | None] | None = None, day_pnl: Callable[[], float | None] | None = None) -> None:
+        """Where the risk gate learns whether the market is open, and today's P&L (account currency)."""
+        self.core.session_open = session_open or self.core.session_open
+        self.core.day_pnl = day_pnl or self.core.day_pnl
+
+    # ---- wishes ---------------------------------------------------------------------------------------------------------
+
+    async def submit(self, intent: OrderIntent) -> Order | Denied:
+        """The entry order (sent, not yet answered), or why not. The same intent twice gives the same order."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._entries.submit(intent)
+
+    async def cancel_order(self, order_id: str, reason: str = "") -> Order | Denied:
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._exits.cancel_order(order_id, reason)
+
+    async def change_stop(self, position_id: str, price: float, *, trailing: bool = False) -> Order | Denied:
+        """Modify the stop resting at the broker; the position says "pending" until the broker confirms."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._exits.change_stop(position_id, price, trailing=trailing)
+
+    async def change_target(self, position_id: str, price: float) -> Order | Denied:
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._exits.change_target(position_id, price)
+
+    async def close_position(self, position_id: str, quantity: float | None = None, reason: str = "") -> Order | Denied:
+        """`quantity` in absolute shares, None for all of it. See the head of the file."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._exits.close(position_id, quantity, reason)
+
+    async def flatten_all(self, reason: str = "") -> list[Order | Denied]:
+        """Cancel every entry and close every position; one result each."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._exits.flatten_all(reason)
+
+    # ---- what the broker says -------------------------------------------------------------------------------------------
+
+    def on_order(self, report: OrderReport) -> None:
+        self._hear(report)
+
+    def on_execution(self, report: ExecutionReport) -> None:
+        self._hear(report)
+
+    def on_commission(self, report: CommissionReport) -> None:
+        self._hear(report)
+
+    def on_error(self, report: ErrorReport) -> None:
+        self._hear(report)
+
+    def on_tick(self, tick: Tick) -> None:
+        """Keep the quote that entries are judged against; marking positions is the tracker's work."""
+        self.core.quotes[tick.symbol] = tick
+
+    async def drain(self) -> int:
+        """Process what was heard; returns how many reports that was."""
+        self._heard.clear()
+        async with self._lock:
+            count = await self._hearing.drain()
+            if count:
+                await self._exits.advance()
+            return count
+
+    async def run(self) -> None:
+        """Drain for ever; cancel the task to stop."""
+        while True:
+            await self._heard.wait()
+            await self.drain()
+
+    async def tick(self, now: datetime | None = None) -> None:
+        """Once a second: silence becomes doubt, stale entries are cancelled, waiting closes advance, exits are kept right."""
+        async with self._lock:
+            await self._hearing.drain()
+            await self._grow_doubt(now or self.core.now())
+            await self._entries.cancel_stale()
+            await self._exits.advance()
+            await self._exits.keep()
+
+    # ---- starting and comparing -------------------------------------------------------------------------------------------
+
+    def restore(self, orders: Iterable[dict[str, Any]], positions: Iterable[dict[str, Any]]) -> None:
+        """Rebuild from rows of `to_dict`, at start, before anything is connected.
+
+        What was on its way when we stopped is in doubt; what had not been sent never will be.
+        """
+        self.core.tracker.restore(positions)
+        for row in orders:
+            order = Order.from_dict(row, now=self.core.now)
+            if order.state is OrderState.SENDING:
+                order.move(Trigger.SILENCE)
+            elif order.state is OrderState.PLANNED:
+                order.move(Trigger.NEVER_SENT, code="never_sent", message="The worker stopped before it was sent.")
+            self.core.book.add(order)
+        self.core.reconciled = False
+        self.core.ask_reconcile("start")
+
+    async def reconcile(self, first: BrokerSnapshot, second: BrokerSnapshot | None = None) -> ReconcileReport:
+        """Learn from one reading of the broker, or two at least ten seconds apart; running it again changes nothing.
+
+        Call with one; when the report says `needs_second`, wait, read again and call with both.
+        """
+        async with self._lock:
+            await self._hearing.drain()
+            report = await self._reconcile.run(first, second)
+            await self._exits.advance()
+            return report
+
+    # ---- inside -----------------------------------------------------------------------------------------------------------
+
+    def _hear(self, report: OrderReport | ExecutionReport | CommissionReport | ErrorReport) -> None:
+        self._hearing.queue.append(report)
+        self._heard.set()
+
+    async def _grow_doubt(self, now: datetime) -> None:
+        core = self.core
+        for order in [o for o in core.book if o.is_live and not o.external]:
+            unanswered = order.state is OrderState.SENDING and order.sent_at is not None
+            if unanswered and order.sent_at is not None and (now - order.sent_at).total_seconds() >= SILENCE_SECONDS:
+                core.ask_reconcile("an order was not answered")
+                await core.move(order, Trigger.SILENCE, reason=f"no answer for {SILENCE_SECONDS:g} s")
+            if order.short_since is None:
+                continue
+            short = (now - order.short_since).total_seconds()
+            if short >= SHORT_QUERY_SECONDS:
+                core.ask_reconcile("the broker reports fills that we have no executions of")
+            if short >= SHORT_DOUBT_SECONDS and order.state is not OrderState.IN_DOUBT:
+                await core.move(order, Trigger.SILENCE, reason="fills reported, executions missing")
