@@ -4,3 +4,8 @@ from django.apps import AppConfig
 class PositionsConfig(AppConfig):
     name = "positions"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from positions import live  # models are loaded only now
+
+        live.register()

@@ -15,7 +15,7 @@ PRICE = {"max_digits": 18, "decimal_places": 6}
 SIZE = {"max_digits": 18, "decimal_places": 4}
 
 # Kept in the row's data, too long for a frame.
-NOT_SHOWN = frozenset({"history", "metadata", "executions", "fills", "extremes"})
+NOT_SHOWN = frozenset({"history", "metadata", "executions", "fills", "extremes", "intent"})
 
 
 def shown(data: dict[str, Any]) -> dict[str, Any]:

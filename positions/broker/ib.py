@@ -142,6 +142,7 @@ class IbBroker:
         ib.pendingTickersEvent += self._on_tickers
         ear.clientId = self.settings.client_id
         self._ib, self._ear = ib, ear
+        self._contracts.forget()
         self._refused = asyncio.get_running_loop().create_future()
         s = self.settings
         attempt = asyncio.ensure_future(ib.client.connectAsync(s.host, s.port, s.client_id, s.connect_timeout))

@@ -16,7 +16,7 @@ from positions.domain.ports import Contract, LinkDown, UnknownContract
 
 
 class ContractBook:
-    """symbol -> Contract, kept over reconnects: a con_id does not change."""
+    """symbol -> Contract, for one session: the schedule in it covers a few days only."""
 
     def __init__(self, pacer: Pacer, timeout: float) -> None:
         self._pacer = pacer
@@ -25,6 +25,9 @@ class ContractBook:
         self._rules: dict[int, tuple[tuple[float, float], ...]] = {}
         self._one_at_a_time = asyncio.Lock()  # two askers of one market rule share the library's future
         self._history = Pacer(per_second=0.08, burst=40)
+
+    def forget(self) -> None:
+        self._known.clear()
 
     async def history_turn(self) -> None:
         await self._history.turn(Priority.DATA)
