@@ -6,6 +6,6 @@ class PositionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from positions import live  # models are loaded only now
+        from positions import live  # needs the models, which exist only now
 
         live.register()

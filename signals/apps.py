@@ -6,6 +6,7 @@ class SignalsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from signals import live  # needs the models, which exist only now
+        from signals import breakdowns, live  # need the models, which exist only now
 
         live.register()
+        breakdowns.register()
