@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,63 +14,95 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='WorkerLease',
+            name="WorkerLease",
             fields=[
-                ('name', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('pid', models.IntegerField(default=0)),
-                ('host', models.CharField(blank=True, max_length=255)),
-                ('state', models.CharField(default='stopped', help_text='starting, connecting, reconciling, ready, stopped', max_length=20)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
-                ('health', models.JSONField(default=dict, help_text='The last health frame the worker published.')),
+                ("name", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("pid", models.IntegerField(default=0)),
+                ("host", models.CharField(blank=True, max_length=255)),
+                (
+                    "state",
+                    models.CharField(default="stopped", help_text="starting, connecting, reconciling, ready, stopped", max_length=20),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                ("health", models.JSONField(default=dict, help_text="The last health frame the worker published.")),
             ],
         ),
         migrations.CreateModel(
-            name='EventRecord',
+            name="EventRecord",
             fields=[
-                ('seq', models.BigAutoField(primary_key=True, serialize=False)),
-                ('event_id', models.CharField(max_length=36, unique=True)),
-                ('event_type', models.CharField(max_length=64)),
-                ('source', models.CharField(blank=True, max_length=32)),
-                ('symbol', models.CharField(blank=True, max_length=21)),
-                ('timestamp', models.DateTimeField()),
-                ('signal_id', models.CharField(blank=True, max_length=36)),
-                ('order_id', models.CharField(blank=True, max_length=36)),
-                ('position_id', models.CharField(blank=True, max_length=36)),
-                ('cause', models.CharField(blank=True, max_length=36)),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('data', models.JSONField(default=dict)),
+                ("seq", models.BigAutoField(primary_key=True, serialize=False)),
+                ("event_id", models.CharField(max_length=36, unique=True)),
+                ("event_type", models.CharField(max_length=64)),
+                ("source", models.CharField(blank=True, max_length=32)),
+                ("symbol", models.CharField(blank=True, max_length=21)),
+                ("timestamp", models.DateTimeField()),
+                ("signal_id", models.CharField(blank=True, max_length=36)),
+                ("order_id", models.CharField(blank=True, max_length=36)),
+                ("position_id", models.CharField(blank=True, max_length=36)),
+                ("cause", models.CharField(blank=True, max_length=36)),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("data", models.JSONField(default=dict)),
             ],
             options={
-                'ordering': ['-seq'],
-                'indexes': [models.Index(fields=['event_type', '-seq'], name='events_even_event_t_fd6231_idx'), models.Index(fields=['symbol', '-seq'], name='events_even_symbol_c998bc_idx'), models.Index(fields=['position_id', 'seq'], name='events_even_positio_23e138_idx'), models.Index(fields=['order_id', 'seq'], name='events_even_order_i_8005a3_idx'), models.Index(fields=['signal_id', 'seq'], name='events_even_signal__ceeccb_idx'), models.Index(fields=['timestamp'], name='events_even_timesta_329467_idx')],
+                "ordering": ["-seq"],
+                "indexes": [
+                    models.Index(fields=["event_type", "-seq"], name="events_even_event_t_fd6231_idx"),
+                    models.Index(fields=["symbol", "-seq"], name="events_even_symbol_c998bc_idx"),
+                    models.Index(fields=["position_id", "seq"], name="events_even_positio_23e138_idx"),
+                    models.Index(fields=["order_id", "seq"], name="events_even_order_i_8005a3_idx"),
+                    models.Index(fields=["signal_id", "seq"], name="events_even_signal__ceeccb_idx"),
+                    models.Index(fields=["timestamp"], name="events_even_timesta_329467_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='CommandRecord',
+            name="CommandRecord",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(help_text='Idempotency key: the same key is the same wish.', max_length=80, unique=True)),
-                ('name', models.CharField(max_length=40)),
-                ('payload', models.JSONField(default=dict)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('claimed', 'Claimed'), ('done', 'Done'), ('refused', 'Refused'), ('expired', 'Expired')], default='pending', max_length=10)),
-                ('code', models.CharField(blank=True, help_text='Refusal code, empty when done.', max_length=40)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('signal_id', models.CharField(blank=True, max_length=36)),
-                ('order_id', models.CharField(blank=True, max_length=36)),
-                ('position_id', models.CharField(blank=True, max_length=36)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('claimed_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('attempts', models.IntegerField(default=0, help_text='Times a worker claimed it; above 1 after a crash.')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(help_text="Idempotency key: the same key is the same wish.", max_length=80, unique=True)),
+                ("name", models.CharField(max_length=40)),
+                ("payload", models.JSONField(default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("claimed", "Claimed"),
+                            ("done", "Done"),
+                            ("refused", "Refused"),
+                            ("expired", "Expired"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                ("code", models.CharField(blank=True, help_text="Refusal code, empty when done.", max_length=40)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("signal_id", models.CharField(blank=True, max_length=36)),
+                ("order_id", models.CharField(blank=True, max_length=36)),
+                ("position_id", models.CharField(blank=True, max_length=36)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("claimed_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("attempts", models.IntegerField(default=0, help_text="Times a worker claimed it; above 1 after a crash.")),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['state', 'id'], name='events_comm_state_587692_idx'), models.Index(fields=['position_id'], name='events_comm_positio_7f2ce9_idx'), models.Index(fields=['signal_id'], name='events_comm_signal__ccec0f_idx')],
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["state", "id"], name="events_comm_state_587692_idx"),
+                    models.Index(fields=["position_id"], name="events_comm_positio_7f2ce9_idx"),
+                    models.Index(fields=["signal_id"], name="events_comm_signal__ccec0f_idx"),
+                ],
             },
         ),
     ]

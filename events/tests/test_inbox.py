@@ -174,6 +174,17 @@ async def test_a_command_that_had_its_effect_before_the_crash_is_not_carried_out
     assert (await CommandRecord.objects.aget()).reason == "Its order was already made."
 
 
+async def test_what_must_wait_is_not_handed_out_and_holds_up_nothing_else_but_expires_in_time() -> None:
+    await asyncio.to_thread(_file, "o1", expires_in=30, now=NOON)
+    await asyncio.to_thread(_file, "o2", expires_in=300, now=NOON)
+    await asyncio.to_thread(lambda: (file_command(ChangeStop(position_id="p", price=1.0), user=None, key="stop"), connection.close()))
+    clock, worker = ManualClock(NOON + timedelta(seconds=30)), Worker()
+    await work_off(Inbox(worker, epoch=1, clock=clock, not_now=lambda: frozenset({"CancelOrder"})))
+    assert [command.name for command in worker.seen] == ["ChangeStop"]
+    states = {record.order_id: record.state async for record in CommandRecord.objects.filter(name="CancelOrder")}
+    assert states == {"o1": "expired", "o2": "pending"}
+
+
 async def test_a_fenced_worker_claims_nothing() -> None:
     await asyncio.to_thread(_file, "o1")
 
