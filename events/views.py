@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from events.rows import tape_row
 from events.models import EventRecord
+from events.rows import tape_row
 
 PAGE_ROWS = 50
 TRACE_ROWS = 200

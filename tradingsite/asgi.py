@@ -9,6 +9,6 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()  # loads the apps; what is imported next needs their models
 
-from events.routing import websocket_application
+from events.routing import websocket_application  # noqa: E402
 
 application = ProtocolTypeRouter({"http": django_application, "websocket": websocket_application})

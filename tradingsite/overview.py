@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from events.clock import utc_now
-from events.rows import tape_row
 from events.models import EventRecord
+from events.rows import tape_row
 from positions.analytics import exchange_date
 from positions.curves import equity_curve, latest_account
 from positions.models import EquityPoint, PositionRecord

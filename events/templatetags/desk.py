@@ -153,7 +153,9 @@ def age(value: Any) -> SafeString | str:
     if moment is None:
         return UNKNOWN
     seconds = (utc_now() - moment).total_seconds()
-    return format_html('<time class="age num" datetime="{}" title="{}" data-age>{}</time>', moment.isoformat(), _exact(moment), age_text(seconds))
+    return format_html(
+        '<time class="age num" datetime="{}" title="{}" data-age>{}</time>', moment.isoformat(), _exact(moment), age_text(seconds)
+    )
 
 
 @register.filter
@@ -166,7 +168,11 @@ def et(value: Any, shape: str = "time") -> SafeString | str:
     zone = "" if shape == "day" else f" {local:%Z}"
     text = local.strftime(_TIME_SHAPES.get(shape, _TIME_SHAPES["time"]))
     return format_html(
-        '<time class="et num" datetime="{}" title="{}">{}<span class="zone">{}</span></time>', moment.isoformat(), _exact(moment), text, zone
+        '<time class="et num" datetime="{}" title="{}">{}<span class="zone">{}</span></time>',
+        moment.isoformat(),
+        _exact(moment),
+        text,
+        zone,
     )
 
 
@@ -218,13 +224,13 @@ def query(context: template.Context, **changes: Any) -> str:
     return f"?{params.urlencode()}" if params else "?"
 
 
-_TONES = {
-    "ok": "good", "connected": "good", "ready": "good", "done": "good", "filled": "good", "resting": "good", "approved": "good", "active": "good",
-    "open": "info", "working": "info", "acked": "info", "sending": "info", "opening": "info", "closing": "info", "adjusting": "info", "partial": "info",
-    "pending": "info", "claimed": "info", "syncing": "info", "connecting": "info", "reconciling": "info", "starting": "info",
-    "degraded": "warn", "reduce_only": "warn", "expired": "warn", "in_doubt": "warn", "denied": "warn", "upstream_lost": "warn", "held": "warn",
-    "down": "alarm", "missing": "alarm", "halted": "alarm", "rejected": "warn", "refused": "warn", "disconnected": "alarm", "misconfigured": "alarm",
-}  # fmt: skip
+_STATES = {
+    "good": "ok connected ready done filled resting approved active",
+    "info": "open working acked sending opening closing adjusting partial pending claimed syncing connecting reconciling starting",
+    "warn": "degraded reduce_only expired in_doubt denied upstream_lost held rejected refused",
+    "alarm": "down missing halted disconnected misconfigured",
+}
+_TONES = {state: tone for tone, states in _STATES.items() for state in states.split()}
 
 
 @register.filter

@@ -25,6 +25,7 @@ let socket = null;
 let attempts = 0;
 let retryAt = 0;
 let retryTimer = 0;
+let openedAt = 0;
 let loggedOut = false;
 let lastBeat = null; // performance.now() of the last proof that the desk is alive
 let provenBy = "none"; // socket | poll: where that proof came from
@@ -127,7 +128,7 @@ function currentState() {
   let word = "stale";
   if (loggedOut) word = "logged-out";
   else if (lastBeat === null && now < FRESH_MS) word = "connecting";
-  else if (sinceBeat < FRESH_MS) word = socketOpen && provenBy === "socket" ? "live" : "polling";
+  else if (sinceBeat < FRESH_MS) word = socketOpen && (provenBy === "socket" || now - openedAt < FRESH_MS) ? "live" : now < FRESH_MS ? "connecting" : "polling";
   return { word, age, socketOpen, retryIn: socketOpen ? 0 : Math.max(0, retryAt - now), known: lastBeat !== null, health: lastHealth };
 }
 
@@ -181,7 +182,7 @@ function connect() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   const opened = new WebSocket(`${scheme}//${location.host}${config.socket}`);
   socket = opened;
-  opened.onopen = () => { attempts = 0; askToJoin(); tellState(); };
+  opened.onopen = () => { attempts = 0; openedAt = performance.now(); askToJoin(); tellState(); };
   opened.onmessage = (event) => onFrame(event.data);
   opened.onclose = (event) => {
     if (socket !== opened) return;

@@ -10,7 +10,7 @@ const body = document.body;
 
 /* --- link light and the banner that dates stale numbers ---------------------------------------------------------- */
 
-const light = byId("link-light");
+const light = byId("live-light");
 const linkBanner = byId("banner-link");
 const bannerPart = (banner, name) => banner.querySelector(`[data-banner-${name}]`);
 
