@@ -116,7 +116,6 @@ class Inbox:
         self._settled = settled
         self._on_row = on_row  # gets each changed command as a feed row, on the loop
         self._fence = fence  # called inside each claim's transaction; raises when another worker took over
-        self._not_now = not_now  # names of commands to leave waiting; those that expire meanwhile are still answered
         self._not_now = not_now  # names of commands that must wait for now; one that expires meanwhile is answered
         self._clock = clock or SystemClock()
         self._poll_seconds = poll_seconds
@@ -203,11 +202,10 @@ class Inbox:
             if self._fence is not None:
                 self._fence()
             State = CommandRecord.State
-            held_back = Q(name__in=self._not_now() if self._not_now is not None else ())
+            held_back = Q(name__in=list(self._not_now()))
             waiting = CommandRecord.objects.filter(~held_back | Q(expires_at__lte=self._clock.now()), state=State.PENDING)
             left = CommandRecord.objects.filter(~held_back, state=State.CLAIMED, epoch__lt=self._epoch)
-            later = Q(name__in=list(self._not_now())) & (Q(expires_at=None) | Q(expires_at__gt=self._clock.now()))
-            record = (left | waiting).exclude(later).order_by("id").first()
+            record = (left | waiting).order_by("id").first()
             if record is None:
                 return None
             claimed = CommandRecord.objects.filter(pk=record.pk, state=record.state, epoch=record.epoch).update(
