@@ -107,7 +107,7 @@ class PositionAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return super().has_change_permission(request, obj) and can(request.user, "trade")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: PositionRecord | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: PositionRecord | None = None) -> Any:
         shown = tuple(name for _, part in self.fieldsets for name in part["fields"] if name not in ("stop_loss", "take_profit", "key"))
         return (*shown, "stop_loss", "take_profit") if obj and obj.status == PositionStatus.CLOSED else shown
 

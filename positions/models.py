@@ -10,9 +10,9 @@ from typing import Any
 
 from django.db import models
 
-MONEY = {"max_digits": 18, "decimal_places": 4}
-PRICE = {"max_digits": 18, "decimal_places": 6}
-SIZE = {"max_digits": 18, "decimal_places": 4}
+MONEY: dict[str, Any] = {"max_digits": 18, "decimal_places": 4}
+PRICE: dict[str, Any] = {"max_digits": 18, "decimal_places": 6}
+SIZE: dict[str, Any] = {"max_digits": 18, "decimal_places": 4}
 
 # Kept in the row's data, too long for a frame.
 NOT_SHOWN = frozenset({"history", "metadata", "executions", "fills", "extremes", "intent"})

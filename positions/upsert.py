@@ -16,7 +16,7 @@ class Upsert:
     """
 
     def __init__(self, model: type[models.Model], *, key: str, only_if: str = "", update: dict[str, str] | None = None) -> None:
-        self._fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
+        self._fields: list[Any] = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
         keys = {name.strip() for name in key.split(",")}
         table = model._meta.db_table
         names = {"new": "excluded", "old": f'"{table}"'}

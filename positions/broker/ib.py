@@ -302,6 +302,10 @@ class IbBroker:
     async def qualify(self, symbol: str) -> Contract:
         return await self._contracts.qualify(self._need_session(), symbol)
 
+    def any_contract(self) -> Contract | None:
+        """One of the contracts of this session: US stocks share their regular hours."""
+        return self._contracts.any()
+
     async def subscribe(self, symbol: str) -> None:
         if symbol in self._tickers:
             return

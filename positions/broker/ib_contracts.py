@@ -26,6 +26,9 @@ class ContractBook:
         self._one_at_a_time = asyncio.Lock()  # two askers of one market rule share the library's future
         self._history = Pacer(per_second=0.08, burst=40)
 
+    def any(self) -> Contract | None:
+        return next(iter(self._known.values()), None)
+
     def forget(self) -> None:
         self._known.clear()
 

@@ -1,0 +1,227 @@
+"""A person's wish to its outcome: one small handler per command. Refusals are outcomes with a code and a sentence.
+
+Entries wait in the inbox until the books agree with the broker (`waiting_commands`); halting never waits. A command that a
+crash interrupted is first looked up by what it would have left behind (`settled`), so nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from events.bus import EventBus
+from events.commands import (
+    ApproveSignal,
+    CancelOrder,
+    ChangeStop,
+    ChangeTarget,
+    ClosePosition,
+    Command,
+    FlattenAll,
+    HaltTrading,
+    ReduceOnly,
+    RejectSignal,
+    ResumeTrading,
+)
+from events.inbox import Outcome
+from events.models import CommandRecord
+from events.order import OrderSide, OrderType
+from events.system import CommandEvent
+from positions.domain.errors import PositionsError
+from positions.domain.intent import Denied, IntentKind, OrderIntent
+from positions.domain.order_manager import OrderManager
+from positions.domain.ports import BrokerError, UnknownContract
+from positions.domain.position import Position
+from positions.domain.tracker import PositionTracker
+from tradingsite.worker.session import Session
+from tradingsite.worker.subscriptions import Subscriptions
+from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, TradingSwitch
+
+log = logging.getLogger(__name__)
+
+LONGEST_LIFE = timedelta(seconds=120)  # an approval older than this is never sent, whatever its row says
+ENTRIES = frozenset({"ApproveSignal"})
+EXITS = frozenset({"ClosePosition", "ChangeStop", "ChangeTarget", "CancelOrder", "FlattenAll"})
+
+
+class CommandDesk:
+    """Handles every command. `entry_life_seconds` is how long an unfilled entry may rest at the broker."""
+
+    def __init__(
+        self,
+        *,
+        bus: EventBus,
+        manager: OrderManager,
+        tracker: PositionTracker,
+        session: Session,
+        switch: TradingSwitch,
+        subscriptions: Subscriptions,
+        entry_life_seconds: Callable[[], Awaitable[float]],
+    ) -> None:
+        self._bus = bus
+        self._manager = manager
+        self._tracker = tracker
+        self._session = session
+        self._switch = switch
+        self._subscriptions = subscriptions
+        self._entry_life_seconds = entry_life_seconds
+        self._handlers: dict[type[Command], Callable[[Any, CommandRecord], Awaitable[Outcome]]] = {
+            ApproveSignal: self._approve,
+            RejectSignal: self._reject,
+            ClosePosition: self._close,
+            ChangeStop: self._change_stop,
+            ChangeTarget: self._change_target,
+            CancelOrder: self._cancel,
+            HaltTrading: self._halt,
+            ReduceOnly: self._reduce_only,
+            ResumeTrading: self._resume,
+            FlattenAll: self._flatten,
+        }
+
+    def waiting_commands(self) -> frozenset[str]:
+        """Names the inbox must not hand out now; their time to live runs on."""
+        if self._session.ready:
+            return frozenset()
+        return ENTRIES if self._session.link_up else ENTRIES | EXITS
+
+    async def handle(self, command: Command, record: CommandRecord) -> Outcome:
+        """Carry out one command; whatever goes wrong is an outcome with a reason."""
+        try:
+            outcome = await self._handlers[type(command)](command, record)
+        except UnknownContract as error:
+            outcome = Outcome.refused("unknown_symbol", f"{error}.")
+        except BrokerError as error:
+            outcome = Outcome.refused("link_down", f"The broker could not be reached: {error}. Nothing was sent; try again.")
+        except PositionsError as error:
+            outcome = Outcome.refused("refused", f"{error}.")
+        await self._tell(command, record, outcome)
+        return outcome
+
+    async def settled(self, command: Command, record: CommandRecord) -> Outcome | None:
+        """What a command that was claimed before a crash has already led to; None if it had no effect."""
+        if isinstance(command, ApproveSignal | ClosePosition):
+            intent_id = intent_id_of(record)
+            if any(order.intent_id == intent_id for order in self._manager.orders.values()):
+                return Outcome.done("already carried out before the worker was restarted")
+        return None
+
+    async def _tell(self, command: Command, record: CommandRecord, outcome: Outcome) -> None:
+        event = CommandEvent(
+            command_id=record.pk,
+            name=command.name,
+            state=str(outcome.state),
+            code=outcome.code,
+            reason=outcome.reason[:500],
+            signal_id=record.signal_id,
+            order_id=record.order_id,
+            position_id=record.position_id,
+        )
+        await self._bus.emit(event)
+
+    # --- entries ---
+
+    async def _approve(self, command: ApproveSignal, record: CommandRecord) -> Outcome:
+        if command.action == "close_long":
+            return await self._close_for_signal(command, record)
+        await self._subscriptions.one(command.symbol)
+        result = await self._manager.submit(await self._intent(command, record))
+        if isinstance(result, Denied):
+            return _refused(result)
+        return Outcome.done(f"sent as {result.order_ref}")
+
+    async def _intent(self, command: ApproveSignal, record: CommandRecord) -> OrderIntent:
+        latest = record.created_at + LONGEST_LIFE
+        return OrderIntent(
+            intent_id=intent_id_of(record),
+            symbol=command.symbol,
+            side=OrderSide.BUY if command.direction > 0 else OrderSide.SELL,
+            quantity=command.quantity,
+            entry_type=OrderType.LIMIT,
+            limit_price=command.limit_price,
+            stop_loss=command.stop_loss,
+            take_profit=command.take_profit,
+            signal_id=command.signal_id,
+            strategy="options flow",
+            reference_price=command.reference_price,
+            expires_at=min(record.expires_at or latest, latest),
+            entry_life_seconds=await self._entry_life_seconds(),
+            kind=IntentKind.BRACKET,
+            cause=f"command {record.pk}",
+        )
+
+    async def _close_for_signal(self, command: ApproveSignal, record: CommandRecord) -> Outcome:
+        """A sell signal where shorting is not allowed closes the long position."""
+        held = [p for p in self._tracker.of_symbol(command.symbol) if p.held > 0]
+        if not held:
+            return Outcome.refused("no_position", f"There is no long {command.symbol} position to close.")
+        quantity: float | None = command.quantity if command.quantity < held[0].held else None
+        return await self._exit(held[0], quantity, f"signal {command.signal_id}")
+
+    async def _reject(self, command: RejectSignal, record: CommandRecord) -> Outcome:
+        return Outcome.done("nothing to do: the signal itself carries the decision")
+
+    # --- exits ---
+
+    async def _close(self, command: ClosePosition, record: CommandRecord) -> Outcome:
+        position = self._tracker.find(command.position_id)
+        if position is None:
+            return Outcome.refused("unknown_position", "There is no such position.")
+        return await self._exit(position, command.quantity, command.reason or "closed by hand")
+
+    async def _exit(self, position: Position, quantity: float | None, reason: str) -> Outcome:
+        if not position.held:
+            return Outcome.refused("no_position", "Nothing is held any more; the position is closed.")
+        await self._subscriptions.one(position.symbol)
+        result = await self._manager.close_position(position.position_id, quantity, reason)
+        if isinstance(result, Denied):
+            return _refused(result)
+        return Outcome.done(f"closing {quantity or abs(position.held):g} {position.symbol}")
+
+    async def _change_stop(self, command: ChangeStop, record: CommandRecord) -> Outcome:
+        result = await self._manager.change_stop(command.position_id, command.price)
+        return _refused(result) if isinstance(result, Denied) else Outcome.done(f"stop asked to move to {command.price:g}")
+
+    async def _change_target(self, command: ChangeTarget, record: CommandRecord) -> Outcome:
+        result = await self._manager.change_target(command.position_id, command.price)
+        return _refused(result) if isinstance(result, Denied) else Outcome.done(f"target asked to move to {command.price:g}")
+
+    async def _cancel(self, command: CancelOrder, record: CommandRecord) -> Outcome:
+        result = await self._manager.cancel_order(command.order_id, f"cancelled by {_who(record)}")
+        return _refused(result) if isinstance(result, Denied) else Outcome.done("cancel sent; the order ends when IB confirms it")
+
+    async def _flatten(self, command: FlattenAll, record: CommandRecord) -> Outcome:
+        await self._switch.change(REDUCE_ONLY, command.reason or "flatten all", _who(record))
+        results = await self._manager.flatten_all(command.reason or "flatten all")
+        refused = [result for result in results or () if isinstance(result, Denied)]
+        if refused:
+            return Outcome.refused(refused[0].code, " ".join(str(denied) for denied in refused)[:500])
+        return Outcome.done("entries cancelled, every position is being closed; trading is reduce-only")
+
+    # --- the switch ---
+
+    async def _halt(self, command: HaltTrading, record: CommandRecord) -> Outcome:
+        await self._switch.change(HALTED, command.reason or "halted by hand", _who(record))
+        return Outcome.done("halted: no new entries; protective orders stay at the broker")
+
+    async def _reduce_only(self, command: ReduceOnly, record: CommandRecord) -> Outcome:
+        await self._switch.change(REDUCE_ONLY, command.reason or "exits only", _who(record))
+        return Outcome.done("exits only")
+
+    async def _resume(self, command: ResumeTrading, record: CommandRecord) -> Outcome:
+        await self._switch.change(ACTIVE, command.reason or "resumed", _who(record))
+        return Outcome.done("trading is active")
+
+
+def intent_id_of(record: CommandRecord) -> str:
+    """The same command is the same intent, also after a crash: the row's key is unique for ever."""
+    return f"command-{record.pk}"
+
+
+def _refused(denied: Denied) -> Outcome:
+    return Outcome.refused(denied.code, str(denied))
+
+
+def _who(record: CommandRecord) -> str:
+    return record.created_by.get_username() if record.created_by else "the desk"

@@ -1,0 +1,215 @@
+"""The worker's wiring root: makes every part and says who hears whom. Tests call `build` with other settings or parts."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from events.base import BaseEvent
+from events.bus import EventBus
+from events.clock import SystemClock, utc_now
+from events.feed import Feed
+from events.inbox import Inbox
+from events.journal import Fenced, Journal
+from positions import store
+from positions.broker.ib import IbBroker, IbSettings
+from positions.domain.order_manager import OrderManager
+from positions.domain.risk import RiskGate, RiskLimits, TradingState
+from positions.domain.tracker import PositionTracker
+from positions.lease import WorkerLock, check_epoch
+from signals.models import SignalSettings, WatchListEntry
+from tradingsite.worker.commands import CommandDesk
+from tradingsite.worker.database import Database
+from tradingsite.worker.ears import Ears
+from tradingsite.worker.equity import Equity
+from tradingsite.worker.health import Health
+from tradingsite.worker.hours import session_open
+from tradingsite.worker.marks import Marks
+from tradingsite.worker.rhythm import Rhythm
+from tradingsite.worker.session import Session
+from tradingsite.worker.showing import Showing
+from tradingsite.worker.subscriptions import Subscriptions
+from tradingsite.worker.trading import TradingSwitch
+from tradingsite.worker.worker import Worker
+
+REF_PREFIX = "TD"  # begins every orderRef of ours at the broker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker needs to know from outside."""
+
+    mode: str
+    live_confirmed: str
+    ib: IbSettings
+
+    @classmethod
+    def from_django(cls) -> WorkerSettings:
+        s = django_settings
+        ib = IbSettings(host=s.IB_HOST, port=s.IB_PORT, client_id=s.IB_CLIENT_ID, account=s.IB_ACCOUNT)
+        return cls(mode=s.TRADING_MODE, live_confirmed=s.LIVE_TRADING_CONFIRMED, ib=ib)
+
+
+def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
+    """Call on the running loop, with the lock held."""
+    bus, database, gate, clock = EventBus(), Database(), RiskGate(), SystemClock()
+    feed = Feed(epoch=epoch)
+    showing = Showing(feed)
+    late = _Late()
+    journal = Journal(
+        projections=[store.project],
+        fence=lambda: check_epoch(epoch),
+        epoch=epoch,
+        on_durable=showing.durable,
+        on_failure=late.journal_failed,
+    )
+    switch = TradingSwitch(
+        bus, database, on_limits=lambda row: setattr(gate, "limits", limits_from(row)), on_state=late.trading_state_changed
+    )
+    bus.on_failure = lambda event, handler, error: switch.halt_now(_failure(event, handler, error))
+    ears = Ears()
+    broker = IbBroker(
+        settings.ib,
+        ears,
+        on_fault=lambda what, error: switch.halt_now(f"The broker's {what} could not be read: {type(error).__name__}: {error}"),
+        before_send=late.before_send,
+    )
+    tracker = PositionTracker(bus, account=settings.ib.account)
+    marks = Marks(bus, tracker, feed, showing)
+    equity = Equity(bus, tracker, marks, feed, database)
+    manager = OrderManager(
+        bus,
+        broker,
+        tracker,
+        gate,
+        commit=journal.commit,
+        clock=clock,
+        account=settings.ib.account,
+        client_id=settings.ib.client_id,
+        session_id=uuid.uuid4().hex,
+        ref_prefix=REF_PREFIX,
+    )
+    session = Session(
+        bus=bus,
+        broker=broker,
+        manager=manager,
+        mode=settings.mode,
+        live_confirmed=settings.live_confirmed,
+        on_account=late.account_known,
+        on_picture=equity.on_snapshot,
+        on_ready=late.on_ready,
+    )
+    subscriptions = Subscriptions(broker, database, watched=watched_symbols, held=lambda: [p.symbol for p in tracker.active()])
+    desk = CommandDesk(
+        bus=bus,
+        manager=manager,
+        tracker=tracker,
+        session=session,
+        switch=switch,
+        subscriptions=subscriptions,
+        entry_life_seconds=lambda: database.run(entry_life_seconds),
+    )
+    inbox = Inbox(
+        desk.handle,
+        epoch=epoch,
+        settled=desk.settled,
+        on_row=lambda row: feed.put("commands", str(row["id"]), row),
+        fence=lambda: check_epoch(epoch),
+        not_now=desk.waiting_commands,
+    )
+    rhythm = Rhythm(on_fenced=late.taken_over)
+    health = Health(
+        mode=settings.mode,
+        epoch=epoch,
+        session=session,
+        broker=broker,
+        switch=switch,
+        marks=marks,
+        equity=equity,
+        subscriptions=subscriptions,
+        feed=feed,
+        started_at=utc_now().isoformat(),
+        counters=lambda: _counters(bus, broker, feed, journal, marks, rhythm),
+    )
+    worker = Worker(
+        epoch=epoch, lock=lock, bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
+        tracker=tracker, manager=manager, session=session, switch=switch, marks=marks, equity=equity,
+        subscriptions=subscriptions, rhythm=rhythm, health=health,
+    )  # fmt: skip
+    late.worker = worker
+    manager.watch(session_open=lambda: market_open(broker), day_pnl=lambda: equity.row.get("day_pnl"))
+    ears.manager, ears.marks, ears.equity = manager, marks, equity
+    ears.link_heard, ears.fill_heard = session.on_link, worker.fill_heard
+    return worker
+
+
+class _Late:
+    """Stands in for the worker while its parts, which call it, are made."""
+
+    def __init__(self) -> None:
+        self.worker: Worker | None = None
+
+    def before_send(self, tickets: Any) -> None:
+        if self.worker is not None:
+            self.worker.before_send(tickets)
+
+    async def on_ready(self, hint: Any) -> None:
+        if self.worker is not None:
+            await self.worker.on_ready(hint)
+
+    def account_known(self, account: str) -> None:
+        if self.worker is not None:
+            self.worker.account_known(account)
+
+    def trading_state_changed(self, state: str, reason: str) -> None:
+        if self.worker is not None:
+            self.worker.manager.set_trading_state(TradingState(state), reason)
+
+    def taken_over(self, why: str) -> None:
+        if self.worker is not None:
+            self.worker.taken_over(why)
+
+    def journal_failed(self, error: Exception) -> None:
+        if isinstance(error, Fenced):
+            self.taken_over(str(error))
+
+
+def market_open(broker: IbBroker) -> bool | None:
+    """Whether the regular session is open, by the schedule of any contract we know; None when none is known."""
+    contract = broker.any_contract()
+    return None if contract is None else session_open(contract, utc_now())
+
+
+def limits_from(row: dict[str, Any]) -> RiskLimits:
+    """The domain's limits from the row a person edits."""
+    numbers = {name: float(value) for name, value in row.items() if name != "restricted_symbols"}
+    numbers["max_open_positions"] = int(numbers["max_open_positions"])
+    return RiskLimits(restricted_symbols=frozenset(row["restricted_symbols"].upper().split()), **numbers)  # type: ignore[arg-type]
+
+
+def watched_symbols() -> list[str]:
+    return list(WatchListEntry.objects.filter(enabled=True).values_list("symbol", flat=True))
+
+
+def entry_life_seconds() -> float:
+    seconds = SignalSettings.objects.values_list("entry_life_seconds", flat=True).first()
+    return float(seconds or 120)
+
+
+def _failure(event: BaseEvent, handler: str, error: Exception) -> str:
+    return f"{handler} failed on {event.event_type}: {type(error).__name__}: {error}"
+
+
+def _counters(bus: EventBus, broker: IbBroker, feed: Feed, journal: Journal, marks: Marks, rhythm: Rhythm) -> dict[str, Any]:
+    return {
+        "ticks": marks.ticks,
+        "journaled": journal.written,
+        "refused_frames": broker.refused_frames(),
+        "frames_sent": feed.counters["frames_sent"],
+        "frames_lost": feed.counters["frames_lost"],
+        "handler_failures": sum(bus.failures.values()),
+        "step_failures": sum(rhythm.failures.values()),
+    }

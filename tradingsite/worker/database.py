@@ -1,0 +1,34 @@
+"""The worker's own database thread, for everything that is not the journal or the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.db import connection, connections
+
+T = TypeVar("T")
+
+
+class Database:
+    """Runs ORM code off the loop, one call at a time, in order."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="worker-db")
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _with_fresh_connection, function, args)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, connections.close_all)
+        self._thread.shutdown()
+
+
+def _with_fresh_connection(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    try:
+        return function(*args)
+    except Exception:
+        connection.close()  # it may be the connection that is broken; the next call opens a new one
+        raise

@@ -1,0 +1,143 @@
+"""What the account is worth: cash as IB says it plus our holdings at the last price, every five seconds and after each fill.
+
+IB repeats account values only every few minutes or on change, so cash follows our executions in between, in the order the
+wire told both; the next word from IB replaces the estimate. The day's P&L is what was realized since midnight of the
+exchange plus the change of the unrealized, so deposits do not count and the number agrees with the positions page.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Sum
+
+from events.bus import EventBus
+from events.clock import utc_now
+from events.feed import Feed
+from events.order import OrderSide
+from events.position import PositionStatus
+from events.system import EquityEvent
+from positions.domain.ports import BrokerSnapshot, CommissionReport, ExecutionReport
+from positions.domain.tracker import PositionTracker
+from positions.models import EquityPoint, FillRecord, PositionRecord
+from tradingsite.worker.database import Database
+from tradingsite.worker.marks import Marks, price_of
+
+EXCHANGE_ZONE = ZoneInfo("America/New_York")
+CASH_KEYS = ("TotalCashValue", "TotalCashBalance", "TotalCashBalance.BASE")
+
+
+class Equity:
+    """Account values, the live equity row, and the EquityEvents that become points."""
+
+    def __init__(self, bus: EventBus, tracker: PositionTracker, marks: Marks, feed: Feed, database: Database) -> None:
+        self.account = ""
+        self.values: dict[str, float] = {}
+        self.row: dict[str, Any] = {}
+        self._bus = bus
+        self._tracker = tracker
+        self._marks = marks
+        self._feed = feed
+        self._database = database
+        self._cash: float | None = None
+        self._external: dict[str, tuple[float, float]] = {}  # symbol → (shares we do not manage, their average cost)
+        self._seen: set[str] = set()  # exec ids whose cash we moved in this session
+
+    # --- heard ---
+
+    def on_account(self, key: str, value: float) -> None:
+        self.values[key] = value
+        if key == "TotalCashValue":
+            self._cash = value
+
+    def on_execution(self, report: ExecutionReport) -> None:
+        if self._cash is None or report.exec_id in self._seen or report.from_query:
+            return
+        self._seen.add(report.exec_id)
+        shares = report.quantity if report.side is OrderSide.BUY else -report.quantity
+        self._cash -= shares * report.price
+
+    def on_commission(self, report: CommissionReport) -> None:
+        if self._cash is not None and f"fee {report.exec_id}" not in self._seen:
+            self._seen.add(f"fee {report.exec_id}")
+            self._cash -= report.commission
+
+    def on_snapshot(self, snapshot: BrokerSnapshot) -> None:
+        """A complete picture: cash as of now, and what is held beyond our own positions."""
+        self.values = dict(snapshot.account_values)
+        cash = next((self.values[key] for key in CASH_KEYS if key in self.values), None)
+        self._cash = cash if cash is not None else self._cash
+        held: dict[str, float] = {}
+        for position in self._tracker.active():
+            held[position.symbol] = held.get(position.symbol, 0.0) + position.held
+        self._external = {
+            p.symbol: (p.quantity - held.get(p.symbol, 0.0), p.average_cost)
+            for p in snapshot.positions
+            if abs(p.quantity - held.get(p.symbol, 0.0)) > 1e-9
+        }
+
+    # --- said ---
+
+    @property
+    def worth(self) -> float | None:
+        """Cash plus holdings; None before the first picture."""
+        if self._cash is None:
+            return None
+        ours = sum(p.held * (p.current_price or p.entry_price or 0.0) for p in self._tracker.active())
+        return self._cash + ours + sum(shares * self._price(symbol, cost) for symbol, (shares, cost) in self._external.items())
+
+    def _price(self, symbol: str, otherwise: float) -> float:
+        tick = self._marks.quotes.get(symbol)
+        return (price_of(tick) if tick else None) or otherwise
+
+    async def frame(self) -> None:
+        """The live row; nothing is stored."""
+        row = await self._compute()
+        if row is not None:
+            self.row = row
+            self._feed.put("equity", "now", row)
+
+    async def point(self) -> None:
+        """The live row, journaled and stored as a point."""
+        await self.frame()
+        if self.row and self.account:
+            money = {key: value for key, value in self.row.items() if key != "at"}
+            at = datetime.fromisoformat(self.row["at"])
+            await self._bus.emit(EquityEvent(account=self.account, timestamp=at, **money))
+
+    async def _compute(self) -> dict[str, Any] | None:
+        worth, now = self.worth, utc_now()
+        if worth is None:
+            return None
+        past = await self._database.run(read_past, self.account, start_of_day(now))
+        unrealized = sum(p.unrealized_pnl for p in self._tracker.active())
+        return {
+            "at": now.isoformat(),
+            "equity": round(worth, 4),
+            "cash": round(self._cash or 0.0, 4),
+            "unrealized_pnl": round(unrealized, 4),
+            "realized_pnl": round(past["realized"], 4),
+            "day_pnl": round(past["realized_today"] + unrealized - past["unrealized_before"], 4),
+            "open_risk": round(sum(p.open_risk for p in self._tracker.active()), 4),
+        }
+
+
+def start_of_day(now: datetime) -> datetime:
+    """Midnight of the exchange."""
+    return datetime.combine(now.astimezone(EXCHANGE_ZONE).date(), time(), EXCHANGE_ZONE)
+
+
+def read_past(account: str, midnight: datetime) -> dict[str, float]:
+    """Net realized P&L of all time and of today, and the unrealized P&L the day started with."""
+    everything = PositionRecord.objects.exclude(status=PositionStatus.PLANNED).aggregate(total=Sum("realized_pnl"))["total"]
+    today = FillRecord.objects.filter(fill_time__gte=midnight, superseded=False).aggregate(
+        gross=Sum("realized_pnl"), fees=Sum("commission")
+    )
+    before = EquityPoint.objects.filter(account=account, at__lt=midnight).order_by("-at").values_list("unrealized_pnl", flat=True).first()
+    return {
+        "realized": float(everything or 0),
+        "realized_today": float(today["gross"] or 0) - float(today["fees"] or 0),
+        "unrealized_before": float(before or 0),
+    }

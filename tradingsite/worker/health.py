@@ -1,0 +1,107 @@
+"""What the worker says of itself every two seconds: the heartbeat frame, and the row that pages read when Redis is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError
+
+from events.clock import utc_now
+from events.context import masked
+from events.feed import Feed
+from positions.broker.ib import IbBroker
+from positions.domain.ports import LinkState
+from signals.models import SourceHealth
+from tradingsite.worker.equity import Equity
+from tradingsite.worker.marks import Marks
+from tradingsite.worker.session import Session, State
+from tradingsite.worker.subscriptions import Subscriptions
+from tradingsite.worker.trading import TradingSwitch
+
+QUIET_SECONDS = 15.0  # no tick of any symbol for so long, while subscribed, is worth showing
+
+
+@dataclass(slots=True, kw_only=True)
+class Health:
+    """Collects the frame from the worker's parts."""
+
+    mode: str
+    epoch: int
+    session: Session
+    broker: IbBroker
+    switch: TradingSwitch
+    marks: Marks
+    equity: Equity
+    subscriptions: Subscriptions
+    feed: Feed
+    started_at: str
+    counters: Callable[[], dict[str, Any]]
+
+    def frame(self, flow: dict[str, Any], redis_ok: bool, database_ok: bool) -> dict[str, Any]:
+        now = utc_now().isoformat()
+        account = masked(self.broker.account)
+        return {
+            "at": now,
+            "mode": self.mode,
+            "account": account,
+            "account_masked": account,
+            "epoch": self.epoch,
+            "trading": {"state": self.switch.state, "reason": self.switch.reason},
+            "worker": self._worker(now),
+            "gateway": self._gateway(),
+            "flow": flow,
+            "redis": {"state": "ok" if redis_ok else "down"},
+            "database": {"state": "ok" if database_ok else "down"},
+            "counters": self.counters(),
+        }
+
+    def row(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """The frame plus what only readers of the row need."""
+        return frame | {"quotes": self.marks.quote_rows(), "equity": self.equity.row}
+
+    def _worker(self, now: str) -> dict[str, Any]:
+        ready = self.session.ready
+        detail = "" if ready else self.session.detail or self.session.state.value
+        compared = self.session.reconciled_at
+        return {
+            "state": "ok" if ready else "degraded",
+            "detail": detail,
+            "heartbeat_at": now,
+            "started_at": self.started_at,
+            "reconciled_at": compared.isoformat() if compared else None,
+            "unknown_symbols": self.subscriptions.unknown,
+        }
+
+    def _gateway(self) -> dict[str, Any]:
+        link, age = self.broker.link, self.marks.newest_age()
+        state, detail = "down", self.session.detail or link.value
+        if self.session.state is State.REFUSED:
+            state = "down"
+        elif link is LinkState.CONNECTED:
+            state, detail = "ok", "connected"
+            if self.subscriptions.symbols and (age is None or age > QUIET_SECONDS):
+                state, detail = "degraded", "no market data" if age is None else f"no market data for {age:.0f} s"
+        elif link is LinkState.UPSTREAM_LOST:
+            state, detail = "degraded", "the gateway has lost IB"
+        return {
+            "state": state,
+            "link": link.value,
+            "detail": detail,
+            "since": self.session.since.isoformat(),
+            "data_age": None if age is None else round(age, 1),
+        }
+
+
+def read_flow() -> dict[str, Any]:
+    """The options-flow source as its poller last wrote it."""
+    try:
+        source = SourceHealth.objects.filter(ticker="").first()
+    except DatabaseError:
+        return {"state": "unknown", "last_success": None, "detail": "The database does not answer."}
+    if source is None:
+        return {"state": "unknown", "last_success": None, "detail": "not polled yet"}
+    state = source.state if source.state in ("ok", "degraded", "down", "unknown") else "down"
+    last = source.last_success.isoformat() if source.last_success else None
+    return {"state": state, "last_success": last, "detail": source.last_error or source.state}

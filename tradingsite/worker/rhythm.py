@@ -1,0 +1,57 @@
+"""Things done again and again: each in a task of its own, a failure counted and logged, never the end of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from django.db import DatabaseError
+
+from events.journal import Fenced
+from positions.domain.ports import BrokerError
+
+log = logging.getLogger(__name__)
+
+Step = Callable[[], Awaitable[None]]
+
+
+class Rhythm:
+    """`on_fenced` is called when a step finds that another worker has taken over."""
+
+    def __init__(self, *, on_fenced: Callable[[str], None]) -> None:
+        self.failures: Counter[str] = Counter()  # step → times it failed
+        self.database_ok = True
+        self._on_fenced = on_fenced
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def every(self, seconds: float, name: str, step: Step) -> None:
+        """Run `step` now and then every `seconds` after it has ended."""
+        self._tasks.append(asyncio.create_task(self._repeat(seconds, name, step), name=name))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _repeat(self, seconds: float, name: str, step: Step) -> None:
+        while True:
+            try:
+                await step()
+            except Fenced as error:
+                self._on_fenced(str(error))
+                return
+            except DatabaseError as error:
+                self.database_ok = False
+                self._count(name, error)
+            except BrokerError as error:
+                self._count(name, error)
+            except Exception:
+                self.failures[name] += 1
+                log.exception("%s failed", name)
+            await asyncio.sleep(seconds)
+
+    def _count(self, name: str, error: Exception) -> None:
+        self.failures[name] += 1
+        log.warning("%s failed: %s: %s", name, type(error).__name__, error)

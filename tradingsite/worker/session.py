@@ -1,0 +1,200 @@
+"""The broker session's life: connect, compare books, trade, lose the link, come back. One loop, never two.
+
+    connecting → reconciling → ready → (link lost) → connecting …
+
+Ready means: every part of the first picture arrived, the account is the one this mode may trade, and our books were
+compared with the broker's. Only then may entries leave. Back-off doubles from half a second to thirty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from enum import StrEnum
+
+from events.bus import EventBus
+from events.clock import monotonic, utc_now
+from events.system import ConnectionEvent
+from positions.broker.ib import IbBroker
+from positions.domain.order_manager import OrderManager
+from positions.domain.ports import BrokerError, BrokerSnapshot, LinkState, RecoveryHint, SyncIncomplete
+from tradingsite.worker.mode import mode_refusal
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+SETTLED_AFTER = 20.0  # a session this long was a good one: the next back-off starts small again
+LIGHT_RECONCILE_SECONDS = 30.0
+LOOK_SECONDS = 0.5  # how soon a request for a reconcile is seen
+SECOND_PASS_SECONDS = 10.5  # absence of an order is proven by two pictures at least ten seconds apart
+
+
+class State(StrEnum):
+    STARTING = "starting"
+    CONNECTING = "connecting"
+    RECONCILING = "reconciling"
+    READY = "ready"
+    REFUSED = "refused"  # connected to an account that this mode must not trade
+    STOPPED = "stopped"
+
+
+class Session:
+    """`state` is what health shows. `on_ready` runs after every successful reconcile with the picture it was made from."""
+
+    def __init__(
+        self,
+        *,
+        bus: EventBus,
+        broker: IbBroker,
+        manager: OrderManager,
+        mode: str,
+        live_confirmed: str,
+        on_account: Callable[[str], None],
+        on_picture: Callable[[BrokerSnapshot], None],
+        on_ready: Callable[[RecoveryHint], Awaitable[None]],
+    ) -> None:
+        self.state = State.STARTING
+        self.detail = ""
+        self.since: datetime = utc_now()
+        self.reconciled_at: datetime | None = None
+        self.reconcile_reason = ""
+        self.attempts = 0
+        self._bus = bus
+        self._broker = broker
+        self._manager = manager
+        self._mode = mode
+        self._live_confirmed = live_confirmed
+        self._on_account = on_account
+        self._on_picture = on_picture
+        self._on_ready = on_ready
+        self._stopping = asyncio.Event()
+        self._due = asyncio.Event()  # something happened to the link that `run` must look at
+        self._hint = RecoveryHint.NONE
+        self._doubted: BrokerSnapshot | None = None  # the picture in which an order of ours was missing
+
+    @property
+    def ready(self) -> bool:
+        """Entries may leave."""
+        return self.state is State.READY and self._broker.link is LinkState.CONNECTED
+
+    @property
+    def link_up(self) -> bool:
+        """Exits and cancels may leave: the account was accepted and the link works."""
+        return self.state in (State.READY, State.RECONCILING) and self._broker.link is LinkState.CONNECTED
+
+    # --- heard ---
+
+    def on_link(self, state: LinkState, detail: str, hint: RecoveryHint) -> None:
+        """From the broker, on edges only."""
+        log.info("link %s %s", state.value, detail)
+        self._bus.post(ConnectionEvent(state=state.value, detail=detail[:300], account=self._broker.account, mode=self._mode))
+        if state is LinkState.DISCONNECTED or hint is not RecoveryHint.NONE:
+            self._hint = hint if hint is not RecoveryHint.NONE else self._hint
+            self._due.set()
+        if state in (LinkState.UPSTREAM_LOST, LinkState.DISCONNECTED):
+            self._manager.set_reconciled(False)
+        if state is LinkState.UPSTREAM_LOST and self.state is State.READY:
+            self._become(State.RECONCILING, detail)  # nothing counts as compared while IB does not hear us
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._due.set()
+
+    # --- the loop ---
+
+    async def run(self) -> None:
+        """Until `stop()`. Never raises for a broken link."""
+        delay = FIRST_DELAY
+        while not self._stopping.is_set():
+            began = monotonic()
+            try:
+                await self._one_session()
+            except BrokerError as error:
+                self._become(State.CONNECTING, str(error))
+                log.warning("not connected: %s", error)
+            except Exception as error:
+                self._become(State.CONNECTING, f"{type(error).__name__}: {error}")
+                log.exception("the session failed")
+            await self._broker.disconnect()
+            delay = FIRST_DELAY if monotonic() - began > SETTLED_AFTER else delay
+            await self._wait(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+        self._become(State.STOPPED, "")
+
+    async def _one_session(self) -> None:
+        """One connection from its first byte to its last."""
+        self._become(State.CONNECTING, self.detail)
+        self.attempts += 1
+        self._due.clear()
+        self._hint, self._doubted = RecoveryHint.NONE, None
+        picture = await self._broker.connect()
+        refusal = mode_refusal(mode=self._mode, account=self._broker.account, confirmed=self._live_confirmed)
+        if refusal is not None:
+            self._become(State.REFUSED, refusal)
+            log.error(refusal)
+            await self._broker.disconnect()
+            await self._wait(LONGEST_DELAY)
+            return
+        self._on_account(self._broker.account)
+        await self._reconcile(picture, RecoveryHint.DATA_LOST)
+        await self._stay()
+
+    async def _stay(self) -> None:
+        """While the link lives: a light reconcile every thirty seconds, one at once when somebody asks for it."""
+        last = monotonic()
+        while not self._stopping.is_set() and self._broker.link is not LinkState.DISCONNECTED:
+            self._due.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._due.wait()
+            if self._stopping.is_set() or self._broker.link is not LinkState.CONNECTED:
+                continue
+            hint, self._hint = self._hint, RecoveryHint.NONE
+            if hint is not RecoveryHint.NONE or self._wanted() or monotonic() - last > LIGHT_RECONCILE_SECONDS:
+                await self._reconcile(await self._broker.snapshot(), hint)
+                last = monotonic()
+
+    def _wanted(self) -> bool:
+        """Somebody asks, or a doubt is old enough for the second picture."""
+        if self._doubted is not None:
+            return (utc_now() - self._doubted.taken_at).total_seconds() >= SECOND_PASS_SECONDS
+        return bool(self._manager.needs_reconcile)
+
+    async def _reconcile(self, picture: BrokerSnapshot, hint: RecoveryHint) -> None:
+        """Compare with one picture, or with this one and the one that left a doubt ten seconds ago."""
+        if not picture.complete:
+            raise SyncIncomplete(f"the gateway never finished sending {', '.join(picture.missing)}")
+        if hint is not RecoveryHint.NONE or self.state is not State.READY:
+            self._become(State.RECONCILING, "")
+        first, second = self._doubted, picture
+        enough = first is not None and (picture.taken_at - first.taken_at).total_seconds() >= SECOND_PASS_SECONDS - 0.5
+        report = await self._manager.reconcile(first, second) if first is not None and enough else await self._manager.reconcile(picture)
+        self._doubted = None
+        if report.needs_second:
+            self._doubted = picture if first is None or enough else first  # the first of the pair to come
+        self.reconcile_reason = report.reason
+        self._on_picture(picture)
+        if not report.ok:
+            self._manager.set_reconciled(False)
+            self._become(State.RECONCILING, report.reason or "our books and the broker's differ")
+            return
+        self._manager.set_reconciled(True)
+        self.reconciled_at = utc_now()
+        was_ready = self.state is State.READY
+        self._become(State.READY, "")
+        if not was_ready or hint is not RecoveryHint.NONE:
+            await self._on_ready(hint)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    def _become(self, state: State, detail: str) -> None:
+        if state is not self.state:
+            log.info("worker %s %s", state.value, detail)
+            self.state, self.since = state, utc_now()
+        self.detail = detail

@@ -1,0 +1,121 @@
+"""Which symbols we listen to: the watch list and whatever we hold. Back-fills their minute bars from IB's history.
+
+A symbol IB does not know is remembered and shown, and asked for again after a while; the others do not wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import Max
+
+from events.clock import monotonic, utc_now
+from positions.domain.ports import Broker, BrokerError, LinkState, UnknownContract
+from positions.models import MinuteBar
+from positions.store import save_bars
+from tradingsite.worker.database import Database
+
+log = logging.getLogger(__name__)
+
+MOST_LINES = 95  # IB serves 100 streaming symbols by default
+RETRY_UNKNOWN_SECONDS = 300.0
+MOST_MINUTES, LEAST_MINUTES = 1440, 60
+GAP = timedelta(minutes=2)
+
+
+class Subscriptions:
+    """Keeps what the broker streams equal to what is wanted."""
+
+    def __init__(
+        self, broker: Broker, database: Database, *, watched: Callable[[], Iterable[str]], held: Callable[[], Iterable[str]]
+    ) -> None:
+        self.unknown: dict[str, str] = {}  # symbol → why IB does not stream it
+        self.symbols: set[str] = set()
+        self._broker = broker
+        self._database = database
+        self._watched = watched
+        self._held = held
+        self._asked_at: dict[str, float] = {}  # unknown symbol → when it was last asked for
+        self._filling: asyncio.Task[None] | None = None
+        self._filled: set[str] = set()
+
+    def reset(self) -> None:
+        """The broker has forgotten our subscriptions; bars have a gap since then."""
+        self.symbols.clear()
+        self._filled.clear()
+
+    async def sync(self) -> None:
+        """Subscribe to what is wanted, held symbols first, and drop the rest."""
+        if self._broker.link is not LinkState.CONNECTED:
+            return
+        held = list(dict.fromkeys(self._held()))
+        watched = await self._database.run(lambda: list(self._watched()))
+        wanted = list(dict.fromkeys([*held, *watched]))[:MOST_LINES]
+        for symbol in self.symbols.difference(wanted):
+            self.symbols.discard(symbol)
+            await self._broker.unsubscribe(symbol)
+        for symbol in wanted:
+            if symbol not in self.symbols and self._worth_asking(symbol):
+                await self._subscribe(symbol)
+        if self._filling is None or self._filling.done():
+            self._filling = asyncio.create_task(self._fill([s for s in wanted if s in self.symbols]), name="bar-history")
+
+    async def one(self, symbol: str) -> None:
+        """A symbol somebody is about to trade; raises UnknownContract."""
+        if symbol not in self.symbols:
+            await self._broker.subscribe(symbol)
+            self.symbols.add(symbol)
+
+    def stop(self) -> None:
+        if self._filling is not None:
+            self._filling.cancel()
+
+    def _worth_asking(self, symbol: str) -> bool:
+        return symbol not in self.unknown or monotonic() - self._asked_at.get(symbol, 0.0) > RETRY_UNKNOWN_SECONDS
+
+    async def _subscribe(self, symbol: str) -> None:
+        self._asked_at[symbol] = monotonic()
+        try:
+            await self._broker.subscribe(symbol)
+        except UnknownContract as error:
+            self.unknown[symbol] = str(error)
+            log.warning("no market data for %s: %s", symbol, error)
+            return
+        self.unknown.pop(symbol, None)
+        self.symbols.add(symbol)
+
+    async def _fill(self, symbols: list[str]) -> None:
+        """Bars of the gap since the last stored one, so that ATR and charts work at once."""
+        for symbol in symbols:
+            if symbol in self._filled:
+                continue
+            try:
+                minutes = minutes_missing(await self._database.run(newest_bar_at, symbol), utc_now())
+                if minutes:
+                    bars = await self._broker.history(symbol, minutes)
+                    await self._database.run(save_bars, bars)
+                    log.info("%d minute bars of %s back-filled", len(bars), symbol)
+                self._filled.add(symbol)
+            except BrokerError as error:
+                log.warning("bars of %s are not back-filled: %s", symbol, error)
+                return
+            except Exception:
+                log.exception("bars of %s are not back-filled", symbol)
+
+
+def newest_bar_at(symbol: str) -> datetime | None:
+    newest: datetime | None = MinuteBar.objects.filter(symbol=symbol).aggregate(at=Max("at"))["at"]
+    return newest
+
+
+def minutes_missing(newest: datetime | None, now: datetime) -> int:
+    """How many minutes of history to ask for; 0 when there is no gap."""
+    if newest is None:
+        return MOST_MINUTES
+    gap = now - newest
+    if gap <= GAP:
+        return 0
+    return min(MOST_MINUTES, max(LEAST_MINUTES, int(gap.total_seconds() // 60) + 2))

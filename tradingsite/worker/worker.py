@@ -1,0 +1,225 @@
+"""The worker's life, from the first row read to the last row written; what it is made of is in `composition.py`.
+
+Stopping leaves the broker's orders exactly as they are: they protect the positions while we are away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from events.bus import EventBus
+from events.clock import monotonic, utc_now
+from events.feed import Feed
+from events.inbox import Inbox
+from events.journal import Journal
+from positions import store
+from positions.broker.ib import IbBroker
+from positions.domain.order_manager import OrderManager
+from positions.domain.ports import LinkDown, RecoveryHint
+from positions.domain.tracker import PositionTracker
+from positions.lease import WorkerLock, check_epoch, write_health
+from tradingsite.worker.database import Database
+from tradingsite.worker.equity import Equity
+from tradingsite.worker.health import Health, read_flow
+from tradingsite.worker.marks import Marks
+from tradingsite.worker.rhythm import Rhythm
+from tradingsite.worker.session import Session, State
+from tradingsite.worker.subscriptions import Subscriptions
+from tradingsite.worker.trading import TradingSwitch
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 6.0  # nothing is sent when the lease was not confirmed for so long: we may have been asleep
+GAP_SECONDS = 5.0
+STOP_SECONDS = 4.0
+EXIT_OK, EXIT_TAKEN_OVER = 0, 75
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """`run()` until `stop()`; returns the process's exit code."""
+
+    epoch: int
+    lock: WorkerLock
+    bus: EventBus
+    database: Database
+    journal: Journal
+    feed: Feed
+    inbox: Inbox
+    broker: IbBroker
+    tracker: PositionTracker
+    manager: OrderManager
+    session: Session
+    switch: TradingSwitch
+    marks: Marks
+    equity: Equity
+    subscriptions: Subscriptions
+    rhythm: Rhythm
+    health: Health
+    code: int = EXIT_OK
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _fill_heard: asyncio.Event = field(default_factory=asyncio.Event)
+    _lease_ok_at: float = field(default_factory=monotonic)
+    _frames_lost: int = 0
+
+    async def run(self) -> int:
+        """Restore, connect, trade, and put everything away in order."""
+        await self._restore()
+        tasks = [asyncio.create_task(step, name=name) for name, step in self._lives().items()]
+        self._start_rhythm()
+        stopped = asyncio.create_task(self._stopping.wait(), name="stop")
+        done, _ = await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopped}:
+            self._report_end(task)
+        stopped.cancel()
+        await self._put_away(tasks)
+        return self.code
+
+    def stop(self) -> None:
+        """SIGTERM and Ctrl-C."""
+        self._stopping.set()
+
+    def taken_over(self, why: str) -> None:
+        """Another worker holds the lease: stop sending this instant, then go."""
+        if self.code != EXIT_TAKEN_OVER:
+            log.critical("stopping at once: %s", why)
+        self.code = EXIT_TAKEN_OVER
+        self._lease_ok_at = float("-inf")
+        self.stop()
+
+    def before_send(self, tickets: object) -> None:
+        """The last look before the socket: a worker that slept, or lost its lease, sends nothing."""
+        silent = monotonic() - self._lease_ok_at
+        if silent > LEASE_SECONDS:
+            raise LinkDown(f"this worker has not confirmed its lease for {min(silent, 999):.0f} s: nothing is sent")
+
+    def fill_heard(self) -> None:
+        self._fill_heard.set()
+
+    def account_known(self, account: str) -> None:
+        """The session has found out whose orders these are."""
+        self.manager.core.account = self.tracker.account = self.equity.account = account
+
+    # --- starting ---
+
+    async def _restore(self) -> None:
+        """Rows to objects; then the bus comes alive."""
+        positions = await self.database.run(store.load_positions)
+        orders = await self.database.run(store.load_orders)
+        await self.journal.attach(self.bus)
+        await self.tracker.start()
+        self.manager.restore(orders, positions)
+        await self.switch.refresh()
+        log.info("restored %d orders and %d positions, epoch %d", len(orders), len(positions), self.epoch)
+
+    def _lives(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return {
+            "feed": self.feed.run(),
+            "orders": self.manager.run(),
+            "session": self.session.run(),
+            "inbox": self.inbox.run(),
+        }
+
+    def _start_rhythm(self) -> None:
+        self.rhythm.every(0.25, "marks", self._publish_marks)
+        self.rhythm.every(1.0, "lease", self._confirm_lease)
+        self.rhythm.every(1.0, "orders", self.manager.tick)
+        self.rhythm.every(2.0, "limits", self.switch.refresh)
+        self.rhythm.every(2.0, "health", self._say_health)
+        self.rhythm.every(2.0, "records", self._write_records)
+        self.rhythm.every(5.0, "equity", self.equity.frame)
+        self.rhythm.every(5.0, "subscriptions", self.subscriptions.sync)
+        self.rhythm.every(60.0, "points", self.equity.point)
+        self.rhythm.every(0.5, "fills", self._point_after_fill)
+
+    async def on_ready(self, hint: RecoveryHint) -> None:
+        """The books agree: listen to the market again and write down where we stand."""
+        if hint is RecoveryHint.DATA_LOST:
+            self.subscriptions.reset()
+        await self.subscriptions.sync()
+        self.inbox.wake()
+        await self.equity.point()
+        await self._say_health()
+
+    # --- going on ---
+
+    async def _publish_marks(self) -> None:
+        self.marks.publish()
+
+    async def _confirm_lease(self) -> None:
+        """Lock and epoch are still ours; after a sleep of the whole process this runs before anything is sent."""
+        if not await self.database.run(self.lock.held):
+            self.taken_over("the lock was lost with its database connection")
+            return
+        await self.database.run(check_epoch, self.epoch)
+        self.rhythm.database_ok = True
+        self._lease_ok_at = monotonic()
+
+    async def _write_records(self) -> None:
+        """Marks and bars; the journal goes first, so that no row tells of something it does not hold."""
+        rows = self.marks.take_moved()
+        bars = self.marks.take_bars(utc_now())
+        try:
+            await self.journal.commit()
+            await self.database.run(store.save_marks, rows, self.epoch)
+            await self.database.run(store.save_bars, bars)
+        except Exception:
+            self.marks.give_back(bars)
+            raise
+
+    async def _point_after_fill(self) -> None:
+        if self._fill_heard.is_set():
+            self._fill_heard.clear()
+            await self.equity.point()
+
+    async def _say_health(self) -> None:
+        lost = self.feed.counters["frames_lost"]
+        redis_ok, self._frames_lost = lost == self._frames_lost, lost
+        flow: dict[str, Any] = {"state": "unknown", "last_success": None, "detail": "The database does not answer."}
+        if self.rhythm.database_ok:
+            flow = await self.database.run(read_flow)
+        frame = self.health.frame(flow, redis_ok, self.rhythm.database_ok)
+        self.feed.heartbeat(frame)
+        await self.database.run(write_health, self.epoch, self.session.state.value, self.health.row(frame))
+
+    # --- ending ---
+
+    def _report_end(self, task: asyncio.Task[Any]) -> None:
+        """None of the worker's lives ends by itself; if one does, the process must not pretend to live."""
+        error = task.exception()
+        log.critical("%s ended: %r", task.get_name(), error, exc_info=error)
+        self.code = self.code or 1
+
+    async def _put_away(self, tasks: list[asyncio.Task[Any]]) -> None:
+        """No new command, no new send; then the journal's last events; then the lock."""
+        self.inbox.stop()
+        self.subscriptions.stop()
+        await self.rhythm.stop()
+        inbox = [task for task in tasks if task.get_name() == "inbox"]
+        await asyncio.wait(inbox, timeout=1.0)
+        self.session.stop()
+        await self.broker.disconnect()
+        await self._in_time("the last reports", self.manager.drain(), 1.0)
+        await self._in_time("the journal", self.journal.close(), 1.5)
+        self.feed.stop()
+        await asyncio.wait(tasks, timeout=0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.code != EXIT_TAKEN_OVER:
+            await self._in_time("the last heartbeat", self._say_stopped(), 0.5)
+        await self._in_time("the database", self.database.close(), 0.5)
+
+    async def _say_stopped(self) -> None:
+        await self.database.run(write_health, self.epoch, State.STOPPED.value, self.health.row(self.health.frame({}, True, True)))
+
+    @staticmethod
+    async def _in_time(what: str, step: Awaitable[Any], seconds: float) -> None:
+        try:
+            await asyncio.wait_for(step, seconds)
+        except Exception as error:
+            log.warning("%s could not be put away: %s: %s", what, type(error).__name__, error)
