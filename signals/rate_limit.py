@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -32,7 +33,6 @@ tokens = math.min(burst, tokens + math.max(0, now - at) * rate)
 local answer = 0
 if ARGV[4] == 'pause' then
   paused = math.max(paused, now + tonumber(ARGV[5]))
-  tokens = math.min(tokens, 1)
 elseif now < paused then
   answer = ARGV[4] == 'take' and paused - now or 0
 elseif ARGV[4] == 'level' then
@@ -46,6 +46,12 @@ redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(now), 'pa
 redis.call('PEXPIRE', KEYS[1], math.ceil(math.max(burst / rate, paused - now, 1) * 1000) + 60000)
 return tostring(answer)
 """
+
+
+@cache
+def _fallback(prefix: str) -> LocalLimiter:
+    """One per process and key, so that a new client does not start with a full bucket."""
+    return LocalLimiter({kind: Budget(burst=1, per_minute=budget.per_minute / 4) for kind, budget in BUDGETS.items()})
 
 
 class RedisLimiter:
@@ -64,7 +70,7 @@ class RedisLimiter:
         self._prefix = "flow:" + blake2b(api_key.encode(), digest_size=8).hexdigest()
         self._budgets = budgets or BUDGETS
         self._clock = clock
-        self._fallback = LocalLimiter({kind: Budget(burst=1, per_minute=b.per_minute / 4) for kind, b in self._budgets.items()})
+        self._fallback = _fallback(self._prefix)
 
     async def take(self, kind: CallClass) -> float:
         answer = await self._run(kind, "take")

@@ -229,6 +229,7 @@ class Provider:
         }[name]
         limit = self._limit(query, _MAX_ROWS if name == "divergence_data" else 100)
         first, last = self._window(query)
+        last = min(last, int(self.now() // 60) - 1)  # a minute's rows exist once it is over
         newest = query.get("recent") == "true"
         rows: list[dict[str, Any]] = []
         for minute in range(last, last - _MAX_ROWS, -1) if newest else range(first, last + 1):

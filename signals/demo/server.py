@@ -68,6 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "DemoFlowAPI"
     sys_version = ""
     timeout = 60
+    wbufsize = -1  # headers and body in one packet: two would wait for each other 40 ms
     provider: Provider
 
     def do_GET(self) -> None:

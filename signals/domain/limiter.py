@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from threading import Lock
 from typing import Protocol
 
 from events.clock import monotonic
@@ -57,6 +58,7 @@ class LocalLimiter:
     def __init__(self, budgets: dict[CallClass, Budget] | None = None, *, clock: Callable[[], float] = monotonic) -> None:
         self._budgets = budgets or BUDGETS
         self._clock = clock
+        self._lock = Lock()  # never held across an await
         now = clock()
         # class → (tokens, when they were counted, paused until)
         self._state = {kind: (budget.burst, now, now) for kind, budget in self._budgets.items()}
@@ -68,18 +70,20 @@ class LocalLimiter:
         return tokens, now, paused
 
     async def take(self, kind: CallClass) -> float:
-        tokens, now, paused = self._refilled(kind)
-        self._state[kind] = (tokens, now, paused)
-        if now < paused:
-            return paused - now
-        if tokens < 1:
-            return (1 - tokens) * 60 / self._budgets[kind].per_minute
-        self._state[kind] = (tokens - 1, now, paused)
-        return 0.0
+        with self._lock:
+            tokens, now, paused = self._refilled(kind)
+            self._state[kind] = (tokens, now, paused)
+            if now < paused:
+                return paused - now
+            if tokens < 1:
+                return (1 - tokens) * 60 / self._budgets[kind].per_minute
+            self._state[kind] = (tokens - 1, now, paused)
+            return 0.0
 
     async def pause(self, kind: CallClass, seconds: float) -> None:
-        tokens, now, paused = self._refilled(kind)
-        self._state[kind] = (min(tokens, 1.0), now, max(paused, now + seconds))
+        with self._lock:
+            tokens, now, paused = self._refilled(kind)
+            self._state[kind] = (tokens, now, max(paused, now + seconds))
 
     async def level(self, kind: CallClass) -> float:
         tokens, now, paused = self._refilled(kind)

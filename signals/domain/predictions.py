@@ -91,8 +91,7 @@ def parse_prediction(
         raise BadPrediction(str(error)) from None
     identity: dict[str, Any] = {"source": source, "ticker": ticker, "timestamp": timestamp, "use_default_only": use_default_only}
     identity |= {"model_path": model["model_path"], "model_info": model}
-    named = {name for name in (outer, body.get("ticker")) if name is not None}
-    if any(name != ticker for name in named):
+    if any(name is not None and name != ticker for name in (outer, body.get("ticker"))):
         return Prediction(**identity, data_time=from_milliseconds(timestamp), invalid="it is about another ticker")
     try:
         return Prediction(**identity, **_content(body, timestamp))
@@ -120,7 +119,7 @@ def _content(body: Mapping[str, Any], timestamp: int) -> dict[str, Any]:
     if numeric is None and direction is not None:
         warnings.append("numeric is missing")
     price = number(body, "stock_price", low=0, high=MAX_PRICE)
-    if unknown := sorted(str(name)[:30] for name in body if name not in _KNOWN_FIELDS):
+    if unknown := sorted(ascii(name)[:32] for name in body if name not in _KNOWN_FIELDS):
         warnings.append(f"unknown fields ignored: {', '.join(unknown[:5])}")
     return {
         "word": word,
