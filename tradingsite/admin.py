@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -21,6 +22,7 @@ admin.site.site_title = "Admin"
 admin.site.index_title = "Admin"
 
 
+@login_not_required
 def front_door(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
     """Takes the place of the admin's own log-in form: everybody logs in at the same door."""
     wanted = request.GET.get("next", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from events.clock import utc_now
@@ -24,14 +23,11 @@ def first_picture() -> dict[str, Any]:
     now = utc_now()
     pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now)
     held = PositionRecord.objects.exclude(status="closed").order_by("symbol")
-    positions = [record.as_row() for record in held[:MOST_POSITIONS]]
-    tape = [tape_row(record.data, record.seq) for record in EventRecord.objects.all()[:TAPE_ROWS]]
     return {
         "equity": EquityPoint.objects.order_by("-at").first(),
         "pending": [record.as_row() for record in pending[:MOST_SIGNALS]],
-        "positions": positions,
-        "open_pnl": sum((Decimal(str(row["unrealized_pnl"] or 0)) for row in positions), Decimal(0)),
-        "tape": tape,
+        "positions": [record.as_row() for record in held[:MOST_POSITIONS]],
+        "tape": [tape_row(record.data, record.seq) for record in EventRecord.objects.all()[:TAPE_ROWS]],
     }
 
 

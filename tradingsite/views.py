@@ -5,12 +5,13 @@ Stopping is for traders, releasing and flattening for admins. Each switch files 
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
@@ -35,7 +36,7 @@ SWITCHES = ("HaltTrading", "ReduceOnly", "ResumeTrading", "FlattenAll")
 class LogOut(LogoutView):
     """Ends the session, and with it the live sockets of this user; Django takes POST only."""
 
-    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         user_id = request.user.pk
         answer = super().post(request, *args, **kwargs)
         if user_id is not None:

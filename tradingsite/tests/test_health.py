@@ -1,0 +1,121 @@
+"""/healthz and /readyz: what probes and people are told."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import DatabaseError
+from django.test import Client
+
+from events.models import WorkerLease
+from signals.models import SourceHealth
+from tradingsite import health
+from tradingsite.tests.page_data import fit_to_trade, person
+
+pytestmark = pytest.mark.django_db
+
+
+def states(client: Client) -> dict[str, str]:
+    return {check["id"]: check["state"] for check in client.get("/readyz").json()["checks"]}
+
+
+@pytest.fixture
+def viewer(client: Client) -> Client:
+    client.force_login(person("viewer"), backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def test_healthz_answers_anybody_and_tells_nothing(client: Client) -> None:
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.content) == (200, b"ok")
+
+
+def test_healthz_does_not_touch_the_database(client: Client, django_assert_num_queries) -> None:
+    with django_assert_num_queries(0):
+        client.get("/healthz")
+
+
+def test_ready_only_when_every_part_is_fit_to_trade(client: Client, live_redis) -> None:
+    fit_to_trade()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_stranger_is_not_told_which_part_is_unfit(client: Client) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False}
+
+
+def test_a_worker_that_never_started_is_unknown_and_not_ready(viewer: Client) -> None:
+    answer = viewer.get("/readyz")
+    assert answer.status_code == 503
+    assert states(viewer)["worker"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("heartbeat_ago", "lease_state", "expected"),
+    [(0, "ready", "ok"), (5, "ready", "ok"), (7, "ready", "down"), (0, "reconciling", "degraded"), (0, "connecting", "degraded")],
+)
+def test_the_worker_is_fit_only_ready_and_with_a_fresh_heartbeat(
+    viewer: Client, heartbeat_ago: float, lease_state: str, expected: str
+) -> None:
+    fit_to_trade(heartbeat_ago=heartbeat_ago, state=lease_state)
+    assert states(viewer)["worker"] == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("ok", "ok"),
+        ("connected", "ok"),
+        ("connecting", "degraded"),
+        ("disconnected", "down"),
+        ("upstream_lost", "down"),
+        ("nonsense", "down"),
+    ],
+)
+def test_the_gateway_is_what_a_live_worker_says_of_it(viewer: Client, word: str, expected: str) -> None:
+    fit_to_trade(gateway=word)
+    assert states(viewer)["gateway"] == expected
+
+
+def test_a_dead_workers_word_about_the_gateway_does_not_count(viewer: Client) -> None:
+    fit_to_trade(heartbeat_ago=30, gateway="ok")
+    assert states(viewer)["gateway"] == "unknown"
+
+
+def test_a_worker_that_reports_garbage_about_the_gateway_is_not_trusted(viewer: Client) -> None:
+    fit_to_trade()
+    WorkerLease.objects.update(health={"gateway": "fine, honestly"})
+    assert states(viewer)["gateway"] == "unknown"
+
+
+@pytest.mark.parametrize(("word", "expected"), [("ok", "ok"), ("degraded", "degraded"), ("misconfigured", "down"), ("down", "down")])
+def test_the_flow_api_is_what_polling_found(viewer: Client, word: str, expected: str) -> None:
+    fit_to_trade()
+    SourceHealth.objects.update(state=word)
+    assert states(viewer)["flow"] == expected
+
+
+def test_a_dead_redis_is_down_and_the_rest_still_answers(viewer: Client, settings) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    fit_to_trade()
+    assert states(viewer) == {"gateway": "ok", "worker": "ok", "flow": "ok", "redis": "down", "database": "ok"}
+
+
+def test_without_a_database_the_rest_is_unknown_and_nothing_raises(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def __enter__(self) -> None:
+            raise DatabaseError("gone")
+
+        def __exit__(self, *_: object) -> None: ...
+
+    class Away:
+        vendor = "sqlite"
+
+        def cursor(self) -> Gone:
+            return Gone()
+
+    monkeypatch.setattr(health, "connection", Away())
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"ready": False})
+    assert {check.state for check in health.readiness() if check.name in ("worker", "gateway", "flow")} == {"unknown"}
