@@ -63,12 +63,12 @@ def equity_curve(account: str, *, first: date | None, last: date, points: int = 
     newest = mine.order_by("-at").values_list("at", flat=True).first()
     if start is None or newest is None:
         return Curve(at=[], equity=[])
-    stop = min(day_start(last + timedelta(days=1)), newest + timedelta(microseconds=1))
-    within = mine.filter(at__gte=start, at__lt=stop).order_by("at")
+    end = min(day_start(last + timedelta(days=1)) - timedelta(microseconds=1), newest)
+    within = mine.filter(at__gte=start, at__lte=end).order_by("at")
     if not within[points : points + 1].values_list("id", flat=True).exists():
         return _curve((int(at.timestamp()), equity) for at, equity in within.values_list("at", "equity"))
-    step = (stop - start) / points
-    return _curve(_seek(account, [start + step * n - timedelta(microseconds=1) for n in range(1, points + 1)], start))
+    step = (end - start) / points
+    return _curve(_seek(account, [*(start + step * n for n in range(1, points)), end], start))
 
 
 def day_ends(account: str, *, first: date | None, last: date) -> list[Decimal]:

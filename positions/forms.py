@@ -76,6 +76,9 @@ class CancelForm(WishForm):
     """Cancel a live order."""
 
 
+NOT_OFFERED = {"invalid_choice": "Choose one of the values offered."}
+
+
 class DayRangeForm(forms.Form):
     """Exchange days `first` to `last`, both included, either may be missing."""
 
@@ -103,8 +106,10 @@ class SymbolFilter(DayRangeForm):
 class ClosedFilter(SymbolFilter):
     """Filters of the closed positions."""
 
-    side = forms.ChoiceField(required=False, choices=[("", "Long and short"), ("long", "Long"), ("short", "Short")])
-    result = forms.ChoiceField(required=False, choices=[("", "Won and lost"), ("won", "Won"), ("lost", "Lost")])
+    side = forms.ChoiceField(
+        required=False, choices=[("", "Long and short"), ("long", "Long"), ("short", "Short")], error_messages=NOT_OFFERED
+    )
+    result = forms.ChoiceField(required=False, choices=[("", "Won and lost"), ("won", "Won"), ("lost", "Lost")], error_messages=NOT_OFFERED)
 
 
 class OrderFilter(SymbolFilter):
@@ -118,11 +123,15 @@ class OrderFilter(SymbolFilter):
             *((state.value, state.value.replace("_", " ").capitalize()) for state in OrderState),
         ],
     )
-    role = forms.ChoiceField(required=False, choices=[("", "All roles"), *((role.value, role.value.capitalize()) for role in OrderRole)])
+    role = forms.ChoiceField(
+        required=False,
+        choices=[("", "All roles"), *((role.value, role.value.capitalize()) for role in OrderRole)],
+        error_messages=NOT_OFFERED,
+    )
 
 
 class RangeForm(forms.Form):
     """The P&L page's address: which range, and which month the calendar shows."""
 
-    range = forms.ChoiceField(required=False, choices=[(period.value, period.value) for period in Period])
+    range = forms.ChoiceField(required=False, choices=[(period.value, period.value) for period in Period], error_messages=NOT_OFFERED)
     month = forms.RegexField(r"^20\d\d-(0[1-9]|1[0-2])$", required=False, error_messages={"invalid": "A month is written like 2026-03."})

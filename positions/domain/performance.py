@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import pairwise
 
 TRADING_DAYS_PER_YEAR = 252
 MIN_DAYS_FOR_SHARPE = 20  # below this the figure is mostly noise, so none is given
@@ -162,7 +163,7 @@ def sharpe(day_ends: Sequence[Decimal]) -> float | None:
     """
     if len(day_ends) <= MIN_DAYS_FOR_SHARPE or any(value <= 0 for value in day_ends):
         return None
-    returns = [float(now / before) - 1.0 for before, now in zip(day_ends, day_ends[1:], strict=False)]
+    returns = [float(now / before) - 1.0 for before, now in pairwise(day_ends)]
     mean = math.fsum(returns) / len(returns)
     variance = math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1)
     deviation = math.sqrt(variance)

@@ -34,11 +34,10 @@ export function colours() {
   return {
     text: of("--text-2"), muted: of("--muted"), grid: of("--chart-grid"), line: of("--line"), surface: of("--surface"), accent: of("--accent"),
     up: of("--up"), down: of("--down"), amber: of("--warn"), info: of("--info"),
-    fade: (colour, percent) => `color-mix(in srgb, ${colour} ${percent}%, transparent)`,
   };
 }
 
-/* color-mix is CSS, a canvas wants plain colours: let the browser compute it. */
+/* A colour with less opacity, as the canvas wants it. */
 const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 export function faded(colour, alpha) {
   probe.clearRect(0, 0, 1, 1);

@@ -39,7 +39,7 @@ class PositionChart {
     this.chart = makeChart(this.box.querySelector(".chart-canvas"));
     this.volume = this.chart.addSeries(library.HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
     this.chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.86, bottom: 0 } });
-    this.candles = this.chart.addSeries(library.CandlestickSeries, { priceLineVisible: false });
+    this.candles = this.chart.addSeries(library.CandlestickSeries, { priceLineVisible: false, autoscaleInfoProvider: (own) => this.scale(own()) });
     this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.18 } });
     const bars = rising(data.bars.map(([at, open, high, low, close, volume]) => ({ time: chartTime(at), open, high, low, close, volume })));
     this.candles.setData(bars);
@@ -95,6 +95,15 @@ class PositionChart {
         this.lines[name] = this.candles.createPriceLine({ price: value, color: this.lineColour(name, shade), lineWidth: 1, lineStyle: style, axisLabelVisible: true, title: name[0].toUpperCase() + name.slice(1) });
       }
     }
+  }
+
+  /* Stop and target belong in the picture, unless they are so far off that they would flatten the candles. */
+  scale(info) {
+    if (!info?.priceRange) return info;
+    const { minValue, maxValue } = info.priceRange;
+    const reach = 2 * (maxValue - minValue);
+    const levels = Object.values(this.lines).map((line) => line.options().price).filter((value) => value > minValue - reach && value < maxValue + reach);
+    return { ...info, priceRange: { minValue: Math.min(minValue, ...levels), maxValue: Math.max(maxValue, ...levels) } };
   }
 
   note(count) {

@@ -9,6 +9,7 @@ const LIVE = new Set(read("live-states"));
 const STATE_WORDS = read("state-words");
 const PENDING_WORDS = read("pending-words");
 const DONE_SHOWN_MS = 8000;
+const OUTCOME_FRESH_MS = 120_000; // an older outcome is history: it is listed, not announced
 
 const body = document.querySelector("[data-order-rows]");
 const blank = document.getElementById("order-row");
@@ -99,7 +100,7 @@ async function confirm() {
 
 function showOutcome(command) {
   const mark = command.name === "CancelOrder" && rowElement(command.order_id)?.querySelector('[data-o="wish"]');
-  if (!mark) return;
+  if (!mark || Date.now() - Date.parse(command.at) > OUTCOME_FRESH_MS) return;
   const waiting = command.state === "pending" || command.state === "claimed";
   mark.hidden = false;
   mark.dataset.tone = waiting ? "info" : command.state === "done" ? "good" : "warn";

@@ -10,6 +10,7 @@ import { freshKey, send } from "./positions_send.js";
 
 const NAMES = { ClosePosition: "Close", ChangeStop: "Stop move", ChangeTarget: "Target move" };
 const DONE_SHOWN_MS = 8000;
+const OUTCOME_FRESH_MS = 120_000; // an older outcome is history: it is listed, not announced
 
 let page;
 let dialog;
@@ -33,7 +34,7 @@ const idOf = (element) => element.closest("[data-row]")?.dataset.row ?? "";
 export function showOutcome(command) {
   const name = NAMES[command.name];
   const mark = name && page.rootOf(command.position_id)?.querySelector('[data-f="wish"]');
-  if (!mark) return;
+  if (!mark || Date.now() - Date.parse(command.at) > OUTCOME_FRESH_MS) return;
   const waiting = command.state === "pending" || command.state === "claimed";
   mark.dataset.tone = waiting ? "info" : command.state === "done" ? "good" : "warn";
   mark.dataset.command = String(command.id);
