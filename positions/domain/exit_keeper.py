@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from events.order import OrderRole, PendingRequest
@@ -23,7 +23,8 @@ from positions.domain.order import Order
 from positions.domain.position import Position
 
 GRACE_SECONDS = 2.0
-PROTECT_ATTEMPTS = 3  # refused that often, the stop is reported missing and a person decides
+PROTECT_ATTEMPTS = 3  # so many in PROTECT_WINDOW that did not stay: the stop is reported missing and a person decides
+PROTECT_WINDOW = timedelta(minutes=10)
 _PAIR = (OrderRole.STOP, OrderRole.TARGET)
 
 
@@ -48,7 +49,7 @@ class ExitKeeper:
 
     def __init__(self) -> None:
         self._since: dict[str, datetime] = {}  # what is wrong (order or position id) → since when
-        self._attempts: dict[str, int] = {}  # position_id → stops placed that did not stay
+        self._attempts: dict[str, list[datetime]] = {}  # position_id → when stops were placed for it
 
     def due(self, position: Position, orders: Sequence[Order], now: datetime) -> list[Work]:
         """The repairs that have waited long enough."""
@@ -56,21 +57,18 @@ class ExitKeeper:
         keys = {self._key(position, work): work for work in wanted}
         for key in [key for key in self._since if key.startswith(position.position_id) and key not in keys]:
             del self._since[key]
-        return [work for key, work in keys.items() if self._waited(key, now) and self._may_try(position, work)]
+        return [work for key, work in keys.items() if self._waited(key, now) and self._may_try(position, work, now)]
 
-    def placed(self, position: Position) -> None:
+    def placed(self, position: Position, now: datetime) -> None:
         """A protective stop was sent."""
-        self._attempts[position.position_id] = self._attempts.get(position.position_id, 0) + 1
-
-    def confirmed(self, position: Position) -> None:
-        """A stop rests at the broker."""
-        self._attempts.pop(position.position_id, None)
+        self._attempts.setdefault(position.position_id, []).append(now)
 
     def _waited(self, key: str, now: datetime) -> bool:
         return (now - self._since.setdefault(key, now)).total_seconds() >= GRACE_SECONDS
 
-    def _may_try(self, position: Position, work: Work) -> bool:
-        return work.repair is not Repair.PROTECT or self._attempts.get(position.position_id, 0) < PROTECT_ATTEMPTS
+    def _may_try(self, position: Position, work: Work, now: datetime) -> bool:
+        recent = [at for at in self._attempts.get(position.position_id, ()) if now - at < PROTECT_WINDOW]
+        return work.repair is not Repair.PROTECT or len(recent) < PROTECT_ATTEMPTS
 
     @staticmethod
     def _key(position: Position, work: Work) -> str:

@@ -214,8 +214,6 @@ class OrderCore:
             return
         before = Before.of(position)
         state = stop_state(position, self.book.of_position(position_id))
-        if state == "resting":
-            self.keeper.confirmed(position)
         if position.set_stop_state(state):
             await self.tracker.announce(position, before, f"stop {state}")
 

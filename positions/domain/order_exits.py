@@ -256,12 +256,11 @@ class OrderExits:
         core = self.core
         if not core.link_up:
             return
-        over = {o.position_id for o in core.book if o.is_live and o.is_exit and not o.external}
         positions = {p.position_id: p for p in core.tracker.active() if p.is_active}
-        for position_id in over - positions.keys():
-            position = core.tracker.find(position_id)
-            if position is not None:
-                positions[position_id] = position
+        for order in core.book:
+            over = core.tracker.find(order.position_id) if order.is_live and order.is_exit and not order.external else None
+            if over is not None:
+                positions.setdefault(over.position_id, over)
         for position in positions.values():
             for work in core.keeper.due(position, core.book.of_position(position.position_id), core.now()):
                 await self._repair(position, work)
@@ -273,7 +272,7 @@ class OrderExits:
             await self.core.modify(work.order, work.reason, quantity=work.quantity)
         elif work.repair is Repair.PROTECT and await self._need_contract(position.symbol) is None:
             target = self._live_one(position.position_id, OrderRole.TARGET)
-            self.core.keeper.placed(position)
+            self.core.keeper.placed(position, self.core.now())
             await self._protect(
                 position,
                 work.quantity,
