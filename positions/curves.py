@@ -88,6 +88,7 @@ def _seek(account: str, moments: Sequence[datetime], start: datetime) -> list[tu
     One statement, one index seek for each moment; plain columns and no model objects, which would cost more than the seeks.
     """
     marks: Any
+    floor: Any
     if connection.vendor == "postgresql":
         seconds, source, floor, marks = "extract(epoch FROM p.at)::bigint", "unnest(%s::timestamptz[]) AS mark(value)", start, list(moments)
     else:

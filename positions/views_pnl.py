@@ -45,8 +45,7 @@ def pnl(request: HttpRequest) -> HttpResponse:
     """The page. The equity curve is fetched by its module; everything else is in the first picture."""
     form = RangeForm(request.GET)
     if not form.is_valid():
-        context = {"message": first_error(form), "back": request.path}
-        return render(request, "positions/refused.html", context, status=400)
+        return render(request, "positions/refused.html", {"message": first_error(form), "back": request.path}, status=400)
     window = window_of(form)
     rows = closed_rows(closed_positions(first=window.first, last=window.last))
     days = analytics.daily_totals(rows)
