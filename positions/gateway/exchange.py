@@ -18,6 +18,7 @@ are handled by `oca.py`, prices by `matching.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from positions.gateway import matching, oca
 from positions.gateway.book import Book
@@ -251,7 +252,8 @@ class Exchange:
             return
         if not order.triggered:
             order.stop_price = matching.modified_stop(order, spec)
-        order.spec = spec
+        order.spec = replace(spec, parent_id=order.spec.parent_id)  # a change keeps the family, also with the parent cleared
+        self._resize_children(order, spec.quantity, at)
         order.quantity = spec.quantity
         order.limit_price = spec.limit_price
         if not order.transmitted and spec.transmit:
@@ -260,6 +262,14 @@ class Exchange:
             self._finish(order, Status.FILLED, at, f"Filled Size: {order.filled:g}")
         elif order.transmitted:
             self._report(order, at, modified=True)
+
+    def _resize_children(self, order: BookOrder, quantity: float, at: float) -> None:
+        """Attached orders of the parent's size follow a change of it."""
+        for child in self.book.children(order):
+            if child.live and child.quantity == order.quantity != quantity:
+                child.quantity = quantity
+                if child.transmitted:
+                    self._report(child, at, modified=True)
 
     def _refuse_change(self, order: BookOrder, spec: OrderSpec) -> Refusal | None:
         if spec.oca_group != order.spec.oca_group:

@@ -89,8 +89,9 @@ def _stop_on_bar(order: BookOrder, bar: BarLike, *, from_open: bool) -> float | 
         ratchet(order, bar.high if sells else bar.low)
         return None
     elect(order)
-    jumped = from_open and (bar.open <= stop if sells else bar.open >= stop)
-    price = bar.open if jumped else stop
+    price = stop if bar.low <= stop <= bar.high else bar.close  # beyond the bar: triggered at once on becoming active
+    if from_open and (bar.open <= stop if sells else bar.open >= stop):
+        price = bar.open
     limit = order.limit_price if order.spec.kind in _LIMITED else None
     if limit is None or (price >= limit if sells else price <= limit):
         return price
