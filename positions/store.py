@@ -48,7 +48,10 @@ def project(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
     positions: dict[str, PositionEvent] = {}
     fills: list[FillEvent] = []
     points: list[EquityEvent] = []
+    fees: list[dict[str, Any]] = []
     for event, _ in events:
+        if isinstance(event, OrderEvent) and "commission" in event.metadata:
+            fees.append(event.metadata["commission"])
         if isinstance(event, FillEvent) and event.fill_id:
             fills.append(event)
         if isinstance(event, OrderEvent) and event.order_data:
@@ -60,6 +63,7 @@ def project(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
     _order_upsert.rows([order_columns(e.order_data, epoch) for e in orders.values()])
     _position_upsert.rows([position_columns(e.position_data, epoch) for e in positions.values()])
     _store_fills(fills, epoch)
+    _store_fees(fees, epoch)
     _equity_upsert.rows([_equity_columns(e, epoch) for e in points])
 
 
@@ -77,6 +81,13 @@ def _store_fills(fills: Sequence[FillEvent], epoch: int) -> None:
             same = FillRecord.objects.filter(account=event.account, exec_base=base)
             newest = same.order_by("-revision").values_list("revision", flat=True).first() or revision
             same.filter(revision__lt=newest, superseded=False).update(superseded=True)
+
+
+def _store_fees(fees: Sequence[dict[str, Any]], epoch: int) -> None:
+    """Commissions that came after their executions, as they usually do."""
+    for fee in fees:
+        same = FillRecord.objects.filter(exec_id=fee["exec_id"], epoch__lte=epoch)
+        same.update(commission=exact(fee["commission"]), currency=fee["currency"])
 
 
 def order_columns(row: dict[str, Any], epoch: int) -> dict[str, Any]:
