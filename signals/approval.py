@@ -1,0 +1,145 @@
+"""A person's decision about a signal: compare-and-set of the signal and the command to the worker, in one commit.
+
+Everything is checked again with fresh numbers inside that transaction. Of two tabs or two people one wins; the other
+gets a `Refusal` that says who decided what and when. The same form sent twice is answered the same way twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+
+from events.clock import utc_now
+from events.commands import ApproveSignal, BadCommand, RejectSignal
+from events.inbox import file_command
+from events.models import CommandRecord
+from signals import store
+from signals.facts import gather
+from signals.models import SignalRecord
+from signals.proposal import Ticket, propose
+
+CONFLICT = 409  # somebody or something was faster
+REFUSED = 422  # understood, and not allowed now
+LONGEST_APPROVAL = 120  # seconds
+EASTERN = ZoneInfo("America/New_York")
+State = SignalRecord.State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Nothing was changed. `status` is the HTTP answer, `message` what the person reads."""
+
+    code: str
+    message: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Who decides what. `key` is the form's idempotency key, `version` the signal version the person saw."""
+
+    user: Any
+    key: str
+    version: int
+
+    @property
+    def name(self) -> str:
+        return str(self.user.get_username())
+
+
+def approve(
+    signal_id: str, decision: Decision, ticket: Ticket, *, edited: list[str], now: datetime | None = None
+) -> CommandRecord | Refusal:
+    """Approve with the person's own numbers. Raises SignalRecord.DoesNotExist."""
+    now = now or utc_now()
+    with transaction.atomic():
+        signal = SignalRecord.objects.select_related("prediction").get(pk=signal_id)
+        settled = _already_settled(signal, decision, State.APPROVED, f"approve:{signal_id}")
+        if settled is not None:
+            return settled
+        facts = gather({signal.symbol}, now=now)
+        proposal = propose(signal, facts, ticket)
+        if proposal.objection is not None:
+            return Refusal(code=proposal.objection.code, message=proposal.objection.message, status=REFUSED)
+        try:
+            command = _approval(signal, decision, ticket, reference=proposal.quote.last if proposal.quote else ticket.entry)
+        except BadCommand as error:
+            return Refusal(code="bad_number", message=f"Refused: {error}.", status=REFUSED)
+        kept: dict[str, Any] = {
+            "quantity": ticket.quantity,
+            "limit_price": ticket.entry,
+            "stop_loss": ticket.stop,
+            "take_profit": ticket.target,
+        }
+        kept |= {"edited": edited, "key": decision.key, "reference_price": command.reference_price}
+        if not store.change(signal, state=State.APPROVED, decided_by=decision.name, decided_at=now, decision=kept):
+            return _lost(signal_id)
+        life = min(facts.settings.approval_seconds, LONGEST_APPROVAL)
+        record, _ = file_command(command, user=decision.user, key=f"approve:{signal_id}", expires_in=life, now=now)
+    return record
+
+
+def reject(signal_id: str, decision: Decision, reason: str, *, now: datetime | None = None) -> CommandRecord | Refusal:
+    """Reject for a reason. Raises SignalRecord.DoesNotExist."""
+    now = now or utc_now()
+    with transaction.atomic():
+        signal = SignalRecord.objects.get(pk=signal_id)
+        settled = _already_settled(signal, decision, State.REJECTED, f"reject:{signal_id}")
+        if settled is not None:
+            return settled
+        if signal.expires_at <= now:
+            return Refusal(code="expired", message="This signal has expired; there is nothing left to reject.", status=CONFLICT)
+        command = RejectSignal(signal_id=signal_id, reason=reason, decided_by=decision.name)
+        kept = {"key": decision.key}
+        if not store.change(signal, state=State.REJECTED, reason=reason, decided_by=decision.name, decided_at=now, decision=kept):
+            return _lost(signal_id)
+        record, _ = file_command(command, user=decision.user, key=f"reject:{signal_id}", now=now)
+    return record
+
+
+def _approval(signal: SignalRecord, decision: Decision, ticket: Ticket, *, reference: float) -> ApproveSignal:
+    return ApproveSignal(
+        signal_id=signal.signal_id,
+        version=signal.version,
+        symbol=signal.symbol,
+        direction=signal.direction,
+        action=signal.action,
+        quantity=ticket.quantity,
+        limit_price=ticket.entry,
+        stop_loss=ticket.stop,
+        take_profit=ticket.target,
+        reference_price=reference,
+        decided_by=decision.name,
+    )
+
+
+def _already_settled(signal: SignalRecord, decision: Decision, state: str, command_key: str) -> CommandRecord | Refusal | None:
+    """The first answer again, if this very form was already accepted; a refusal if anything else happened to the signal since."""
+    if signal.state == state and signal.decided_by == decision.name and signal.decision.get("key") == decision.key:
+        return CommandRecord.objects.select_related("created_by").get(key=command_key)
+    if signal.state != State.PENDING:
+        return _conflict(signal)
+    if signal.version != decision.version:
+        return Refusal(
+            code="changed",
+            message="This signal has changed since you looked at it. Check the new numbers and decide again.",
+            status=CONFLICT,
+        )
+    return None
+
+
+def _lost(signal_id: str) -> Refusal:
+    return _conflict(SignalRecord.objects.get(pk=signal_id))
+
+
+def _conflict(signal: SignalRecord) -> Refusal:
+    """Who was faster, and when."""
+    when = f" at {signal.decided_at.astimezone(EASTERN):%H:%M:%S %Z}" if signal.decided_at else ""
+    who = f" by {signal.decided_by}" if signal.decided_by else ""
+    return Refusal(
+        code=f"already_{signal.state}", message=f"Nothing was sent: this signal was already {signal.state}{who}{when}.", status=CONFLICT
+    )

@@ -1,0 +1,145 @@
+"""The fresh numbers a decision about signals rests on: prices, volatility, what we hold, limits, trading state.
+
+Gathered in a handful of queries for any number of symbols. The worker's quotes come from its last health row; an old one
+is as good as none, and whoever reads `Quote.age` says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from events.clock import utc_now
+from events.health import health_now, newest_lease
+from positions.domain.bars import wilder_atr
+from positions.domain.ports import Bar
+from positions.domain.risk import TradingState
+from positions.models import EquityPoint, MinuteBar, PositionRecord, RiskLimits
+from positions.models import TradingState as TradingStateRecord
+from signals.models import SignalSettings
+from signals.session import market_open
+
+BARS_PER_PERIOD = 4  # Wilder's average forgets slowly: this many periods of bars give it to within a few percent
+HELD = ("opening", "open", "adjusting", "closing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The worker's latest quote of a symbol. `age` is in seconds; `live` is False for delayed, frozen or halted data."""
+
+    last: float
+    bid: float | None
+    ask: float | None
+    at: datetime
+    age: float
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything as of `now`. Symbols that nothing is known of are missing from the dicts."""
+
+    now: datetime
+    settings: SignalSettings
+    limits: RiskLimits
+    trading: TradingState
+    trading_reason: str
+    worker_ok: bool
+    worker_detail: str
+    session_open: bool
+    quotes: dict[str, Quote]  # symbol → its latest quote, however old
+    atrs: dict[str, float]  # symbol → ATR of one-minute bars, dollars
+    held: dict[str, float]  # symbol → signed shares
+    held_value: dict[str, float]  # symbol → absolute dollars at the last price
+    open_positions: int
+    equity: float | None
+    open_risk: float
+    day_pnl: float | None
+
+
+def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
+    """Read all facts about `symbols` from the database."""
+    now = now or utc_now()
+    wanted = frozenset(symbols)
+    settings = SignalSettings.objects.first() or SignalSettings()
+    trading = TradingStateRecord.objects.first() or TradingStateRecord()
+    worker = health_now(now)["worker"]
+    point = EquityPoint.objects.order_by("-at").first()
+    held, value, open_positions = _holdings()
+    return Facts(
+        now=now,
+        settings=settings,
+        limits=RiskLimits.objects.first() or RiskLimits(),
+        trading=TradingState(trading.state),
+        trading_reason=trading.reason,
+        worker_ok=worker["state"] == "ok",
+        worker_detail=str(worker.get("detail", "")),
+        session_open=market_open(now),
+        quotes=_quotes(wanted, now),
+        atrs=_atrs(wanted, settings.atr_period),
+        held=held,
+        held_value=value,
+        open_positions=open_positions,
+        equity=float(point.equity) if point else None,
+        open_risk=float(point.open_risk) if point else 0.0,
+        day_pnl=float(point.day_pnl) if point else None,
+    )
+
+
+def _holdings() -> tuple[dict[str, float], dict[str, float], int]:
+    held: dict[str, float] = defaultdict(float)
+    value: dict[str, float] = defaultdict(float)
+    records = PositionRecord.objects.filter(status__in=HELD)
+    for record in records.only("symbol", "quantity", "current_price", "entry_price"):
+        price = record.current_price or record.entry_price or 0
+        held[record.symbol] += float(record.quantity)
+        value[record.symbol] += abs(float(record.quantity) * float(price))
+    return dict(held), dict(value), len(records)
+
+
+def _quotes(symbols: frozenset[str], now: datetime) -> dict[str, Quote]:
+    lease = newest_lease()
+    rows = lease.health.get("quotes") if lease else None
+    if not isinstance(rows, dict):
+        return {}
+    found = {symbol: _quote(rows[symbol], now) for symbol in symbols if symbol in rows}
+    return {symbol: quote for symbol, quote in found.items() if quote is not None}
+
+
+def _quote(row: Any, now: datetime) -> Quote | None:
+    """One quote of the health row; None when it has no usable price or time."""
+    if not isinstance(row, dict):
+        return None
+    bid, ask = _price(row.get("bid")), _price(row.get("ask"))
+    middle = (bid + ask) / 2 if bid is not None and ask is not None and ask >= bid else None
+    last = _price(row.get("last")) or middle
+    try:
+        at = datetime.fromisoformat(str(row.get("at")))
+    except ValueError:
+        return None
+    if last is None or at.tzinfo is None:
+        return None
+    return Quote(last=last, bid=bid, ask=ask, at=at, age=max(0.0, (now - at).total_seconds()), live=bool(row.get("live", True)))
+
+
+def _price(value: Any) -> float | None:
+    """A positive finite number, or None: IB says −1 for a price it does not have."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        return None
+    return float(value)
+
+
+def _atrs(symbols: frozenset[str], period: int) -> dict[str, float]:
+    period = max(1, period)
+    found = {}
+    for symbol in symbols:
+        newest = MinuteBar.objects.filter(symbol=symbol).order_by("-at")[: period * BARS_PER_PERIOD]
+        bars = [Bar(symbol=symbol, at=bar.at, open=bar.open, high=bar.high, low=bar.low, close=bar.close) for bar in reversed(newest)]
+        atr = wilder_atr(bars, period)
+        if atr is not None and math.isfinite(atr) and atr > 0:
+            found[symbol] = atr
+    return found

@@ -1,0 +1,182 @@
+"""What a pending signal would become: size, entry, stop, target, money at risk; and what stands against it.
+
+One function makes the numbers a card shows, and the same function judges the numbers a person sends back, so that what
+a page calls impossible is exactly what the server refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from events.clock import utc_now
+from events.order import OrderSide
+from positions.domain.pricing import snap_limit, snap_stop
+from signals.domain.sizing import Caps, Sizing, SizingMethod, size
+from signals.facts import Facts, Quote, gather
+from signals.models import SignalRecord, SignalSettings
+from signals.objections import CLOSE, Objection, objection_to
+
+_METHODS = {
+    SignalSettings.Sizing.SHARES: (SizingMethod.FIXED_SHARES, "shares"),
+    SignalSettings.Sizing.DOLLARS: (SizingMethod.FIXED_DOLLARS, "dollars"),
+    SignalSettings.Sizing.EQUITY: (SizingMethod.PERCENT_EQUITY, "equity_pct"),
+    SignalSettings.Sizing.RISK: (SizingMethod.RISK_DOLLARS, "risk_dollars"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """The numbers of the order: shares, and prices per share. A close has no stop and no target."""
+
+    quantity: float
+    entry: float
+    stop: float | None
+    target: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A signal with fresh numbers. `ticket` is None when none can be made; `objection` says why Approve is disabled."""
+
+    signal: SignalRecord
+    quote: Quote | None = None
+    atr: float | None = None
+    held: float = 0.0
+    ticket: Ticket | None = None
+    sizing: str = ""  # how the size came about, or why there is none
+    drift: float | None = None  # the last price against the predicted one, a fraction
+    allowed_drift: float | None = None  # a fraction
+    warnings: tuple[str, ...] = ()
+    objection: Objection | None = None
+
+    @property
+    def risk_dollars(self) -> float | None:
+        ticket = self.ticket
+        return None if ticket is None or ticket.stop is None else ticket.quantity * abs(ticket.entry - ticket.stop)
+
+    @property
+    def reward_dollars(self) -> float | None:
+        ticket = self.ticket
+        return None if ticket is None or ticket.target is None else ticket.quantity * abs(ticket.target - ticket.entry)
+
+    @property
+    def reward_risk(self) -> float | None:
+        risk, reward = self.risk_dollars, self.reward_dollars
+        return reward / risk if risk and reward is not None else None
+
+    @property
+    def notional(self) -> float | None:
+        return None if self.ticket is None else self.ticket.quantity * self.ticket.entry
+
+    def as_row(self) -> dict[str, Any]:
+        """The signal's row and the proposal, as pages show them."""
+        ticket, quote = self.ticket, self.quote
+        return self.signal.as_row() | {
+            "last": quote.last if quote else None,
+            "last_at": quote.at.isoformat() if quote else None,
+            "drift_pct": self.drift,
+            "allowed_drift_pct": self.allowed_drift,
+            "atr": self.atr,
+            "quantity": ticket.quantity if ticket else None,
+            "entry": ticket.entry if ticket else None,
+            "stop": ticket.stop if ticket else None,
+            "target": ticket.target if ticket else None,
+            "risk_dollars": self.risk_dollars,
+            "reward_dollars": self.reward_dollars,
+            "reward_risk": self.reward_risk,
+            "notional": self.notional,
+            "held": self.held,
+            "sizing": self.sizing,
+            "warnings": list(self.warnings),
+            "blocked": self.objection.message if self.objection else "",
+            "blocked_code": self.objection.code if self.objection else "",
+        }
+
+
+def propose(signal: SignalRecord, facts: Facts, ticket: Ticket | None = None) -> Proposal:
+    """The proposal for `signal`; with `ticket`, the same judgement of a person's own numbers."""
+    quote = facts.quotes.get(signal.symbol)
+    base = Proposal(
+        signal=signal,
+        quote=quote,
+        atr=facts.atrs.get(signal.symbol),
+        held=facts.held.get(signal.symbol, 0.0),
+        drift=_drift(signal, quote),
+        allowed_drift=_allowed_drift(signal, facts),
+    )
+    sized = replace(base, ticket=ticket) if ticket is not None else _with_ticket(base, facts)
+    return replace(sized, warnings=_warnings(sized), objection=objection_to(sized, facts))
+
+
+def pending_proposals(now: datetime | None = None) -> list[Proposal]:
+    """Every pending signal with fresh numbers, the one that expires first on top."""
+    now = now or utc_now()
+    pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now).select_related("prediction")
+    signals = list(pending.order_by("expires_at", "signal_id"))
+    facts = gather({signal.symbol for signal in signals}, now=now)
+    return [propose(signal, facts) for signal in signals]
+
+
+def _drift(signal: SignalRecord, quote: Quote | None) -> float | None:
+    return None if quote is None or signal.price <= 0 else quote.last / signal.price - 1
+
+
+def _allowed_drift(signal: SignalRecord, facts: Facts) -> float | None:
+    """max(0.5 %, 0.5 ATR) by default, as a fraction of the predicted price."""
+    if signal.price <= 0:
+        return None
+    by_atr = facts.settings.max_drift_atr * facts.atrs.get(signal.symbol, 0.0) / signal.price
+    return max(facts.settings.max_drift_pct / 100, by_atr)
+
+
+def _with_ticket(base: Proposal, facts: Facts) -> Proposal:
+    """Size, entry, stop and target from the settings, as far as there is a price to start from."""
+    signal, quote = base.signal, base.quote
+    if quote is None:
+        return base
+    buying = signal.direction > 0
+    side = OrderSide.BUY if buying else OrderSide.SELL
+    market = (quote.ask if buying else quote.bid) or quote.last
+    offset = facts.settings.entry_offset_pct / 100
+    entry = snap_limit(market * (1 + offset if buying else 1 - offset), side)
+    if signal.action == CLOSE:
+        held = max(0.0, base.held)
+        ticket = Ticket(quantity=held, entry=entry, stop=None, target=None) if held else None
+        return replace(base, ticket=ticket, sizing="all that is held" if held else "nothing is held any more")
+    distance = max(facts.settings.stop_atr_multiple * (base.atr or 0.0), facts.settings.min_stop_pct / 100 * entry)
+    exit_side = OrderSide.SELL if buying else OrderSide.BUY
+    sign = 1 if buying else -1
+    stop = entry - sign * distance
+    if stop <= 0:
+        return replace(base, sizing="the stop would be below zero; the price moves too much for this size of stop")
+    stop = snap_stop(stop, exit_side)
+    target = snap_limit(max(0.01, entry + sign * abs(entry - stop) * facts.settings.reward_risk), exit_side)
+    sized = _size(facts, entry=entry, stop=stop)
+    if sized.quantity is None:
+        return replace(base, sizing=sized.reason)
+    return replace(base, ticket=Ticket(quantity=sized.quantity, entry=entry, stop=stop, target=target), sizing=sized.reason)
+
+
+def _size(facts: Facts, *, entry: float, stop: float) -> Sizing:
+    method, amount = _METHODS[SignalSettings.Sizing(facts.settings.sizing)]
+    caps = Caps(max_quantity=facts.limits.max_order_quantity, max_notional=float(facts.limits.max_order_notional))
+    return size(method, float(getattr(facts.settings, amount)), price=entry, stop=stop, equity=facts.equity, caps=caps)
+
+
+def _warnings(proposal: Proposal) -> tuple[str, ...]:
+    """What a person should know but may decide."""
+    said = []
+    signal = proposal.signal
+    if signal.action != CLOSE and proposal.atr is None:
+        said.append("No volatility known yet: the stop is at the minimum distance.")
+    if signal.action != CLOSE and proposal.held * signal.direction > 0:
+        said.append(f"Already {'long' if proposal.held > 0 else 'short'} {abs(proposal.held):g} shares: this adds to them.")
+    if proposal.drift is not None and proposal.allowed_drift and abs(proposal.drift) > proposal.allowed_drift / 2:
+        said.append("The price has used up more than half of the allowed drift.")
+    if signal.confidence < signal.threshold + 0.02:
+        said.append("Confidence is only just above the threshold.")
+    if signal.prediction is not None:
+        said += [str(warning)[:200] for warning in signal.prediction.warnings][:5]
+    return tuple(said)

@@ -1,0 +1,146 @@
+"""The signals pages: what waits for a decision, the decision itself, the history, and one signal's whole chain.
+
+Decisions answer JSON to our scripts and a redirect to a plain form; every refusal is a sentence with a 4xx status.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from events.models import CommandRecord, EventRecord
+from events.roles import trader_required
+from events.rows import command_row
+from positions.models import FillRecord, OrderRecord, PositionRecord
+from positions.wishes import first_error, wants_json
+from signals.approval import Decision, Refusal, approve, reject
+from signals.facts import gather
+from signals.forms import REJECT_REASONS, ApproveForm, DecisionForm, HistoryFilter, RejectForm
+from signals.models import SignalRecord
+from signals.objections import CLOSE
+from signals.proposal import Ticket, pending_proposals, propose
+
+PAGE_SIZE = 30
+EASTERN = ZoneInfo("America/New_York")
+MAX_EVENTS = 200
+
+
+@require_GET
+def signal_list(request: HttpRequest) -> HttpResponse:
+    """Pending signals as cards, then the history. A bad filter shows nothing and says why."""
+    form = HistoryFilter(request.GET)
+    valid = form.is_valid()
+    found = _filtered(form.cleaned_data) if valid else SignalRecord.objects.none()
+    page = Paginator(found.order_by("-created_at", "signal_id"), PAGE_SIZE).get_page(request.GET.get("page"))
+    proposals = pending_proposals()
+    context = {
+        "proposals": proposals,
+        "rows": [proposal.as_row() for proposal in proposals],
+        "reasons": REJECT_REASONS,
+        "form": form,
+        "filter_error": "" if valid else first_error(form),
+        "filtered": valid and bool(form.applied()),
+        "page_obj": page,
+    }
+    return render(request, "signals/list.html", context, status=200 if valid else 400)
+
+
+def _filtered(wanted: dict[str, Any]) -> QuerySet[SignalRecord]:
+    found = SignalRecord.objects.all()
+    if wanted["state"]:
+        found = found.filter(state=wanted["state"])
+    if wanted["symbol"]:
+        found = found.filter(symbol=wanted["symbol"])
+    if wanted["first"]:
+        found = found.filter(created_at__gte=datetime.combine(wanted["first"], time.min, EASTERN))
+    if wanted["last"]:
+        found = found.filter(created_at__lt=datetime.combine(wanted["last"] + timedelta(days=1), time.min, EASTERN))
+    return found
+
+
+@require_GET
+def detail(request: HttpRequest, signal_id: str) -> HttpResponse:
+    """The whole chain: prediction, decision, command, orders, fills, position, result."""
+    signal = get_object_or_404(SignalRecord.objects.select_related("prediction"), pk=signal_id)
+    proposal = propose(signal, gather({signal.symbol})) if signal.state == SignalRecord.State.PENDING else None
+    positions = list(PositionRecord.objects.filter(signal_id=signal_id).order_by("created_at"))
+    context = {
+        "signal": signal,
+        "prediction": signal.prediction,
+        "proposal": proposal,
+        "row": proposal.as_row() if proposal else None,
+        "reasons": REJECT_REASONS,
+        "commands": CommandRecord.objects.filter(signal_id=signal_id).select_related("created_by").order_by("id"),
+        "orders": OrderRecord.objects.filter(signal_id=signal_id).order_by("created_at", "order_id"),
+        "fills": FillRecord.objects.filter(signal_id=signal_id, superseded=False).order_by("fill_time", "id"),
+        "positions": positions,
+        "result": sum((position.realized_pnl for position in positions), start=0) if positions else None,
+        "trail": EventRecord.objects.filter(signal_id=signal_id).order_by("-seq")[:MAX_EVENTS],
+    }
+    return render(request, "signals/detail.html", context)
+
+
+@require_POST
+@trader_required
+def approve_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
+    """Approve with the numbers of the form."""
+    form = ApproveForm(request.POST)
+    if not form.is_valid():
+        return _bad_form(request, form, signal_id)
+    signal = get_object_or_404(SignalRecord, pk=signal_id)
+    answer = approve(signal_id, _decision(request, form), _ticket(form, signal), edited=form.edited())
+    return _answer(request, answer, signal, "approved")
+
+
+@require_POST
+@trader_required
+def reject_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
+    """Reject for a reason of the list."""
+    form = RejectForm(request.POST)
+    if not form.is_valid():
+        return _bad_form(request, form, signal_id)
+    signal = get_object_or_404(SignalRecord, pk=signal_id)
+    answer = reject(signal_id, _decision(request, form), form.words())
+    return _answer(request, answer, signal, "rejected")
+
+
+def _decision(request: HttpRequest, form: DecisionForm) -> Decision:
+    return Decision(user=request.user, key=form.cleaned_data["key"], version=form.cleaned_data["version"])
+
+
+def _ticket(form: ApproveForm, signal: SignalRecord) -> Ticket:
+    """The person's numbers. A close has neither stop nor target, whatever was sent."""
+    said = form.cleaned_data
+    levels = {name: float(said[name]) if said[name] is not None and signal.action != CLOSE else None for name in ("stop", "target")}
+    return Ticket(quantity=said["quantity"], entry=float(said["entry"]), **levels)
+
+
+def _answer(request: HttpRequest, answer: CommandRecord | Refusal, signal: SignalRecord, done: str) -> HttpResponse:
+    if isinstance(answer, Refusal):
+        return _refused(request, answer, signal)
+    if wants_json(request):
+        return JsonResponse({"command": command_row(answer), "state": done}, status=202)
+    side = "buy" if signal.direction > 0 else "sell"
+    messages.success(request, f"{done.capitalize()}: {side} {signal.symbol}. What became of it stands on this page.")
+    return redirect("signals:detail", signal.signal_id)
+
+
+def _refused(request: HttpRequest, refusal: Refusal, signal: SignalRecord | None) -> HttpResponse:
+    if wants_json(request):
+        return JsonResponse({"error": refusal.message, "code": refusal.code}, status=refusal.status)
+    return render(request, "signals/refused.html", {"message": refusal.message, "signal": signal}, status=refusal.status)
+
+
+def _bad_form(request: HttpRequest, form: DecisionForm, signal_id: str) -> HttpResponse:
+    signal = SignalRecord.objects.filter(pk=signal_id).first()
+    if signal is None:
+        raise Http404("no such signal")
+    return _refused(request, Refusal(code="bad_form", message=first_error(form), status=400), signal)
