@@ -29,7 +29,8 @@ def thin(*, before: datetime, resolution: str) -> int:
     finer = EquityPoint.objects.filter(at__lt=before, resolution__in=FINER[resolution])
     periods = finer.order_by().annotate(period=Trunc("at", resolution, tzinfo=UTC)).values("account", "period")
     last = set(periods.annotate(last=Max("at")).values_list("account", "last"))
-    keep, drop = [], []
+    keep: list[int] = []
+    drop: list[int] = []
     for key, account, at in finer.order_by().values_list("id", "account", "at"):
         (keep if (account, at) in last else drop).append(key)
     for chunk in _chunks(drop):

@@ -28,13 +28,14 @@ class ChildState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What to run, and how to know that it serves."""
+    """What to run, and how to know that it serves. Others lean on a `foundation`: it ends after them."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes = b""
     ready: Callable[[], Awaitable[bool]] | None = None
+    foundation: bool = False
 
 
 class Child:

@@ -1,6 +1,8 @@
 """The private Redis: loopback only, a password of its own, its memory kept on disk, its address in DATA_DIR/redis/url."""
 
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import cast
 
 from redis import asyncio as aioredis
 from redis.exceptions import RedisError
@@ -50,7 +52,7 @@ def _configuration(folder: Path, *, port: int, password: str) -> str:
 async def _answers(url: str) -> bool:
     client = aioredis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
     try:
-        return bool(await client.ping())
+        return bool(await cast(Awaitable[bool], client.ping()))
     except (RedisError, OSError):
         return False
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -60,7 +60,7 @@ def make_plan(*, base_dir: Path, data_dir: Path, mode: str, port: int, values: M
 
 
 def _with_environment(service: Service, shared: Mapping[str, str]) -> Service:
-    return Service(name=service.name, command=service.command, environment={**shared, **service.environment}, ready=service.ready)
+    return replace(service, environment={**shared, **service.environment})
 
 
 def _manage(base_dir: Path, *arguments: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def _gateway(base_dir: Path, data_dir: Path, shared: dict[str, str]) -> Service:
     command = _manage(
         base_dir, "ibgateway", "--port", str(port), "--control-port", str(control), "--seed", SEED, "--state-dir", str(folder)
     )
-    return Service(name="ibgateway", command=command, ready=lambda: ports.accepts(port))
+    return Service(name="ibgateway", command=command, ready=lambda: ports.accepts(port), foundation=True)
 
 
 def _flow_api(base_dir: Path, data_dir: Path, given: Environment, shared: dict[str, str]) -> Service:
@@ -84,9 +84,8 @@ def _flow_api(base_dir: Path, data_dir: Path, given: Environment, shared: dict[s
     write_private(folder / "url", url)
     key = given.text("FLOW_API_KEY") or kept_secret(folder / "key", length=32)
     shared |= {"FLOW_API_URL": url, "FLOW_API_KEY": key}
-    return Service(
-        name="flowapi", command=_manage(base_dir, "flowapi", "--port", str(port), "--seed", SEED), ready=lambda: ports.accepts(port)
-    )
+    command = _manage(base_dir, "flowapi", "--port", str(port), "--seed", SEED)
+    return Service(name="flowapi", command=command, ready=lambda: ports.accepts(port), foundation=True)
 
 
 def _worker(base_dir: Path) -> Service:

@@ -1,4 +1,4 @@
-"""Runs a Plan: Redis first, then everything else; on Ctrl-C or SIGTERM everything else ends, then Redis."""
+"""Runs a Plan: Redis first, then everything else; on Ctrl-C or SIGTERM all ends in the opposite order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tradingsite.desk.output import Output
 from tradingsite.desk.services import Plan
 from tradingsite.environment import write_private
 
-PATIENCE, REDIS_PATIENCE = 6.0, 2.0  # seconds to end by themselves; together below ten
+PATIENCE, FOUNDATION_PATIENCE, REDIS_PATIENCE = 5.0, 2.0, 2.0  # seconds to end by themselves; together below ten
 STATUS_FILE = "status.json"
 
 
@@ -77,14 +77,18 @@ class Supervisor:
 
     async def _end_all(self) -> None:
         self._output.say("desk", "ending all processes")
-        others = [child for name, child in self._children.items() if name != "redis"]
-        await asyncio.gather(*(child.stop(patience=PATIENCE) for child in others))
-        if "redis" in self._children:
-            await self._children["redis"].stop(patience=REDIS_PATIENCE)
+        redis = self._children.get("redis")
+        others = [child for child in self._children.values() if child is not redis]
+        await self._end([child for child in others if not child.service.foundation], PATIENCE)
+        await self._end([child for child in others if child.service.foundation], FOUNDATION_PATIENCE)
+        await self._end([redis] if redis else [], REDIS_PATIENCE)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
         self._write_status()
         self._output.say("desk", "all processes ended")
+
+    async def _end(self, children: list[Child], patience: float) -> None:
+        await asyncio.gather(*(child.stop(patience=patience) for child in children))
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()

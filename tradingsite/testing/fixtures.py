@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tradingsite.testing import patience
 from tradingsite.testing.postgres_server import NoPostgres, postgres_server_url
 from tradingsite.testing.redis_server import RedisServer
+from tradingsite.testing.settings import TEST_REDIS_PASSWORD, TEST_REDIS_PORT
 
 IN_CI = bool(os.environ.get("CI"))
 PROCESS_FIXTURES = {"live_gateway", "live_flowapi", "live_worker", "live_web", "live_celery", "live_desk", "make_desk"}
@@ -49,7 +49,7 @@ def unavailable(what: str) -> None:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The Redis that settings.REDIS_URL, the channel layer and Celery point to; up for the rest of the run."""
-    server = RedisServer(port=settings.TEST_REDIS_PORT, password=settings.TEST_REDIS_PASSWORD, folder=tmp_path_factory.mktemp("redis"))
+    server = RedisServer(port=TEST_REDIS_PORT, password=TEST_REDIS_PASSWORD, folder=tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
     server.kill()

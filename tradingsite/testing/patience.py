@@ -19,7 +19,7 @@ def eventually(check: Callable[[], T], *, seconds: float = 10, every: float = 0.
     while True:
         answer, doubt = _try(check)
         if answer:
-            return answer  # type: ignore[return-value]
+            return answer
         if time.monotonic() > deadline:
             raise _failure(check, seconds, what, doubt) from doubt
         time.sleep(every)

@@ -44,7 +44,10 @@ else:
 
 from tradingsite.settings import *  # noqa: E402, F403
 
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.MD5PasswordHasher",  # the real one is slow on purpose
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # for people whom a real web process lets in
+]
 STORAGES = {  # pages are rendered without collecting static files first
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
