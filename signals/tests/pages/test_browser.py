@@ -1,0 +1,109 @@
+"""The signals page in a real browser: cards come and go by themselves, and decisions are one click or one key away."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.utils import timezone
+
+from events.feed import publish
+from events.models import CommandRecord, WorkerLease
+from signals.models import SignalRecord, SignalSettings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Maker = Callable[..., Any]
+
+
+@pytest.fixture
+def signals_page(trader_page: "Page", live_web: Any, desk: Any, make_signal: Maker) -> "Page":
+    """The page with one pending AAPL signal; worker and quote stay fresh for the length of a test."""
+    later = timezone.now() + timedelta(minutes=5)
+    lease = WorkerLease.objects.get()
+    for quote in lease.health["quotes"].values():
+        quote["at"] = later.isoformat()
+    lease.heartbeat_at = later
+    lease.save()
+    make_signal("first", life=300)
+    trader_page.goto(f"{live_web.url}/signals/")
+    return trader_page
+
+
+def test_one_click_approves_and_the_card_leaves(signals_page: "Page", eventually: Any) -> None:
+    card = signals_page.locator(".signal-card")
+    card.get_by_role("button", name="Approve").click()
+    card.wait_for(state="detached")
+    assert SignalRecord.objects.get().state == "approved"
+    record = CommandRecord.objects.get()
+    assert (record.name, record.payload["symbol"]) == ("ApproveSignal", "AAPL")
+    signals_page.get_by_text("Nothing waits").wait_for()
+
+
+def test_an_impatient_double_click_is_one_command(signals_page: "Page", eventually: Any) -> None:
+    signals_page.locator(".signal-card").get_by_role("button", name="Approve").dblclick()
+    eventually(lambda: SignalRecord.objects.get().state == "approved")
+    signals_page.locator(".signal-card").wait_for(state="detached")
+    assert CommandRecord.objects.count() == 1
+
+
+def test_keys_choose_approve_and_confirm(signals_page: "Page", eventually: Any) -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()  # scripts run
+    signals_page.keyboard.press("j")
+    signals_page.keyboard.press("a")
+    dialog = signals_page.get_by_role("dialog")
+    assert "AAPL" in dialog.inner_text()
+    assert "SIMULATED" in dialog.inner_text()
+    dialog.get_by_role("button", name="Approve and send").click()
+    eventually(lambda: SignalRecord.objects.get().state == "approved")
+
+
+def test_rejecting_by_key_asks_for_a_reason(signals_page: "Page", eventually: Any) -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    signals_page.keyboard.press("j")
+    signals_page.keyboard.press("r")
+    signals_page.get_by_label("Reason to reject").select_option("news")
+    signals_page.get_by_role("button", name="Reject signal").click()
+    eventually(lambda: SignalRecord.objects.get().state == "rejected")
+    assert SignalRecord.objects.get().reason == "News or earnings"
+
+
+def test_a_typed_size_is_kept_while_prices_move_and_a_refusal_is_shown_on_the_card(signals_page: "Page", eventually: Any) -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    card = signals_page.locator(".signal-card")
+    card.get_by_label("Shares").fill("7")
+    card.get_by_label("Stop").fill("151")
+    with signals_page.expect_response("**/live/signals"):
+        pass
+    assert card.get_by_label("Shares").input_value() == "7"
+    card.get_by_role("button", name="Approve").click()
+    card.get_by_text("must be below").wait_for()
+    assert SignalRecord.objects.get().state == "pending"
+    card.get_by_label("Stop").fill("149")
+    card.get_by_role("button", name="Approve").click()
+    eventually(lambda: SignalRecord.objects.get().state == "approved")
+    assert CommandRecord.objects.get().payload["quantity"] == 7
+
+
+def test_a_new_signal_appears_by_itself_and_an_expired_one_leaves(signals_page: "Page", make_signal: Maker) -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    signal = make_signal("second", symbol="MSFT", life=300)
+    publish("signals", [signal.as_row()])
+    newcomer = signals_page.locator(".signal-card", has_text="MSFT")
+    newcomer.wait_for()
+    assert "No fresh price" in newcomer.inner_text()
+    assert newcomer.get_by_role("button", name="Approve").is_disabled()
+    SignalRecord.objects.filter(pk="second").update(state="expired", version=2)
+    publish("signals", [SignalRecord.objects.get(pk="second").as_row()])
+    newcomer.wait_for(state="detached")
+
+
+def test_what_somebody_else_decided_is_said_on_the_card(signals_page: "Page") -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    SignalSettings.objects.update(pending_seconds=121)
+    SignalRecord.objects.update(state="rejected", version=2, decided_by="bob", decided_at=timezone.now())
+    card = signals_page.locator(".signal-card")
+    card.get_by_role("button", name="Approve").click(timeout=1500)
+    signals_page.get_by_text("already rejected by bob").wait_for()
+    assert not CommandRecord.objects.exists()
