@@ -93,7 +93,7 @@ def check_flow() -> Check:
     if source is None:
         return Check(name="flow", label="Flow API", state="unknown", detail="never polled")
     state = {"ok": "ok", "degraded": "degraded", "unknown": "unknown"}.get(source.state, "down")
-    detail = source.state if state == "ok" else (source.last_error or source.state)
+    detail = "answers" if state == "ok" else (source.last_error or source.state)
     return Check(name="flow", label="Flow API", state=state, detail=detail[:160], at=source.last_success)
 
 

@@ -11,6 +11,7 @@ from tradingsite import views
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("overview/equity", views.equity_today, name="equity_today"),
+    path("overview/health", views.overview_health, name="overview_health"),
     path("trading/", views.trading, name="trading"),
     path("trading/scope", views.trading_scope, name="trading_scope"),
     path("trading/halt", views.trading_halt, name="trading_halt"),

@@ -24,7 +24,7 @@ from events.models import CommandRecord
 from events.roles import requires
 from positions.models import OrderRecord, PositionRecord, TradingState
 from signals.models import SignalRecord
-from tradingsite.health import readiness
+from tradingsite.health import Check, readiness
 from tradingsite.overview import first_picture, todays_equity
 
 RELEASE_WORD = "RESUME"
@@ -56,6 +56,17 @@ def equity_today(request: HttpRequest) -> JsonResponse:
     return JsonResponse(todays_equity())
 
 
+@require_GET
+@never_cache
+def overview_health(request: HttpRequest) -> JsonResponse:
+    """The same verdict as /readyz for the page's own tiles: always 200, since it is the page that is being answered."""
+    return JsonResponse(_verdict(readiness()))
+
+
+def _verdict(checks: list[Check]) -> dict[str, object]:
+    return {"ready": all(check.fit for check in checks), "at": utc_now().isoformat(), "checks": [check.as_row() for check in checks]}
+
+
 @login_not_required
 @never_cache
 @require_safe
@@ -70,15 +81,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 only when every part is fit to trade; which part is not is for those logged in."""
     checks = readiness()
-    ready = all(check.fit for check in checks)
-    body: dict[str, object] = {"ready": ready}
-    if _is_logged_in(request, database_is_up=checks[-1].fit):
-        body |= {"at": utc_now().isoformat(), "checks": [check.as_row() for check in checks]}
-    return JsonResponse(body, status=200 if ready else 503)
-
-
-def _is_logged_in(request: HttpRequest, *, database_is_up: bool) -> bool:
-    return database_is_up and request.user.is_authenticated
+    verdict = _verdict(checks)
+    database_is_up = checks[-1].fit  # without it nobody's session can be read
+    told = verdict if database_is_up and request.user.is_authenticated else {"ready": verdict["ready"]}
+    return JsonResponse(told, status=200 if verdict["ready"] else 503)
 
 
 def _scope() -> dict[str, int]:

@@ -147,15 +147,15 @@ def _exact(moment: datetime) -> str:
 
 
 @register.filter
-def age(value: Any) -> SafeString | str:
-    """How long ago, kept counting by the browser (shell.js); the tooltip has the exact time."""
+def age(value: Any, limit: int | str = "") -> SafeString | str:
+    """How long ago, kept counting by the browser (shell.js); the tooltip has the exact time. Beyond `limit` seconds it is marked old."""
     moment = _moment(value)
     if moment is None:
         return UNKNOWN
     seconds = (utc_now() - moment).total_seconds()
-    return format_html(
-        '<time class="age num" datetime="{}" title="{}" data-age>{}</time>', moment.isoformat(), _exact(moment), age_text(seconds)
-    )
+    marked = " old" if limit and seconds > int(limit) else ""
+    shape = '<time class="age num{}" datetime="{}" title="{}" data-age data-limit="{}">{}</time>'
+    return format_html(shape, marked, moment.isoformat(), _exact(moment), limit, age_text(seconds))
 
 
 @register.filter

@@ -9,10 +9,9 @@
  * Import this module, never load it by a script tag of its own: two copies would be two sockets.
  */
 
-const FRESH_MS = 5000; // no heartbeat for this long: stale
+const FRESH_MS = 5000; // no heartbeat for this long: stale (the worker beats every 2 s)
 const POLL_MS = 2000;
-const WORKER_FRESH_MS = 6000; // the worker writes its heartbeat every 2 s
-const BACKOFF_MS = [300, 1000, 2000, 4000, 8000];
+const BACKOFF_MS = [300, 1000, 2000, 3500];
 const CLOSED_LOGGED_OUT = 4401;
 const REMEMBERED_ROWS = 4000;
 
@@ -27,9 +26,8 @@ let retryAt = 0;
 let retryTimer = 0;
 let openedAt = 0;
 let loggedOut = false;
-let lastBeat = null; // performance.now() of the last proof that the desk is alive
+let lastBeat = null; // performance.now() when the worker was last known to be alive
 let provenBy = "none"; // socket | poll: where that proof came from
-let workerAge = null; // ms, by the server's own clock
 let lastHealth = null;
 let clockOffset = 0; // ms to add to this machine's clock to get the server's
 let lastTick = performance.now();
@@ -108,10 +106,11 @@ function noteHealth(health, serverTime, by) {
   if (!health) return;
   const serverNow = Date.parse(serverTime ?? health.at);
   if (!Number.isNaN(serverNow)) clockOffset = serverNow - Date.now();
-  const beat = Date.parse(health.worker?.heartbeat_at);
-  workerAge = by === "socket" ? 0 : Number.isNaN(beat) ? null : Math.max(0, serverNow - beat);
-  if (by === "socket" || (workerAge !== null && workerAge <= WORKER_FRESH_MS)) {
-    lastBeat = performance.now();
+  // A frame proves that the worker lives now; a snapshot only that it lived when it last wrote its heartbeat.
+  const beat = by === "socket" ? serverNow : Date.parse(health.worker?.heartbeat_at);
+  const proof = performance.now() - Math.max(0, serverNow - beat);
+  if (!Number.isNaN(proof) && (lastBeat === null || proof > lastBeat || by === "socket")) {
+    lastBeat = proof;
     provenBy = by;
   }
   lastHealth = health;
@@ -123,12 +122,11 @@ function noteHealth(health, serverTime, by) {
 function currentState() {
   const now = performance.now();
   const socketOpen = socket?.readyState === WebSocket.OPEN;
-  const sinceBeat = lastBeat === null ? now : now - lastBeat;
-  const age = Math.max(sinceBeat, lastBeat === null ? 0 : workerAge ?? 0);
+  const age = lastBeat === null ? now : now - lastBeat;
   let word = "stale";
   if (loggedOut) word = "logged-out";
-  else if (lastBeat === null && now < FRESH_MS) word = "connecting";
-  else if (sinceBeat < FRESH_MS) word = socketOpen && (provenBy === "socket" || now - openedAt < FRESH_MS) ? "live" : now < FRESH_MS ? "connecting" : "polling";
+  else if (age >= FRESH_MS && now < FRESH_MS) word = "connecting";
+  else if (age < FRESH_MS) word = socketOpen && (provenBy === "socket" || now - openedAt < FRESH_MS) ? "live" : now < FRESH_MS ? "connecting" : "polling";
   return { word, age, socketOpen, retryIn: socketOpen ? 0 : Math.max(0, retryAt - now), known: lastBeat !== null, health: lastHealth };
 }
 

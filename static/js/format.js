@@ -103,8 +103,8 @@ export function et(iso, shape = "time") {
   return shape === "day" ? text : `${text} ${zone(moment)}`;
 }
 
-/* A <time> element in exchange time; counting its age when `age` is set. */
-export function timeElement(iso, { shape = "time", age = false } = {}) {
+/* A <time> element in exchange time; counting its age when `age` is set, marked old beyond `limit` seconds. */
+export function timeElement(iso, { shape = "time", age = false, limit = 0 } = {}) {
   const element = document.createElement("time");
   const moment = new Date(iso);
   if (!iso || Number.isNaN(moment.getTime())) {
@@ -115,6 +115,7 @@ export function timeElement(iso, { shape = "time", age = false } = {}) {
   element.title = et(iso, "full");
   element.className = age ? "age num" : "et num";
   if (age) element.dataset.age = "";
+  if (limit) element.dataset.limit = limit;
   element.textContent = age ? ageText((Date.now() - moment.getTime()) / 1000) : et(iso, shape);
   return element;
 }

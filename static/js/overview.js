@@ -131,7 +131,7 @@ keepList({
     setText(cells[2], price(row.entry_price));
     flash(cells[3], row.last);
     setText(cells[3], price(row.last));
-    if (cells[4].firstElementChild?.dateTime !== row.last_at) cells[4].replaceChildren(row.last_at ? timeElement(row.last_at, { age: true }) : UNKNOWN);
+    if (cells[4].firstElementChild?.dateTime !== row.last_at) cells[4].replaceChildren(row.last_at ? timeElement(row.last_at, { age: true, limit: 10 }) : UNKNOWN);
     setSigned(cells[5], row.unrealized_pnl);
     setSignedPct(cells[6], row.unrealized_pct);
     setMultiple(cells[7], row.r_multiple);

@@ -5,12 +5,14 @@
  */
 
 import { feed } from "./feed.js";
-import { money, pct, price, quantity, setSigned, setText, words } from "./format.js";
+import { ageText, money, pct, price, quantity, setSigned, setText, words } from "./format.js";
 import { freshKey, send } from "./positions_send.js";
 
 const NAMES = { ClosePosition: "Close", ChangeStop: "Stop move", ChangeTarget: "Target move" };
 const DONE_SHOWN_MS = 8000;
 const OUTCOME_FRESH_MS = 120_000; // an older outcome is history: it is listed, not announced
+
+const OLD_PRICE_SECONDS = 30;
 
 let page;
 let dialog;
@@ -130,7 +132,8 @@ function estimate() {
   setText(part("symbol"), `${row.direction > 0 ? "long" : "short"} ${row.symbol}`);
   setText(part("held"), `${quantity(row.quantity)} at ${price(row.entry_price)}`);
   setText(part("order"), `${verb} ${quantity(shares)} ${row.symbol}, market`);
-  setText(part("last"), price(row.last));
+  const seconds = (Date.now() - Date.parse(row.last_at)) / 1000;
+  setText(part("last"), seconds > OLD_PRICE_SECONDS ? `${price(row.last)}, ${ageText(seconds)} old` : price(row.last));
   setText(part("value"), money(row.last === null ? null : shares * row.last));
   setSigned(part("result"), row.last === null || row.entry_price === null ? null : (row.last - row.entry_price) * shares * row.direction);
   setText(part("exits"), shares < held ? `kept, resized to ${quantity(held - shares)}` : "cancelled once the exit fills");

@@ -119,7 +119,11 @@ feed.join("commands", (rows) => {
 setInterval(() => {
   if (document.hidden) return;
   const now = feed.now();
-  for (const element of document.querySelectorAll("time[data-age]")) setText(element, ageText((now - Date.parse(element.dateTime)) / 1000));
+  for (const element of document.querySelectorAll("time[data-age]")) {
+    const seconds = (now - Date.parse(element.dateTime)) / 1000;
+    setText(element, ageText(seconds));
+    if (element.dataset.limit) element.classList.toggle("old", seconds > Number(element.dataset.limit));
+  }
   if (pendingKnown) showPending();
 }, 1000);
 

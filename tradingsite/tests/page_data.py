@@ -56,9 +56,8 @@ def working_order(role: str = "entry", *, state: str = "working") -> OrderRecord
 
 def pending_signal(symbol: str = "META", *, expires_in: float = 60) -> SignalRecord:
     now = utc_now()
-    return SignalRecord.objects.create(
-        signal_id=f"sig-{symbol}", symbol=symbol, direction=1, confidence=0.9, price=500.0, created_at=now, expires_at=now + timedelta(seconds=expires_in)
-    )  # fmt: skip
+    values = {"symbol": symbol, "direction": 1, "confidence": 0.9, "price": 500.0, "created_at": now}
+    return SignalRecord.objects.create(signal_id=f"sig-{symbol}", expires_at=now + timedelta(seconds=expires_in), **values)
 
 
 def equity_point(equity: str = "100250.50", *, day_pnl: str = "250.50", ago: float = 0) -> EquityPoint:

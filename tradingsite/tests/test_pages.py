@@ -38,7 +38,8 @@ def test_the_mode_is_on_every_page_and_in_its_title(settings, name: str, mode: s
     settings.TRADING_MODE = mode
     page = signed_in("viewer").get(reverse(name)).content.decode()
     title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
-    assert title and badge in title.group(1)
+    assert title
+    assert badge in title.group(1)
     assert re.search(rf'class="mode-badge" data-mode="{mode}"[^>]*>{badge}<', page)
 
 
@@ -207,7 +208,8 @@ def test_the_admin_has_one_front_door_and_shows_the_mode() -> None:
     assert Client().get(reverse("admin:login") + "?next=/admin/auth/")["Location"] == "/login/?next=/admin/auth/"
     assert signed_in("trader").get(reverse("admin:login")).status_code == 403
     page = signed_in("admin").get(reverse("admin:index")).content.decode()
-    assert "SIMULATED" in page and "Back to the desk" in page
+    assert "SIMULATED" in page
+    assert "Back to the desk" in page
 
 
 def test_an_admin_cannot_make_anybody_a_superuser() -> None:

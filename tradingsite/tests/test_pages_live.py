@@ -1,0 +1,132 @@
+"""The live link in a real browser: live, polled, stale, and back, each of them visible."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from events.clock import utc_now
+from events.feed import publish
+from events.health import health_now
+from events.models import CommandRecord, WorkerLease
+from tradingsite.tests.page_data import equity_point, fit_to_trade, held_position
+
+LIVE, POLLING = "Live", "Polling"
+
+
+class Pulse:
+    """Stands in for the worker's heartbeat: to the database, and while Redis lives to the pages."""
+
+    def __init__(self) -> None:
+        self.beating = True
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.5):
+            if self.beating:
+                WorkerLease.objects.update(heartbeat_at=utc_now())
+                publish("health", [health_now()])
+        connection.close()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+
+@pytest.fixture
+def pulse(transactional_db: None, redis_server: Any) -> Iterator[Pulse]:
+    fit_to_trade()
+    held_position()
+    equity_point()
+    heart = Pulse()
+    yield heart
+    heart.stop()
+
+
+def sent(topic: str, row: dict[str, Any]) -> None:
+    """Publish from a thread without an event loop: the browser's lives in the test's own."""
+    thread = threading.Thread(target=publish, args=(topic, [row]))
+    thread.start()
+    thread.join(timeout=10)
+
+
+def link(page: Any) -> str:
+    return str(page.locator(".link-text").text_content())
+
+
+def is_stale(page: Any) -> bool:
+    return "stale" in (page.locator("html").get_attribute("class") or "").split()
+
+
+def test_numbers_grey_out_with_their_age_when_the_worker_falls_silent_and_recover(
+    pulse: Pulse, trader_page: Any, eventually: Callable[..., Any]
+) -> None:
+    eventually(lambda: link(trader_page) == LIVE)
+    pulse.beating = False
+    eventually(lambda: is_stale(trader_page), seconds=15)
+    banner = trader_page.locator("#banner-link")
+    assert "old" in banner.inner_text()
+    assert trader_page.locator('[data-figure="equity"]').inner_text() == "100,250.50"  # the last good number stays
+    pulse.beating = True
+    eventually(lambda: link(trader_page) == LIVE and not is_stale(trader_page), seconds=15)
+    assert not banner.is_visible()
+
+
+def test_pages_read_by_http_while_redis_is_dead_and_go_live_again_after_it(
+    pulse: Pulse, live_redis: Any, trader_page: Any, eventually: Callable[..., Any]
+) -> None:
+    eventually(lambda: link(trader_page) == LIVE)
+    live_redis.kill()
+    eventually(lambda: link(trader_page) == POLLING and not is_stale(trader_page), seconds=20)
+    equity_point("123456.78")
+    eventually(lambda: trader_page.locator('[data-figure="equity"]').inner_text() == "123,456.78", seconds=15)
+    live_redis.start()
+    eventually(lambda: link(trader_page) == LIVE, seconds=30)
+
+
+def test_a_row_that_changes_changes_on_screen_and_an_older_one_never_does(
+    pulse: Pulse, trader_page: Any, eventually: Callable[..., Any]
+) -> None:
+    last = trader_page.locator("#positions-table tbody tr td:nth-child(4)")
+    eventually(lambda: link(trader_page) == LIVE and last.inner_text() == "160.00")
+    at = utc_now().isoformat()
+    row = {"id": "pos-NVDA", "symbol": "NVDA", "status": "open", "quantity": 100.0, "entry_price": 150.0, "at": at, "last_at": at}
+    sent("positions", row | {"v": 9, "last": 171.5, "unrealized_pnl": 2150.0})
+    eventually(lambda: last.inner_text() == "171.50")
+    sent("positions", row | {"v": 8, "last": 99.0, "unrealized_pnl": -5100.0})
+    sent("positions", row | {"id": "pos-ZZ", "symbol": "ZZ", "v": 1, "last": 1.0})
+    eventually(lambda: trader_page.locator("#positions-table tbody tr").count() == 2)
+    assert last.first.inner_text() == "171.50"
+
+
+def test_halting_takes_two_steps_and_a_double_click_files_one_command(
+    pulse: Pulse, trader_page: Any, eventually: Callable[..., Any]
+) -> None:
+    trader_page.locator("body[data-ready]").wait_for()
+    trader_page.locator("[data-halt-open]").click()
+    dialog = trader_page.locator("#halt-dialog")
+    assert not CommandRecord.objects.exists()
+    assert trader_page.evaluate("document.activeElement.textContent") == "Keep trading"
+    eventually(lambda: dialog.locator('[data-scope="positions"]').inner_text() == "1")
+    dialog.get_by_role("button", name="Halt trading").dblclick(no_wait_after=True)
+    trader_page.wait_for_url("**/trading/")
+    assert [row.name for row in CommandRecord.objects.all()] == ["HaltTrading"]
+
+
+@pytest.mark.parametrize("width", [375, 1366])
+def test_no_page_breaks_the_policy_logs_an_error_or_scrolls_sideways(pulse: Pulse, trader_page: Any, live_web: Any, width: int) -> None:
+    problems: list[str] = []
+    trader_page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    trader_page.on("pageerror", lambda error: problems.append(str(error)))
+    trader_page.set_viewport_size({"width": width, "height": 800})
+    for address in ("/", "/events/", "/events/journal/", "/trading/"):
+        trader_page.goto(live_web.url + address)
+        trader_page.locator("body[data-ready]").wait_for()
+        assert trader_page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+    assert problems == []
