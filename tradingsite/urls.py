@@ -1,7 +1,5 @@
 """Every address of the desk: the overview, health, the trading state and log-in here; the rest in each app."""
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.contrib.auth.views import LoginView
 from django.urls import include, path
@@ -23,5 +21,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("admin/", admin.site.urls),
+    path("", include("events.urls")),
+    path("", include("positions.urls")),
+    path("", include("signals.urls")),
 ]
-urlpatterns += [path("", include(f"{app}.urls")) for app in ("events", "positions", "signals") if find_spec(f"{app}.urls")]
