@@ -14,6 +14,7 @@ from tradingsite.testing.postgres_server import NoPostgres, postgres_server_url
 from tradingsite.testing.redis_server import RedisServer
 from tradingsite.testing.settings import TEST_REDIS_PASSWORD, TEST_REDIS_PORT
 
+_ROWS = pytest.StashKey[tuple[str, Any]]()  # (what migrations wrote, the database blocker) of a transactional test
 IN_CI = bool(os.environ.get("CI"))
 PROCESS_FIXTURES = {"live_gateway", "live_flowapi", "live_worker", "live_web", "live_celery", "live_desk", "make_desk"}
 BROWSER_FIXTURES = {"page", "browser", "context", "trader_page"}
@@ -94,20 +95,27 @@ def migrated_rows(django_db_setup: None, django_db_blocker: Any) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _migrated_rows_survive(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A transactional test ends by emptying all tables; put back what migrations had written."""
+def _migrated_rows_survive(request: pytest.FixtureRequest) -> None:
+    """A transactional test ends by emptying all tables; the teardown hook below puts back what migrations had written."""
     marker = request.node.get_closest_marker("django_db")
     transactional = bool(marker and (marker.kwargs.get("transaction") or marker.kwargs.get("reset_sequences")))
-    if not transactional and not {"transactional_db", "live_server", "django_db_reset_sequences"} & set(request.fixturenames):
-        yield
-        return
-    rows: str = request.getfixturevalue("migrated_rows")
+    if transactional or {"transactional_db", "live_server", "django_db_reset_sequences"} & set(request.fixturenames):
+        rows: str = request.getfixturevalue("migrated_rows")
+        request.node.stash[_ROWS] = (rows, request.getfixturevalue("django_db_blocker"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Runs after every fixture's own teardown, pytest-django's flush included."""
     yield
+    if _ROWS not in item.stash or nextitem is None:  # after the last test the database itself is gone
+        return
     from django.contrib.contenttypes.models import ContentType
     from django.core.management import call_command
     from django.db import connection
 
-    with request.getfixturevalue("django_db_blocker").unblock():
+    rows, blocker = item.stash[_ROWS]
+    with blocker.unblock():
         call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
         connection.creation.deserialize_db_from_string(rows)
         ContentType.objects.clear_cache()
