@@ -44,7 +44,7 @@ class DemoServer:
 
     def serve(self) -> None:
         """Serve on this thread until `stop()` is called from another."""
-        self._http.serve_forever(poll_interval=0.1)
+        self._http.serve_forever(poll_interval=0.05)
 
     def stop(self) -> None:
         self.provider.stopping.set()

@@ -197,8 +197,7 @@ def test_no_payload_ever_breaks_the_parser(changes, info, outer):
     data |= {"model_info": info, "ticker": outer}
     try:
         said = parse_latest("AAPL", data)
-    except BadPrediction as error:
-        assert str(error)
+    except BadPrediction:
         return
     assert isinstance(said, Prediction)
     assert 0 <= said.confidence <= 1
