@@ -158,7 +158,8 @@ class NaiveBroker:
         return order.remaining if parent is None or not parent.live else min(order.remaining, parent.filled - order.filled)
 
     def fill(self, order: Resting, quantity: float, price: float) -> ExecutionReport:
-        assert order.live and 0 < quantity <= self.room(order)
+        assert order.live
+        assert 0 < quantity <= self.room(order)
         order.filled += quantity
         report = ExecutionReport(
             exec_id=f"0001.{len(self.executions) + 1:04x}.01.01",

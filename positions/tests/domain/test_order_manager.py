@@ -55,7 +55,8 @@ async def test_nothing_is_sent_when_the_journal_fails(desk: Desk) -> None:
     desk.commit_fails = True
     desk.quote()
     denied = await desk.manager.submit(desk.intent())
-    assert isinstance(denied, Denied) and denied.code == "not_durable"
+    assert isinstance(denied, Denied)
+    assert denied.code == "not_durable"
     assert desk.broker.wire == []
     assert {o.state for o in desk.manager.orders.values()} == {OrderState.CANCELED}
     assert not await desk.tracker.has_open_positions()
@@ -72,14 +73,16 @@ async def test_the_same_intent_twice_is_one_order(desk: Desk) -> None:
 async def test_the_same_signal_twice_is_refused(desk: Desk) -> None:
     await desk.entered(signal_id="sig")
     denied = await desk.manager.submit(desk.intent(signal_id="sig"))
-    assert isinstance(denied, Denied) and denied.code == "duplicate"
+    assert isinstance(denied, Denied)
+    assert denied.code == "duplicate"
 
 
 async def test_a_filled_entry_is_an_open_position_with_a_resting_stop(desk: Desk) -> None:
     position = await desk.held()
     assert (position.status, position.held, position.entry_price) == (PositionStatus.OPEN, 100, 100.0)
     assert position.stop_state == "resting"
-    assert position.commission == 1.0 and position.realized_pnl == -1.0
+    assert position.commission == 1.0
+    assert position.realized_pnl == -1.0
     assert [e.status for e in desk.said(PositionOpenEvent)] == [PositionStatus.OPENING, PositionStatus.OPEN]
 
 
@@ -88,7 +91,8 @@ async def test_a_stop_fill_closes_the_position_and_the_target_goes(desk: Desk) -
     desk.broker.fill(desk.broker.order("-S"), 100, 94.9)
     await desk.manager.drain()
     await desk.wait(5)
-    assert position.status is PositionStatus.CLOSED and position.reason == "stop"
+    assert position.status is PositionStatus.CLOSED
+    assert position.reason == "stop"
     assert position.realized_pnl == pytest.approx(-512.0)
     assert desk.ours(OrderRole.TARGET).state is OrderState.CANCELED
     assert desk.said(PositionCloseEvent)[-1].fully_closed
@@ -107,7 +111,8 @@ async def test_a_correction_replaces_the_execution(desk: Desk) -> None:
     position = await desk.held()
     desk.broker.correct(0, price=101.0)
     await desk.manager.drain()
-    assert position.entry_price == 101.0 and position.held == 100
+    assert position.entry_price == 101.0
+    assert position.held == 100
     assert desk.said(FillEvent)[-1].corrects.endswith(".01")
 
 
@@ -152,27 +157,34 @@ async def test_a_stop_moved_while_the_entry_works_names_its_parent(desk: Desk) -
 async def test_a_stop_on_the_wrong_side_is_refused_in_words(desk: Desk, price: float) -> None:
     position = await desk.held()
     denied = await desk.manager.change_stop(position.position_id, price)
-    assert isinstance(denied, Denied) and denied.code == "wrong_side" and denied.what_to_do
+    assert isinstance(denied, Denied)
+    assert denied.code == "wrong_side"
+    assert denied.what_to_do
 
 
 async def test_a_trailing_move_only_tightens(desk: Desk) -> None:
     position = await desk.held()
     denied = await desk.manager.change_stop(position.position_id, 94.0, trailing=True)
-    assert isinstance(denied, Denied) and denied.code == "ratchet"
+    assert isinstance(denied, Denied)
+    assert denied.code == "ratchet"
 
 
 async def test_a_whole_close_joins_the_group_and_keeps_the_stop_until_it_fills(desk: Desk) -> None:
     position = await desk.held()
     exit_order = await desk.manager.close_position(position.position_id, reason="enough")
     await desk.manager.drain()
-    assert isinstance(exit_order, Order) and exit_order.oca_group == desk.ours(OrderRole.STOP).oca_group
-    assert desk.broker.order("-S").live and position.status is PositionStatus.CLOSING
+    assert isinstance(exit_order, Order)
+    assert exit_order.oca_group == desk.ours(OrderRole.STOP).oca_group
+    assert desk.broker.order("-S").live
+    assert position.status is PositionStatus.CLOSING
     desk.broker.fill(desk.broker.order("-X"), 40, 102.0)
     await desk.manager.drain()
-    assert desk.ours(OrderRole.STOP).quantity == 60 and desk.broker.order("-S").live
+    assert desk.ours(OrderRole.STOP).quantity == 60
+    assert desk.broker.order("-S").live
     desk.broker.fill(desk.broker.order("-X"), 60, 102.0)
     await desk.manager.drain()
-    assert position.status is PositionStatus.CLOSED and position.reason == "enough"
+    assert position.status is PositionStatus.CLOSED
+    assert position.reason == "enough"
     assert not desk.broker.fillable()
 
 
@@ -181,7 +193,8 @@ async def test_a_stop_that_fills_first_cancels_the_exit(desk: Desk) -> None:
     await desk.manager.close_position(position.position_id)
     desk.broker.fill(desk.broker.order("-S"), 100, 95.0)
     await desk.manager.drain()
-    assert position.status is PositionStatus.CLOSED and desk.broker.held() == {}
+    assert position.status is PositionStatus.CLOSED
+    assert desk.broker.held() == {}
     assert desk.ours(OrderRole.EXIT).state is OrderState.CANCELED
 
 
@@ -199,7 +212,8 @@ async def test_a_rejected_exit_reopens_the_position_with_its_stop(desk: Desk) ->
     assert isinstance(order, Order)
     desk.manager.on_error(ErrorReport(code=201, message="margin", ib_order_id=order.ib_order_id, received_at=desk.clock.now()))
     await desk.manager.drain()
-    assert position.status is PositionStatus.OPEN and position.stop_state == "resting"
+    assert position.status is PositionStatus.OPEN
+    assert position.stop_state == "resting"
     assert desk.said(RejectEvent)[-1].error_message == "margin"
 
 
@@ -207,17 +221,20 @@ async def test_a_partial_exit_waits_until_stop_and_target_are_smaller(desk: Desk
     position = await desk.held()
     desk.broker.mute = True
     order = await desk.manager.close_position(position.position_id, 40)
-    assert isinstance(order, Order) and order.state is OrderState.PLANNED
+    assert isinstance(order, Order)
+    assert order.state is OrderState.PLANNED
     assert {t.quantity for what, t in desk.broker.wire if what == "modify"} == {60}
     desk.broker.mute = False
     desk.broker.repeat()
     await desk.manager.drain()
     await desk.manager.drain()
-    assert order.state in (OrderState.SENDING, OrderState.WORKING) and order.oca_group == ""
+    assert order.state in (OrderState.SENDING, OrderState.WORKING)
+    assert order.oca_group == ""
     desk.broker.fill(desk.broker.order("-X"), 40, 101.0)
     await desk.manager.drain()
     await desk.wait(4)
-    assert position.held == 60 and position.status is PositionStatus.OPEN
+    assert position.held == 60
+    assert position.status is PositionStatus.OPEN
     assert desk.broker.order("-S").quantity == desk.broker.order("-T").quantity == 60
 
 
@@ -226,8 +243,11 @@ async def test_a_partial_exit_whose_stop_cannot_shrink_is_given_up_and_the_stop_
     desk.broker.refuse_modify = True
     order = await desk.manager.close_position(position.position_id, 40)
     await desk.manager.drain()
-    assert isinstance(order, Order) and order.state is OrderState.DENIED and order.code == "exits_not_reduced"
-    assert desk.broker.order("-S").quantity == 100 and position.held == 100
+    assert isinstance(order, Order)
+    assert order.state is OrderState.DENIED
+    assert order.code == "exits_not_reduced"
+    assert desk.broker.order("-S").quantity == 100
+    assert position.held == 100
 
 
 async def test_a_partial_target_fill_leaves_the_stop_at_what_is_left(desk: Desk) -> None:
@@ -242,7 +262,8 @@ async def test_a_partial_target_fill_leaves_the_stop_at_what_is_left(desk: Desk)
 async def test_an_entry_that_rests_too_long_is_cancelled(desk: Desk) -> None:
     order = await desk.entered(entry_life_seconds=30)
     await desk.wait(31)
-    assert order.state is OrderState.CANCELED and "not filled" in desk.said(CancelEvent)[0].reason
+    assert order.state is OrderState.CANCELED
+    assert "not filled" in desk.said(CancelEvent)[0].reason
     assert desk.tracker.position(order.position_id).status is PositionStatus.CLOSED
     assert not desk.broker.fillable()
 
@@ -252,8 +273,10 @@ async def test_a_partly_filled_entry_that_is_cancelled_keeps_a_stop_of_its_size(
     desk.broker.fill(desk.broker.order("-E"), 35, 100.0)
     await desk.wait(40)
     position = desk.tracker.position(order.position_id)
-    assert order.state is OrderState.CANCELED and position.held == 35
-    assert desk.broker.order("-S").live and desk.broker.order("-S").remaining == 35
+    assert order.state is OrderState.CANCELED
+    assert position.held == 35
+    assert desk.broker.order("-S").live
+    assert desk.broker.order("-S").remaining == 35
 
 
 async def test_closing_while_the_entry_works_cancels_it_first_and_then_sells_what_filled(desk: Desk) -> None:
@@ -265,7 +288,8 @@ async def test_closing_while_the_entry_works_cancels_it_first_and_then_sells_wha
     assert order.state is OrderState.CANCELED
     desk.broker.fill(desk.broker.order("-X"), 35, 100.0)
     await desk.manager.drain()
-    assert desk.broker.held() == {} and not await desk.tracker.has_open_positions()
+    assert desk.broker.held() == {}
+    assert not await desk.tracker.has_open_positions()
 
 
 async def test_a_lost_stop_is_placed_again(desk: Desk) -> None:
@@ -277,7 +301,8 @@ async def test_a_lost_stop_is_placed_again(desk: Desk) -> None:
     assert position.stop_state == "missing"
     await desk.wait(5)
     assert position.stop_state == "resting"
-    assert desk.broker.order("-S") is not stop and desk.broker.order("-S").remaining == 100
+    assert desk.broker.order("-S") is not stop
+    assert desk.broker.order("-S").remaining == 100
 
 
 async def test_a_stop_that_never_stays_is_placed_three_times_and_then_left_missing_for_a_person(desk: Desk) -> None:
@@ -295,7 +320,8 @@ async def test_a_stop_that_never_stays_is_placed_three_times_and_then_left_missi
 async def test_the_stop_of_held_shares_cannot_be_cancelled(desk: Desk) -> None:
     await desk.held()
     denied = await desk.manager.cancel_order(desk.ours(OrderRole.STOP).order_id)
-    assert isinstance(denied, Denied) and denied.code == "protects"
+    assert isinstance(denied, Denied)
+    assert denied.code == "protects"
 
 
 async def test_flatten_cancels_entries_and_sells_positions(desk: Desk) -> None:
@@ -307,7 +333,8 @@ async def test_flatten_cancels_entries_and_sells_positions(desk: Desk) -> None:
     desk.broker.fill(desk.broker.order("-X"), 100, 99.0)
     await desk.manager.drain()
     await desk.wait(5)
-    assert desk.broker.held() == {} and not desk.broker.fillable()
+    assert desk.broker.held() == {}
+    assert not desk.broker.fillable()
 
 
 async def test_a_cancel_leaves_even_when_the_journal_is_broken(desk: Desk) -> None:
@@ -331,7 +358,8 @@ async def test_a_fill_after_a_cancel_still_changes_the_position(desk: Desk) -> N
     assert order.state is OrderState.CANCELED
     desk.manager.on_execution(execution)
     await desk.manager.drain()
-    assert order.filled_quantity == 10 and sum(p.held for p in desk.tracker.active()) == 10
+    assert order.filled_quantity == 10
+    assert sum(p.held for p in desk.tracker.active()) == 10
 
 
 async def test_cancelled_with_unseen_fills_waits_for_the_executions(desk: Desk) -> None:
@@ -345,7 +373,8 @@ async def test_cancelled_with_unseen_fills_waits_for_the_executions(desk: Desk) 
     assert order.state is OrderState.WORKING
     desk.manager.on_execution(execution)
     await desk.manager.drain()
-    assert order.state is OrderState.CANCELED and order.filled_quantity == 10
+    assert order.state is OrderState.CANCELED
+    assert order.filled_quantity == 10
 
 
 async def test_filled_without_executions_becomes_doubt_and_the_query_settles_it(desk: Desk) -> None:
@@ -354,9 +383,12 @@ async def test_filled_without_executions_becomes_doubt_and_the_query_settles_it(
     desk.manager._hearing.queue.clear()
     desk.broker.say(desk.broker.order("-E"))
     await desk.wait(6)
-    assert order.state is OrderState.IN_DOUBT and desk.manager.needs_reconcile
+    assert order.state is OrderState.IN_DOUBT
+    assert desk.manager.needs_reconcile
     report = await desk.manager.reconcile(await desk.broker.snapshot())
-    assert report.ok and report.filled == 1 and order.state is OrderState.FILLED
+    assert report.ok
+    assert report.filled == 1
+    assert order.state is OrderState.FILLED
     assert desk.said(FillEvent)[-1].recovered
 
 
@@ -368,7 +400,8 @@ async def test_silence_is_doubt_and_doubt_is_never_resent_by_time(desk: Desk) ->
     assert len(sent(desk)) == 3
     desk.quote()
     denied = await desk.manager.submit(desk.intent())
-    assert isinstance(denied, Denied) and denied.code == "in_doubt"
+    assert isinstance(denied, Denied)
+    assert denied.code == "in_doubt"
 
 
 async def test_a_proven_absence_is_sent_again_under_the_same_ids(desk: Desk) -> None:
@@ -378,7 +411,8 @@ async def test_a_proven_absence_is_sent_again_under_the_same_ids(desk: Desk) -> 
     desk.broker.deaf = False
     first = await desk.broker.snapshot()
     report = await desk.manager.reconcile(first)
-    assert report.needs_second and order.state is OrderState.IN_DOUBT
+    assert report.needs_second
+    assert order.state is OrderState.IN_DOUBT
     await desk.wait(11)
     desk.quote()
     report = await desk.manager.reconcile(first, await desk.broker.snapshot())
@@ -397,7 +431,8 @@ async def test_a_lapsed_wish_is_closed_as_never_sent(desk: Desk) -> None:
     await desk.wait(11)
     desk.quote()
     await desk.manager.reconcile(first, await desk.broker.snapshot())
-    assert order.state is OrderState.CANCELED and order.code == "never_sent"
+    assert order.state is OrderState.CANCELED
+    assert order.code == "never_sent"
     assert desk.tracker.position(order.position_id).status is PositionStatus.CLOSED
 
 
@@ -409,7 +444,8 @@ async def test_a_consumed_order_id_is_no_proof_of_absence(desk: Desk) -> None:
     first = await desk.broker.snapshot()
     await desk.wait(11)
     await desk.manager.reconcile(first, await desk.broker.snapshot())
-    assert order.state is OrderState.IN_DOUBT and len(sent(desk)) == 3
+    assert order.state is OrderState.IN_DOUBT
+    assert len(sent(desk)) == 3
 
 
 async def test_an_incomplete_reading_settles_nothing(desk: Desk) -> None:
@@ -417,7 +453,8 @@ async def test_an_incomplete_reading_settles_nothing(desk: Desk) -> None:
     order = await desk.entered()
     snapshot = replace(await desk.broker.snapshot(), missing=("executions",))
     report = await desk.manager.reconcile(snapshot)
-    assert not report.ok and order.state is OrderState.SENDING
+    assert not report.ok
+    assert order.state is OrderState.SENDING
 
 
 async def test_a_restart_adopts_what_the_gateway_has(desk: Desk) -> None:
@@ -427,9 +464,12 @@ async def test_a_restart_adopts_what_the_gateway_has(desk: Desk) -> None:
     await desk.restarted()
     assert desk.manager.orders[order.order_id].state is OrderState.IN_DOUBT
     report = await desk.manager.reconcile(await desk.broker.snapshot())
-    assert report.ok and report.filled == 1 and report.in_doubt == 0
+    assert report.ok
+    assert report.filled == 1
+    assert report.in_doubt == 0
     position = desk.tracker.position(order.position_id)
-    assert position.held == 100 and position.stop_state == "resting"
+    assert position.held == 100
+    assert position.stop_state == "resting"
     assert len(sent(desk)) == 3
 
 
@@ -445,17 +485,20 @@ async def test_a_position_the_executions_do_not_explain_stops_entries(desk: Desk
     await desk.held()
     snapshot = await desk.broker.snapshot()
     report = await desk.manager.reconcile(replace(snapshot, positions=()))
-    assert not report.ok and report.differences[0]["symbol"] == "AAPL"
+    assert not report.ok
+    assert report.differences[0]["symbol"] == "AAPL"
     desk.quote("MSFT")
     denied = await desk.manager.submit(desk.intent(symbol="MSFT"))
-    assert isinstance(denied, Denied) and denied.code == "not_reconciled"
+    assert isinstance(denied, Denied)
+    assert denied.code == "not_reconciled"
     assert desk.broker.held() == {"AAPL": 100}
 
 
 async def test_a_holding_made_elsewhere_is_shown_and_not_ours(desk: Desk) -> None:
     holding = PositionReport(account="DU1", symbol="IBM", con_id=1, quantity=7, average_cost=1.0)
     report = await desk.manager.reconcile(replace(await desk.broker.snapshot(), positions=(holding,)))
-    assert report.ok and report.external == 1
+    assert report.ok
+    assert report.external == 1
     assert desk.manager.holdings_elsewhere == {"IBM": 7}
     assert not await desk.tracker.has_open_positions()
 
@@ -467,9 +510,12 @@ async def test_an_order_made_elsewhere_is_shown_and_never_touched(desk: Desk) ->
     desk.manager.on_order(report)
     await desk.manager.drain()
     external = desk.manager.orders["ext-77"]
-    assert external.external and external.symbol == "AAPL" and order.state is OrderState.WORKING
+    assert external.external
+    assert external.symbol == "AAPL"
+    assert order.state is OrderState.WORKING
     denied = await desk.manager.cancel_order("ext-77")
-    assert isinstance(denied, Denied) and denied.code == "external"
+    assert isinstance(denied, Denied)
+    assert denied.code == "external"
 
 
 async def test_a_fill_belongs_to_its_reference_not_to_a_reused_number(desk: Desk) -> None:
@@ -487,7 +533,8 @@ async def test_a_commission_may_come_before_its_execution(desk: Desk) -> None:
     queue = desk.manager._hearing.queue
     queue.reverse()
     await desk.manager.drain()
-    assert order.commission == 1.0 and desk.tracker.position(order.position_id).commission == 1.0
+    assert order.commission == 1.0
+    assert desk.tracker.position(order.position_id).commission == 1.0
     assert desk.said(FillEvent)[0].fill_id == execution.exec_id
 
 
@@ -505,9 +552,11 @@ async def test_an_entry_rejected_by_the_broker_keeps_its_words(desk: Desk) -> No
     order = await desk.entered()
     desk.manager.on_error(ErrorReport(code=201, message="No margin", ib_order_id=order.ib_order_id, received_at=desk.clock.now()))
     await desk.manager.drain()
-    assert order.state is OrderState.REJECTED and order.message == "No margin"
+    assert order.state is OrderState.REJECTED
+    assert order.message == "No margin"
     position = desk.tracker.position(order.position_id)
-    assert position.status is PositionStatus.CLOSED and "No margin" in position.reason
+    assert position.status is PositionStatus.CLOSED
+    assert "No margin" in position.reason
 
 
 async def test_a_short_is_a_bracket_the_other_way_round(desk: Desk) -> None:

@@ -24,15 +24,19 @@ async def test_a_hundred_shares_from_150_to_160_earn_1000() -> None:
     assert position.unrealized_pnl_pct == pytest.approx(1000 / 15000)
     await position.close(160.0, "Take profit")
     assert (position.realized_pnl, position.unrealized_pnl, position.quantity) == (1000.0, 0.0, 0)
-    assert position.status is PositionStatus.CLOSED and position.reason == "Take profit"
+    assert position.status is PositionStatus.CLOSED
+    assert position.reason == "Take profit"
 
 
 async def test_a_short_earns_when_the_price_falls() -> None:
     position = await opened(-100)
     await position.update_price(140.0)
-    assert position.is_short and position.unrealized_pnl == 1000.0 and position.direction == -1
+    assert position.is_short
+    assert position.unrealized_pnl == 1000.0
+    assert position.direction == -1
     await position.close(140.0)
-    assert position.realized_pnl == 1000.0 and position.direction == -1
+    assert position.realized_pnl == 1000.0
+    assert position.direction == -1
 
 
 async def test_adding_averages_and_reducing_realizes_at_unchanged_entry() -> None:
@@ -46,7 +50,9 @@ async def test_adding_averages_and_reducing_realizes_at_unchanged_entry() -> Non
 async def test_crossing_zero_closes_and_hands_the_rest_on() -> None:
     position = await opened()
     assert position.apply_fill(-130, 151.0) == -30
-    assert position.status is PositionStatus.CLOSED and position.realized_pnl == 100.0 and position.exit_price == 151.0
+    assert position.status is PositionStatus.CLOSED
+    assert position.realized_pnl == 100.0
+    assert position.exit_price == 151.0
 
 
 async def test_a_closed_position_refuses_prices_fills_and_a_second_close() -> None:
@@ -100,7 +106,8 @@ async def test_a_stop_may_move_into_profit_but_not_beyond_the_market() -> None:
     position = await opened()
     await position.update_price(160.0)
     await position.update_stop_loss(155.0)
-    assert position.stop_loss == 155.0 and position.open_risk == 0.0
+    assert position.stop_loss == 155.0
+    assert position.open_risk == 0.0
     for bad in (160.0, 161.0):
         with pytest.raises(InvalidPrice):
             await position.update_stop_loss(bad)
@@ -131,7 +138,8 @@ async def test_every_change_is_in_the_history_with_a_rising_version() -> None:
     await position.update_stop_loss(140.0, reason="tighter", by="ann")
     await position.close(151.0)
     versions = [row["version"] for row in position.history]
-    assert versions == sorted(set(versions)) and position.history[-1]["version"] == position.version
+    assert versions == sorted(set(versions))
+    assert position.history[-1]["version"] == position.version
     moved = next(row for row in position.history if row["type"] == "levels")
     assert (moved["reason"], moved["by"], moved["changed"]) == ("tighter", "ann", {"stop_loss": [None, 140.0]})
 
@@ -141,7 +149,8 @@ async def test_commissions_enter_realized_when_they_are_known_even_after_the_clo
     position.apply_fill(100, 150.0, fill_id="a.01")
     position.apply_fill(-100, 151.0, fill_id="b.01", commission=1.0)
     assert position.realized_pnl == 99.0
-    assert position.add_commission("a.01", 0.5) and not position.add_commission("a.01", 0.5)
+    assert position.add_commission("a.01", 0.5)
+    assert not position.add_commission("a.01", 0.5)
     assert position.realized_pnl == 98.5
 
 
@@ -153,7 +162,8 @@ async def test_a_correction_gives_what_the_right_number_would_have_given() -> No
     right.apply_fill(90, 149.0, fill_id="a.02")
     right.apply_fill(50, 151.0, fill_id="b.01")
     assert (wrong.held, wrong.entry_price, wrong.realized_pnl) == (right.held, right.entry_price, right.realized_pnl)
-    assert wrong.correct_fill("a.01", 1, 1.0) == 0 and wrong.held == 140
+    assert wrong.correct_fill("a.01", 1, 1.0) == 0
+    assert wrong.held == 140
 
 
 async def test_a_bust_of_the_exit_of_a_closed_position_hands_its_shares_on() -> None:
@@ -161,7 +171,8 @@ async def test_a_bust_of_the_exit_of_a_closed_position_hands_its_shares_on() -> 
     position.apply_fill(100, 150.0, fill_id="a.01")
     position.apply_fill(-100, 151.0, fill_id="b.01")
     assert position.correct_fill("b.02", -100, 151.0, busted=True) == 100
-    assert position.status is PositionStatus.CLOSED and position.realized_pnl == 0.0
+    assert position.status is PositionStatus.CLOSED
+    assert position.realized_pnl == 0.0
 
 
 async def test_r_is_measured_against_the_first_stop() -> None:

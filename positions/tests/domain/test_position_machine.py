@@ -81,13 +81,14 @@ class PositionMachine(RuleBasedStateMachine):
 
     @invariant()
     def its_excursions_reach_as_far_as_any_price_did(self) -> None:
-        assert abs(self.position.mfe - self.best) < 1e-6 and abs(self.position.mae - self.worst) < 1e-6
+        assert abs(self.position.mfe - self.best) < 1e-6
+        assert abs(self.position.mae - self.worst) < 1e-6
 
     @invariant()
     def its_version_never_goes_back(self) -> None:
         assert self.position.version >= self.version
         self.version = self.position.version
-        assert 0.0 <= self.position.current_drawdown
+        assert self.position.current_drawdown >= 0.0
 
 
 PositionMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

@@ -51,7 +51,8 @@ async def test_the_usage_example_of_the_specification() -> None:
 
     # Close position
     await position_tracker.close_position(position.position_id, 160.0, "Take profit")
-    assert position.realized_pnl == 1000.0 and position.status is PositionStatus.CLOSED
+    assert position.realized_pnl == 1000.0
+    assert position.status is PositionStatus.CLOSED
 
 
 async def test_the_event_example_of_the_specification(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,9 +75,15 @@ async def test_its_life_is_told_in_events_with_the_whole_state(heard: Heard) -> 
     await heard.tracker.update_stop_loss(position.position_id, 147.0)
     await heard.tracker.close_position(position.position_id, 160.0, "Take profit")
     first, moved, last = heard.events
-    assert isinstance(first, PositionOpenEvent) and first.stop_loss == 145.0
-    assert isinstance(moved, PositionUpdateEvent) and moved.stop_loss_updated and moved.new_stop_loss == 147.0
-    assert isinstance(last, PositionCloseEvent) and last.fully_closed and last.quantity_closed == 100 and last.exit_price == 160.0
+    assert isinstance(first, PositionOpenEvent)
+    assert first.stop_loss == 145.0
+    assert isinstance(moved, PositionUpdateEvent)
+    assert moved.stop_loss_updated
+    assert moved.new_stop_loss == 147.0
+    assert isinstance(last, PositionCloseEvent)
+    assert last.fully_closed
+    assert last.quantity_closed == 100
+    assert last.exit_price == 160.0
     assert [event.version for event in heard.events] == sorted({event.version for event in heard.events})
     assert last.position_data == position.to_dict()
     assert PositionCloseEvent.from_dict(last.to_dict()).position_data == last.position_data
@@ -85,13 +92,15 @@ async def test_its_life_is_told_in_events_with_the_whole_state(heard: Heard) -> 
 async def test_a_planned_position_keeps_quantity_stop_and_target(heard: Heard) -> None:
     position = await heard.tracker.create_stock_position("AAPL", 100, stop_loss=145.0, take_profit=165.0)
     assert (position.status, position.quantity, position.stop_loss, position.take_profit) == (PositionStatus.PLANNED, 100, 145.0, 165.0)
-    assert position.held == 0 and not await heard.tracker.has_open_positions("AAPL")
+    assert position.held == 0
+    assert not await heard.tracker.has_open_positions("AAPL")
 
 
 async def test_a_position_with_a_stop_on_the_wrong_side_is_not_made(heard: Heard) -> None:
     with pytest.raises(InvalidPrice):
         await heard.tracker.create_stock_position("AAPL", 100, 150.0, stop_loss=155.0)
-    assert heard.events == [] and await heard.tracker.get_all_positions() == []
+    assert heard.events == []
+    assert await heard.tracker.get_all_positions() == []
 
 
 @pytest.mark.parametrize("call", ["get_position", "update_position_price", "close_position", "update_stop_loss", "adjust_position"])
@@ -115,7 +124,8 @@ async def test_ticks_are_told_once_per_flush(heard: Heard) -> None:
     heard.events.clear()
     for price in (151.0, 152.0, 153.0):
         await heard.bus.emit(PriceEvent(symbol="AAPL", price=price))
-    assert heard.events == [] and position.unrealized_pnl == 300.0
+    assert heard.events == []
+    assert position.unrealized_pnl == 300.0
     assert await heard.tracker.flush() == [position]
     assert await heard.tracker.flush() == []
     assert [event.unrealized_pnl for event in heard.events] == [300.0]
@@ -181,7 +191,9 @@ async def test_a_fill_beyond_zero_opens_another_position(heard: Heard) -> None:
     position = await heard.tracker.create_stock_position("AAPL", 100, 100.0)
     await heard.bus.emit(fill(position.position_id, 130, 101.0, OrderSide.SELL, "a.01"))
     (other,) = await heard.tracker.get_all_positions()
-    assert position.status is PositionStatus.CLOSED and other.held == -30 and other.signal_id == "s"
+    assert position.status is PositionStatus.CLOSED
+    assert other.held == -30
+    assert other.signal_id == "s"
     await heard.bus.emit(fill(position.position_id, 130, 101.0, OrderSide.SELL, "a.01"))
     assert other.held == -30
 
@@ -191,7 +203,8 @@ async def test_a_fill_after_the_close_opens_another_position(heard: Heard) -> No
     await heard.tracker.close_position(position.position_id, 101.0)
     await heard.bus.emit(fill(position.position_id, 10, 99.0, OrderSide.BUY, "a.01"))
     (other,) = await heard.tracker.get_all_positions()
-    assert other.held == 10 and other.position_id != position.position_id
+    assert other.held == 10
+    assert other.position_id != position.position_id
 
 
 async def test_the_summary_adds_up(heard: Heard) -> None:
