@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
-from events.journal import Fenced
 
 from events.clock import utc_now
+from events.journal import Fenced
 from events.models import WorkerLease
 
 LEASE = "worker"
@@ -73,12 +73,13 @@ class FileLock:
 class AdvisoryLock:
     """A session advisory lock; the connection is used for nothing else and its loss is the loss of the lock."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, source: Any = connection) -> None:
+        self._source = source
         self._key = zlib.crc32(f"trading desk {name}".encode())
         self._session: Any = None
 
     def acquire(self) -> None:
-        session = connection.copy()
+        session = self._source.copy()
         session.inc_thread_sharing()  # asked from the thread that watches it
         session.connect()
         with session.cursor() as cursor:

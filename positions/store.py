@@ -75,12 +75,10 @@ def _keep_newest(kept: dict[str, Versioned], key: str, event: Versioned) -> None
 
 def _store_fills(fills: Sequence[FillEvent], epoch: int) -> None:
     _fill_upsert.rows([_fill_columns(e, epoch) for e in fills])
-    for event in fills:
-        base, revision = split_exec_id(event.fill_id)
-        if revision > 1:  # the highest revision counts, in whatever order they came
-            same = FillRecord.objects.filter(account=event.account, exec_base=base)
-            newest = same.order_by("-revision").values_list("revision", flat=True).first() or revision
-            same.filter(revision__lt=newest, superseded=False).update(superseded=True)
+    for account, base in {(event.account, split_exec_id(event.fill_id)[0]) for event in fills}:
+        same = FillRecord.objects.filter(account=account, exec_base=base)
+        newest = same.order_by("-revision").values_list("revision", flat=True).first()
+        same.filter(revision__lt=newest, superseded=False).update(superseded=True)  # in whatever order they came
 
 
 def _store_fees(fees: Sequence[dict[str, Any]], epoch: int) -> None:
@@ -177,7 +175,7 @@ def _fill_columns(event: FillEvent, epoch: int) -> dict[str, Any]:
         "exec_id": event.fill_id,
         "exec_base": base,
         "revision": revision,
-        "superseded": False,
+        "superseded": bool(event.metadata.get("busted")),  # a bust is remembered and counts for nothing
         "account": event.account,
         "order_id": event.order_id,
         "order_ref": event.order_ref,
