@@ -61,7 +61,8 @@ def event(cls: type[E]) -> type[E]:
     made: type[E] = dataclasses.dataclass(init=False, frozen=True, slots=True, kw_only=True)(cls)
     made.__hash__ = _hash_by_id  # type: ignore[assignment]  # metadata is a dict and cannot be hashed
     hints = typing.get_type_hints(made)
-    made._defaults, made._makers, made._setters, made._readers = {}, {}, {}, {}
+    made._defaults, made._makers, made._readers = {}, {}, {}
+    made._slots, made._floats, made._setters = {}, {}, {}
     for field in dataclasses.fields(made):
         if field.default is not dataclasses.MISSING:
             made._defaults[field.name] = field.default
@@ -69,7 +70,10 @@ def event(cls: type[E]) -> type[E]:
             made._makers[field.name] = field.default_factory
         else:
             raise TypeError(f"{made.__name__}.{field.name} needs a default")
-        made._setters[field.name] = _setter(getattr(made, field.name).__set__, hints[field.name])
+        made._slots[field.name] = getattr(made, field.name).__set__
+        if float in (typing.get_args(hints[field.name]) or (hints[field.name],)):
+            made._floats[field.name] = made._slots[field.name]
+        made._setters[field.name] = _setter(made._slots[field.name], hints[field.name])
         made._readers[field.name] = reader_for(hints[field.name])
     _registry[made.__name__] = made
     return made
@@ -105,16 +109,22 @@ class BaseEvent:
     journaled: ClassVar[bool] = True  # False for what comes by the thousand and is stored as bars instead
     _defaults: ClassVar[dict[str, Any]]  # field → its constant default
     _makers: ClassVar[dict[str, Callable[[], Any]]]  # field → what makes its default
+    _slots: ClassVar[dict[str, Callable[[Any, Any], None]]]  # field → puts any value in its slot
+    _floats: ClassVar[dict[str, Callable[[Any, Any], None]]]  # the same, for the fields that are numbers
     _setters: ClassVar[dict[str, Callable[[Any, Any], None]]]  # field → puts a checked value in its slot
     _readers: ClassVar[dict[str, Reader]]  # field → reads its value back from JSON
 
     def __init__(self, **fields: Any) -> None:
-        setters = self._setters
+        floats, setters = self._floats, self._setters
         if "timestamp" not in fields:  # the moment of the event, not of its first reader
-            setters["timestamp"](self, utc_now())
+            self._slots["timestamp"](self, utc_now())
         try:
             for name, value in fields.items():
-                setters[name](self, value)
+                # Most fields of a tick are floats: checked here rather than by a call each. NaN - NaN and inf - inf are NaN.
+                if value.__class__ is float and name in floats and value - value == 0.0:
+                    floats[name](self, value)
+                else:
+                    setters[name](self, value)
         except KeyError:
             raise UnknownField(f"{type(self).__name__} has no field {name!r}") from None
 
@@ -122,7 +132,7 @@ class BaseEvent:
         """Called only for an empty slot: fill it with its default and return that."""
         if name in self._defaults:
             value = self._defaults[name]
-            self._setters[name](self, value)
+            self._slots[name](self, value)
             return value
         if name not in self._makers:
             raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
@@ -131,7 +141,7 @@ class BaseEvent:
                 return object.__getattribute__(self, name)
             except AttributeError:
                 value = self._makers[name]()
-                self._setters[name](self, value)
+                self._slots[name](self, value)
                 return value
 
     @property
