@@ -51,8 +51,13 @@ def _line(entry: Mapping[str, Any]) -> HistoryLine:
 
 def _changes(what: Any) -> list[str]:
     if isinstance(what, Mapping):
-        return [_change(str(field), value) for field, value in what.items()]
+        return [_change(str(field), value) for field, value in what.items() if not _unmoved(value)]
     return [str(what)] if what else []
+
+
+def _unmoved(value: Any) -> bool:
+    """A (before, after) pair that says nothing happened to this part."""
+    return isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1]
 
 
 def _change(field: str, value: Any) -> str:
