@@ -49,11 +49,12 @@ def pulse(transactional_db: None, redis_server: Any) -> Iterator[Pulse]:
     heart.stop()
 
 
-def sent(topic: str, row: dict[str, Any]) -> None:
-    """Publish from a thread without an event loop: the browser's lives in the test's own."""
-    thread = threading.Thread(target=publish, args=(topic, [row]))
+def sent(topic: str, *rows: dict[str, Any]) -> bool:
+    """Publish from a thread without an event loop: the browser's lives in the test's own. A frame may be lost: send until seen."""
+    thread = threading.Thread(target=publish, args=(topic, rows))
     thread.start()
     thread.join(timeout=10)
+    return True
 
 
 def link(page: Any) -> str:
@@ -67,7 +68,7 @@ def is_stale(page: Any) -> bool:
 def test_numbers_grey_out_with_their_age_when_the_worker_falls_silent_and_recover(
     pulse: Pulse, trader_page: Any, eventually: Callable[..., Any]
 ) -> None:
-    eventually(lambda: link(trader_page) == LIVE)
+    eventually(lambda: link(trader_page) == LIVE, seconds=20)
     pulse.beating = False
     eventually(lambda: is_stale(trader_page), seconds=15)
     banner = trader_page.locator("#banner-link")
@@ -81,7 +82,7 @@ def test_numbers_grey_out_with_their_age_when_the_worker_falls_silent_and_recove
 def test_pages_read_by_http_while_redis_is_dead_and_go_live_again_after_it(
     pulse: Pulse, live_redis: Any, trader_page: Any, eventually: Callable[..., Any]
 ) -> None:
-    eventually(lambda: link(trader_page) == LIVE)
+    eventually(lambda: link(trader_page) == LIVE, seconds=20)
     live_redis.kill()
     eventually(lambda: link(trader_page) == POLLING and not is_stale(trader_page), seconds=20)
     equity_point("123456.78")
@@ -94,14 +95,13 @@ def test_a_row_that_changes_changes_on_screen_and_an_older_one_never_does(
     pulse: Pulse, trader_page: Any, eventually: Callable[..., Any]
 ) -> None:
     last = trader_page.locator("#positions-table tbody tr td:nth-child(4)")
-    eventually(lambda: link(trader_page) == LIVE and last.inner_text() == "160.00")
+    eventually(lambda: link(trader_page) == LIVE and last.inner_text() == "160.00", seconds=20)
     at = utc_now().isoformat()
     row = {"id": "pos-NVDA", "symbol": "NVDA", "status": "open", "quantity": 100.0, "entry_price": 150.0, "at": at, "last_at": at}
-    sent("positions", row | {"v": 9, "last": 171.5, "unrealized_pnl": 2150.0})
-    eventually(lambda: last.inner_text() == "171.50")
-    sent("positions", row | {"v": 8, "last": 99.0, "unrealized_pnl": -5100.0})
-    sent("positions", row | {"id": "pos-ZZ", "symbol": "ZZ", "v": 1, "last": 1.0})
-    eventually(lambda: trader_page.locator("#positions-table tbody tr").count() == 2)
+    newer, older = row | {"v": 9, "last": 171.5, "unrealized_pnl": 2150.0}, row | {"v": 8, "last": 99.0, "unrealized_pnl": -5100.0}
+    eventually(lambda: sent("positions", newer) and last.inner_text() == "171.50", every=0.5)
+    other = row | {"id": "pos-ZZ", "symbol": "ZZ", "v": 1, "last": 1.0}
+    eventually(lambda: sent("positions", older, other) and trader_page.locator("#positions-table tbody tr").count() == 2, every=0.5)
     assert last.first.inner_text() == "171.50"
 
 
