@@ -35,6 +35,9 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._control_listener: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connected: set[Session] = set()
+        self._empty = asyncio.Event()  # nobody is connected
+        self._empty.set()
 
     async def start(self) -> None:
         """Opens both ports and begins to tick."""
@@ -54,11 +57,12 @@ class Server:
         for listener in (self._listener, self._control_listener):
             if listener is not None:
                 listener.close()
-        for session in list(self.gateway.sessions.values()):
+        for session in list(self._connected):
             session.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._empty.wait()
         self.gateway.broker.store.close()
 
     async def listen(self) -> None:
@@ -96,16 +100,18 @@ class Server:
             log.error("background work failed", exc_info=task.exception())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._finished)
         session = Session(self.gateway, reader, writer)
+        self._connected.add(session)
+        self._empty.clear()
         try:
             await session.run()
         except Exception:
             log.exception("session of client %s failed", session.client_id)
             session.abort()
+        finally:
+            self._connected.discard(session)
+            if not self._connected:
+                self._empty.set()
 
     async def _tick(self) -> None:
         """Ticks at a fixed pace; a failing tick is logged and the next one comes all the same."""

@@ -1,7 +1,7 @@
 """The outgoing half of a socket, with the ways in which a network can be bad on purpose.
 
 Normal: frames are written as they come. `split` sends each frame in small pieces, `merge` holds frames back and sends
-several in one piece, `trickle` sends a few bytes a tenth of a second, `half_open` sends nothing while the socket
+several in one piece, `trickle` sends 200 bytes each tenth of a second, `half_open` sends nothing while the socket
 stays up. A client that stops reading is cut once MAX_BUFFER bytes wait for it.
 """
 
@@ -12,7 +12,7 @@ import contextlib
 from enum import StrEnum
 
 MAX_BUFFER = 8 << 20
-_PIECE = {"split": 7, "trickle": 24}
+_PIECE = {"split": 7, "trickle": 200}
 _PAUSE = {"split": 0.002, "trickle": 0.1, "merge": 0.3}
 
 
