@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV := .venv
 PY := $(VENV)/bin/python
 IB_ASYNC := .venv-ib-async
-PIP := -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+PIP := -m pip --disable-pip-version-check --quiet --quiet install --constraint constraints.txt
 SAY := @printf '==> %s\n'
 
 run: install assets

@@ -28,12 +28,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """A failed test shows the end of each process's log."""
     report = yield
     if report.failed:
-        for process in item.stash.get(_LOGS, []):
+        for process in (process for node in item.listchain() for process in node.stash.get(_LOGS, [])):
             report.sections.append((f"log of {process.name}", process.output[-6000:]))
     return report
 
 
-def keep_log(item: pytest.Item, process: LiveProcess) -> None:
+def keep_log(item: pytest.Item | pytest.Collector, process: LiveProcess) -> None:
     """Have this process's log shown when the test fails."""
     item.stash.setdefault(_LOGS, []).append(process)
 

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from tradingsite.testing.live import keep_log
 from tradingsite.testing.network import LOOPBACK, free_port
 from tradingsite.testing.patience import eventually
+from tradingsite.testing.postgres_server import empty_postgres_database
 from tradingsite.testing.processes import LiveProcess
 
 PASSWORD = "password of the test desk"
@@ -73,22 +74,36 @@ class LiveDesk:
         return bool(re.search(r"^Log in at http", self.process.output[seen:], re.MULTILINE))
 
 
+class Desks:
+    """Calling it prepares a desk with that environment; `reap` ends all of them with their children."""
+
+    def __init__(self, node: pytest.Item | pytest.Collector, folder: Path) -> None:
+        self._node = node
+        self._folder = folder
+        self._made: list[LiveDesk] = []
+
+    def __call__(self, **environment: str) -> LiveDesk:
+        number, port = len(self._made), free_port()
+        data_dir = Path(environment.get("DATA_DIR", self._folder / f"var{number}"))
+        settings = {"DATA_DIR": str(data_dir), "PORT": str(port), "DEMO_PASSWORD": PASSWORD, "DEMO_HISTORY": "false"}
+        if os.environ.get("TEST_DB") == "postgres":
+            settings["DATABASE_URL"] = empty_postgres_database()
+        process = LiveProcess.manage(f"desk{number}", "desk", environment=settings | environment, folder=self._folder)
+        keep_log(self._node, process)
+        self._made.append(LiveDesk(process, data_dir, port))
+        return self._made[-1]
+
+    def reap(self) -> None:
+        for desk in self._made:
+            _reap(desk)
+
+
 @pytest.fixture
-def make_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., LiveDesk]]:
+def make_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desks]:
     """`make_desk(**environment)` prepares one; the test starts it. All are reaped with their children."""
-    desks: list[LiveDesk] = []
-
-    def make(**environment: str) -> LiveDesk:
-        data_dir, port = tmp_path / f"var{len(desks)}", free_port()
-        settings = {"DATA_DIR": str(data_dir), "PORT": str(port), "DEMO_PASSWORD": PASSWORD, "DEMO_HISTORY": "false"} | environment
-        process = LiveProcess.manage(f"desk{len(desks)}", "desk", environment=settings, folder=tmp_path)
-        keep_log(request.node, process)
-        desks.append(LiveDesk(process, data_dir, port))
-        return desks[-1]
-
-    yield make
-    for desk in desks:
-        _reap(desk)
+    desks = Desks(request.node, tmp_path)
+    yield desks
+    desks.reap()
 
 
 def _reap(desk: LiveDesk) -> None:
@@ -108,10 +123,14 @@ def _reap(desk: LiveDesk) -> None:
                 pass
 
 
-@pytest.fixture
-def live_desk(make_desk: Callable[..., LiveDesk]) -> LiveDesk:
-    """A desk that is up and fit to trade."""
-    desk = make_desk()
-    desk.start()
-    desk.wait_until_fit_to_trade()
-    return desk
+@pytest.fixture(scope="module")
+def live_desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDesk]:
+    """A desk that is up and fit to trade, shared by the tests of one module: each leaves it as fit as it found it."""
+    desks = Desks(request.node, tmp_path_factory.mktemp("desk"))
+    desk = desks()
+    try:
+        desk.start()
+        desk.wait_until_fit_to_trade()
+        yield desk
+    finally:
+        desks.reap()

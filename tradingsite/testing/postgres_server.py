@@ -8,6 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import uuid
 from pathlib import Path
 
 from tradingsite.testing.network import LOOPBACK, free_port
@@ -24,6 +25,16 @@ def postgres_server_url() -> str:
     """`postgres://user@host:port/desk` of a server that lives as long as this process; TEST_DATABASE_URL goes first."""
     given = os.environ.get("TEST_DATABASE_URL", "")
     return given or _start(_binaries())
+
+
+def empty_postgres_database() -> str:
+    """URL of a new, empty database on that server."""
+    import psycopg  # not needed for SQLite runs
+
+    name = f"desk_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server_url(), autocommit=True) as link:
+        link.execute(f"CREATE DATABASE {name}")
+    return postgres_server_url().rpartition("/")[0] + f"/{name}"
 
 
 def _binaries() -> Path:
