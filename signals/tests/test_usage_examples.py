@@ -39,14 +39,16 @@ async def test_the_third_usage_example_opens_positions_on_confident_buys(desk_de
     faults.set(Fault.SERVER_ERROR, tickers=("MSFT",))
     event_bus = EventBus()
     position_tracker = PositionTracker(event_bus)
+
+    async def both_opened():
+        return len(await position_tracker.get_all_positions()) == 2
+
     async with make_client(url=desk_demo.base_url) as api_client:
         monitor = await example(event_bus, position_tracker, api_client)
-        await eventually_async(position_tracker.get_all_positions)
+        await eventually_async(both_opened)
         await eventually_async(lambda: monitor.health["MSFT"].errors_in_row == 1)
         await monitor.stop_monitoring()
-    positions = await position_tracker.get_all_positions()
-    assert len(positions) == 2
-    for position in positions:
+    for position in await position_tracker.get_all_positions():
         assert position.symbol in ("AAPL", "GOOGL")
         assert position.quantity == 100
         assert position.stop_loss < position.entry_price < position.take_profit
