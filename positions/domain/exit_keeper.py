@@ -112,12 +112,13 @@ def stop_state(position: Position, orders: Sequence[Order]) -> str:
 
 
 def _while_entering(entry: Order, orders: Sequence[Order], exits: Sequence[Order]) -> list[Work]:
-    """Children wait at the broker for their parent. An entry whose stop is gone must not fill any further."""
+    """Children wait at the broker for their parent. An entry must not fill any further once its stop is gone or an exit began."""
     had_stop = any(order.role is OrderRole.STOP and order.parent_id == entry.order_id for order in orders)
     has_stop = any(order.role is OrderRole.STOP for order in exits)
     if had_stop and not has_stop and _may_cancel(entry):
         return [_cancel(entry, "its stop is not at the broker")]
-    return []
+    leaving_already = any(order.is_exit and order.filled_quantity for order in orders)
+    return [_cancel(entry, "its exit has begun")] if leaving_already and _may_cancel(entry) else []
 
 
 def _fit(order: Order, room: float) -> Work | None:

@@ -155,7 +155,10 @@ class NaiveBroker:
 
     def room(self, order: Resting) -> float:
         parent = self.book.get(order.ticket.parent_ib_order_id)
-        return order.remaining if parent is None or not parent.live else min(order.remaining, parent.filled - order.filled)
+        if parent is None or not parent.live:
+            return order.remaining
+        siblings = [o for o in self.book.values() if o.ticket.parent_ib_order_id == parent.ticket.ib_order_id]
+        return min(order.remaining, parent.filled - sum(sibling.filled for sibling in siblings))
 
     def fill(self, order: Resting, quantity: float, price: float) -> ExecutionReport:
         assert order.live

@@ -574,3 +574,13 @@ async def test_state_survives_a_restart_to_the_last_field(desk: Desk) -> None:
     await desk.restarted()
     assert [order.to_dict() for order in desk.manager.orders.values()] == orders
     assert [position.to_dict() for position in desk.tracker.active()] == positions
+
+
+async def test_an_entry_stops_filling_once_its_exit_has_begun(desk: Desk) -> None:
+    order = await desk.entered()
+    desk.broker.fill(desk.broker.order("-E"), 40, 100.0)
+    desk.broker.fill(desk.broker.order("-T"), 10, 110.0)
+    await desk.wait(4)
+    assert order.state is OrderState.CANCELED
+    await desk.wait(4)
+    assert desk.tracker.position(order.position_id).held == 30 == desk.broker.order("-S").remaining

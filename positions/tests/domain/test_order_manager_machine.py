@@ -117,6 +117,8 @@ class ManagerMachine(RuleBasedStateMachine):
         self.run(self.desk.wait(16))
         self.run(self.reconcile())
         self.run(self.desk.wait(6))
+        while self.run(self.desk.manager.drain()):
+            pass
         self.check_settled()
 
     async def reconcile(self) -> None:
