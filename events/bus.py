@@ -75,8 +75,9 @@ class EventBus:
         self._enabled = True
 
     def disable(self) -> None:
-        """Drop every emit until `enable()`."""
+        """Drop every event, those that wait included, until `enable()`: no class has handlers meanwhile."""
         self._enabled = False
+        self._routes.clear()
 
     def get_subscriber_count(self) -> dict[str, int]:
         """Event class name → handlers subscribed to exactly that class."""
@@ -84,14 +85,13 @@ class EventBus:
 
     async def emit(self, event: BaseEvent) -> None:
         """Deliver `event`. From inside a handler it is queued and this returns at once."""
-        if not self._enabled:
-            return
         if self._busy:
             return await self._take_a_turn(event)
         self._busy = True
         try:
-            route = self._routes.get(event.__class__)
-            if route is None:
+            try:
+                route = self._routes[event.__class__]
+            except KeyError:
                 route = self._resolve(event.__class__)
             for handler in route:
                 try:
@@ -102,15 +102,14 @@ class EventBus:
                     await self._handler_failed(event, handler, error)
             if self._queue:
                 await self._drain()
-        finally:
+        except BaseException:  # this task was cancelled half-way: what queued up must still be delivered
             self._busy = False
-            if self._queue:  # only when this task was cancelled half-way: what queued up must still be delivered
-                self._start_drain()
+            self._start_drain()
+            raise
+        self._busy = False
 
     def post(self, event: BaseEvent) -> None:
         """`emit` for a sync handler: queue `event`; it is delivered after the current one, or as soon as the loop turns."""
-        if not self._enabled:
-            return
         self._queue.append((event, None))
         if not self._busy:
             asyncio.get_running_loop().call_soon(self._start_drain)
@@ -167,6 +166,8 @@ class EventBus:
             self._busy = False
 
     def _resolve(self, concrete: type[BaseEvent]) -> tuple[Handler, ...]:
+        if not self._enabled:
+            return ()
         route = tuple(handler for base in concrete.__mro__ for handler in self._subscribers.get(base, ()))
         self._routes[concrete] = route
         return route
