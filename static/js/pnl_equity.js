@@ -82,8 +82,10 @@ class EquityChart {
     const sign = last > first ? "+" : "";
     const found = data.drawdown;
     const iso = (epoch) => new Date(epoch * 1000).toISOString();
-    const fell = found && found.amount < 0 ? ` Deepest drawdown ${moneyText(found.amount)} (${pct(found.fraction, 2)}), from ${et(iso(found.peak_at), "day")} to ${et(iso(found.trough_at), "day")}.` : " No drawdown.";
-    setText(document.getElementById("equity-summary"), `Equity went from ${moneyText(first)} to ${moneyText(last)} USD (${sign}${moneyText(last - first)}, ${sign}${pct((last - first) / first, 2)}) between ${et(iso(data.at[0]), "day")} and ${et(iso(data.at.at(-1)), "day")}.${fell}`);
+    const ends = [data.at[0], data.at.at(-1)].map(iso);
+    const shape = et(ends[0], "day") === et(ends[1], "day") ? "minute" : "day";
+    const fell = found && found.amount < 0 ? ` Deepest drawdown ${moneyText(found.amount)} (${pct(found.fraction, 2)}), from ${et(iso(found.peak_at), shape)} to ${et(iso(found.trough_at), shape)}.` : " No drawdown.";
+    setText(document.getElementById("equity-summary"), `Equity went from ${moneyText(first)} to ${moneyText(last)} USD (${sign}${moneyText(last - first)}, ${sign}${pct((last - first) / first, 2)}) between ${et(ends[0], shape)} and ${et(ends[1], shape)}.${fell}`);
     const figure = document.querySelector("[data-drawdown]");
     setSigned(figure, found ? found.amount : null, 0);
     figure.classList.remove("waiting");

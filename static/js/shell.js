@@ -45,7 +45,7 @@ const gatewayBanner = byId("banner-gateway");
 
 function showTrading(trading) {
   const word = trading?.state;
-  if (!word) return;
+  if (!word || word === "unknown") return; // the worker does not say: what the server rendered stands
   tradingBanner.hidden = word === "active";
   tradingBanner.dataset.tone = word === "halted" ? "alarm" : "warn";
   setText(bannerPart(tradingBanner, "title"), word === "halted" ? "Trading is halted." : "Reduce only.");
