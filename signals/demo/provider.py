@@ -249,15 +249,15 @@ class Provider:
             opens = eastern_minute(day, time(9, 30))
             points += [self.world.divergence_point(ticker, opens + k) for k in range(390) if (opens + k) * 60 <= self.now()]
             day += timedelta(days=1)
-        given = {name: float(query[name]) for name in _FILTERS if query.get(name)}
+        given = {name: _float(query, name, 0) for name in _FILTERS if query.get(name)}
         trades = sum(point["number_of_trades"] for point in points)
         info = {"original_trades": trades, "filtered_trades": trades // (1 + len(given)), "minute_data_points": len(points)}
         parameters = {
             "start_date": f"{first} 09:00:00",
             "end_date": f"{last} 16:15:00",
-            "lookback_hours": float(query.get("lookback_hours", 8)),
-            "lambda_short": float(query.get("lambda_short", 0.45)),
-            "lambda_long": float(query.get("lambda_long", 0.9)),
+            "lookback_hours": _float(query, "lookback_hours", 8),
+            "lambda_short": _float(query, "lambda_short", 0.45),
+            "lambda_long": _float(query, "lambda_long", 0.9),
             "date_range": f"{first} to {last}",
             "filters": given,
         }
@@ -309,5 +309,12 @@ def _day(query: Query, name: str, otherwise: date | None = None) -> date:
 def _clock(query: Query, name: str, otherwise: time) -> time:
     try:
         return time.fromisoformat(query[name]) if query.get(name) else otherwise
+    except ValueError:
+        raise Refusal(400, f"Invalid parameter: {name}") from None
+
+
+def _float(query: Query, name: str, otherwise: float) -> float:
+    try:
+        return float(query.get(name, otherwise))
     except ValueError:
         raise Refusal(400, f"Invalid parameter: {name}") from None
