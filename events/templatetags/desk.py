@@ -101,8 +101,10 @@ def price(value: Any, decimals: int | str = "") -> str:
         return UNKNOWN
     if decimals != "":
         return _plain(number, int(decimals))
+    if abs(number) >= 1:
+        return _plain(number, 2)
     places = -int(number.quantize(Decimal("0.0001")).normalize().as_tuple().exponent)
-    return _plain(number, min(4, max(2, places)) if abs(number) < 1 else 2)
+    return _plain(number, min(4, max(2, places)))
 
 
 @register.filter

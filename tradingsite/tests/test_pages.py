@@ -6,7 +6,6 @@ import re
 
 import pytest
 from django.contrib.auth.models import User
-from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
 
@@ -16,7 +15,7 @@ from tradingsite.tests.page_data import equity_point, event_row, fit_to_trade, h
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 OPEN_TO_ALL = {"login", "healthz", "readyz"}
-PAGES = ["overview", "trading", "events:trace", "events:journal"]
+PAGES = ["overview", "signals:list", "positions:list", "positions:orders", "positions:pnl", "trading", "events:trace", "events:journal"]
 
 
 def signed_in(role: str) -> Client:
@@ -185,12 +184,26 @@ def test_an_unknown_address_gets_a_page_of_ours(role: str | None) -> None:
     assert "/nothing/<here>" not in answer.content.decode()
 
 
-def test_a_server_error_gets_a_page_that_needs_nothing_and_tells_nothing() -> None:
+def test_a_server_error_gets_a_page_that_needs_nothing_and_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("tradingsite.views.first_picture", broken)
     client = signed_in("viewer")
     client.raise_request_exception = False
-    page = render_to_string("500.html")
-    assert "Something broke here" in page
-    assert "orders page before sending it again" in page
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "Something broke here" in answer.content.decode()
+    assert "secret detail" not in answer.content.decode()
+
+
+def test_no_cache_keeps_a_page_and_no_other_site_embeds_it() -> None:
+    for address in ("/", "/events/journal/", "/nothing"):
+        answer = signed_in("viewer").get(address)
+        assert "no-store" in answer["Cache-Control"]
+        assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert answer["X-Frame-Options"] == "DENY"
+        assert answer["X-Content-Type-Options"] == "nosniff"
 
 
 def test_a_form_without_its_token_is_refused_with_a_page_of_ours() -> None:
