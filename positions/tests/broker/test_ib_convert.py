@@ -38,7 +38,9 @@ def ticket(**changes):
     return OrderTicket(**(fields | changes))
 
 
-@pytest.mark.parametrize("unset", [None, "", "nan", math.nan, math.inf, -math.inf, 1.7976931348623157e308, "1.7976931348623157E308", "junk"])
+@pytest.mark.parametrize(
+    "unset", [None, "", "nan", math.nan, math.inf, -math.inf, 1.7976931348623157e308, "1.7976931348623157E308", "junk"]
+)
 def test_every_way_of_saying_nothing_becomes_none(unset):
     assert ib_convert.number(unset) is None
     assert ib_convert.price(unset) is None

@@ -1,0 +1,280 @@
+"""The adapter with the real library, over a real socket, against the simulated gateway in the same loop."""
+
+import asyncio
+import dataclasses
+import json
+import uuid
+
+import pytest
+
+from events.order import OrderSide, OrderType, TimeInForce
+from positions.broker.ib import IbBroker, IbSettings
+from positions.domain.ports import LinkDown, LinkState, OrderTicket, RecoveryHint, SyncIncomplete, UnknownContract
+from positions.gateway.gateway import Gateway
+from positions.gateway.server import Server
+from tradingsite.testing.patience import eventually_async
+
+
+class Heard:
+    """A listener that writes everything down."""
+
+    def __init__(self):
+        self.links, self.orders, self.executions, self.commissions, self.errors, self.ticks = [], [], [], [], [], []
+        self.account = {}
+
+    def on_link(self, state, detail, hint):
+        self.links.append((state, hint))
+
+    def on_order(self, report):
+        self.orders.append(report)
+
+    def on_execution(self, report):
+        self.executions.append(report)
+
+    def on_commission(self, report):
+        self.commissions.append(report)
+
+    def on_error(self, report):
+        self.errors.append(report)
+
+    def on_tick(self, tick):
+        self.ticks.append(tick)
+
+    def on_account(self, key, value):
+        self.account[key] = value
+
+    def statuses(self, ref):
+        return [r.status for r in self.orders if r.order_ref == ref]
+
+
+class Desk:
+    """A gateway and the brokers connected to it."""
+
+    def __init__(self, server):
+        self.server = server
+        self.faults = []
+        self.brokers = []
+
+    def broker(self, heard, *, client_id=17, **settings):
+        patient = {"connect_timeout": 1.0, "request_timeout": 1.0, "heartbeat_seconds": 0.3} | settings
+        made = IbBroker(
+            IbSettings(port=self.server.port, client_id=client_id, **patient), heard, on_fault=lambda what, e: self.faults.append((what, e))
+        )
+        self.brokers.append(made)
+        return made
+
+    async def control(self, **command):
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.control_port)
+        writer.write(json.dumps(command).encode() + b"\n")
+        answer = json.loads(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+        assert answer["ok"], answer
+        return answer
+
+
+@pytest.fixture
+async def desk(tmp_path):
+    server = Server(Gateway(seed=7, state_dir=tmp_path / "gateway", speed=1.0, calendar=""))
+    await server.start()
+    made = Desk(server)
+    yield made
+    for broker in made.brokers:
+        await broker.disconnect()
+    await server.close()
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+async def bracket(broker, *, limit=None, symbol="AAPL"):
+    """A transmitted family of entry, target and stop; returns the three tickets."""
+    contract = await broker.qualify(symbol)
+    price = (await broker.history(symbol, 60))[-1].close
+    ids = broker.reserve_ids(3)
+    name = uuid.uuid4().hex[:12]
+
+    def ticket(role, number, side, kind, **more):
+        return OrderTicket(
+            order_ref=f"{name}-{role}", ib_order_id=ids[number], contract=contract, side=side, order_type=kind, quantity=100,
+            account=broker.account, **more,
+        )  # fmt: skip
+
+    child = {"parent_ib_order_id": ids[0], "time_in_force": TimeInForce.GTC, "oca_group": name}
+    entry = ticket("E", 0, OrderSide.BUY, OrderType.LIMIT, limit_price=limit or round(price * 1.01, 2), transmit=False)
+    target = ticket("T", 1, OrderSide.SELL, OrderType.LIMIT, limit_price=round(price * 1.1, 2), transmit=False, **child)
+    stop = ticket("S", 2, OrderSide.SELL, OrderType.STOP, stop_price=round(price * 0.9, 2), **child)
+    await broker.send([entry, target, stop])
+    return entry, target, stop
+
+
+async def test_connecting_gives_the_whole_first_picture(desk, heard):
+    broker = desk.broker(heard)
+    picture = await broker.connect()
+    assert picture.complete
+    assert picture.account_values["TotalCashValue"] > 0
+    assert picture.next_order_id >= 1
+    assert broker.account.startswith("DUSIM")
+    assert [state for state, _ in heard.links] == [LinkState.CONNECTING, LinkState.SYNCING, LinkState.CONNECTED]
+
+
+async def test_a_family_is_reported_with_its_references_and_filled_once(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    entry, _, stop = await bracket(broker)
+    await eventually_async(lambda: heard.commissions, what="filled and charged")
+    assert [(e.order_ref, e.quantity) for e in heard.executions] == [(entry.order_ref, 100)]
+    await eventually_async(lambda: "PreSubmitted" in heard.statuses(stop.order_ref), what="the stop rests")
+    assert all(report.order_ref for report in heard.orders)
+
+
+async def test_a_modify_changes_the_resting_order(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    _, _, stop = await bracket(broker)
+    await eventually_async(lambda: heard.executions, what="filled")
+    moved = dataclasses.replace(stop, stop_price=stop.stop_price + 1, parent_ib_order_id=0)
+    await broker.modify(moved)
+    await eventually_async(
+        lambda: any(r.order_ref == stop.order_ref and r.stop_price == moved.stop_price for r in heard.orders), what="the stop moved"
+    )
+
+
+async def test_a_fresh_session_finds_open_completed_executed_and_held(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    entry, target, stop = await bracket(broker)
+    await eventually_async(lambda: heard.commissions, what="filled")
+    await broker.disconnect()
+    picture = await desk.broker(Heard()).connect()
+    assert {r.order_ref for r in picture.open_orders} == {target.order_ref, stop.order_ref}
+    assert entry.order_ref in {r.order_ref for r in picture.completed_orders}
+    assert [(e.order_ref, e.from_query) for e in picture.executions] == [(entry.order_ref, True)]
+    assert [c.exec_id for c in picture.commissions] == [e.exec_id for e in picture.executions]
+    assert [(p.symbol, p.quantity) for p in picture.positions] == [("AAPL", 100)]
+    assert picture.next_order_id > stop.ib_order_id
+
+
+async def test_reserved_ids_never_repeat_and_stay_above_what_was_used(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    first, second = broker.reserve_ids(3), broker.reserve_ids(2, above=500)
+    assert len({*first, *second}) == 5
+    assert min(second) > 500
+
+
+async def test_a_busy_client_id_is_said_at_once_and_leaves_no_socket(desk, heard):
+    await desk.broker(Heard(), connect_timeout=5.0).connect()
+    second = desk.broker(heard, connect_timeout=5.0)
+    async with asyncio.timeout(2):
+        with pytest.raises(LinkDown, match="client id 17 is in use"):
+            await second.connect()
+    assert second.link is LinkState.DISCONNECTED
+    assert len((await desk.control(query="sessions"))["rows"]) == 1
+
+
+async def test_a_gateway_that_is_not_there_is_a_link_down(desk, heard):
+    nobody = IbBroker(IbSettings(port=1, connect_timeout=0.5), heard)
+    with pytest.raises(LinkDown):
+        await nobody.connect()
+    assert nobody.link is LinkState.DISCONNECTED
+
+
+async def test_a_half_open_socket_is_noticed_by_the_heartbeat(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    await desk.control(fault="transport", mode="half_open")
+    await eventually_async(lambda: broker.link is LinkState.DISCONNECTED, seconds=5, what="the dead link is noticed")
+    with pytest.raises(LinkDown):
+        await broker.snapshot()
+
+
+async def test_a_snapshot_on_a_silent_socket_is_not_an_empty_one(desk, heard):
+    broker = desk.broker(heard, heartbeat_seconds=60)
+    await broker.connect()
+    await desk.control(fault="transport", mode="half_open")
+    picture = await broker.snapshot()
+    assert not picture.complete
+    assert "open_orders" in picture.missing
+
+
+async def test_nothing_is_sent_while_ib_is_away_and_its_return_is_told_once(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    heard.links.clear()
+    for _ in range(3):  # IB repeats 1100 many times
+        await desk.control(fault="notice", code=1100, text="Connectivity between IB and Trader Workstation has been lost.")
+    await eventually_async(lambda: broker.link is LinkState.UPSTREAM_LOST, what="1100 is heard")
+    with pytest.raises(LinkDown):
+        await bracket(broker, limit=1.0)
+    await desk.control(fault="notice", code=1101, text="Connectivity restored, data lost.")
+    await eventually_async(lambda: broker.link is LinkState.CONNECTED, what="1101 is heard")
+    assert heard.links == [(LinkState.UPSTREAM_LOST, RecoveryHint.NONE), (LinkState.CONNECTED, RecoveryHint.DATA_LOST)]
+
+
+async def test_a_dropped_socket_is_told_and_a_new_session_works(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    await desk.control(fault="drop_socket")
+    await eventually_async(lambda: broker.link is LinkState.DISCONNECTED, what="the drop is told")
+    assert (await broker.connect()).complete
+
+
+async def test_an_unknown_symbol_is_not_a_contract(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    with pytest.raises(UnknownContract):
+        await broker.qualify("ZZUNKNOWN1")
+    with pytest.raises(UnknownContract):
+        await broker.qualify("<b>AAPL</b>")
+
+
+async def test_ticks_stream_and_minus_one_prices_are_none(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    await broker.subscribe("AAPL")
+    await eventually_async(lambda: [t for t in heard.ticks if t.symbol == "AAPL" and t.last and t.bid and t.ask], what="a whole tick")
+    await desk.control(fault="data", symbol="AAPL", mode="none")
+    await eventually_async(lambda: heard.ticks[-1].bid is None, what="-1 is heard as nothing")
+    assert not desk.faults
+
+
+async def test_margin_is_asked_without_placing_anything(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    contract = await broker.qualify("AAPL")
+    ticket = OrderTicket(
+        order_ref="what-if", ib_order_id=broker.reserve_ids(1)[0], contract=contract, side=OrderSide.BUY, order_type=OrderType.MARKET,
+        quantity=100, account=broker.account,
+    )  # fmt: skip
+    effect = await broker.what_if(ticket)
+    assert effect is not None
+    assert effect.initial_change > 0
+    assert (await desk.control(query="orders"))["rows"] == []
+
+
+async def test_a_listener_that_raises_is_an_alarm_and_the_session_goes_on(desk, heard):
+    def broken(report):
+        raise RuntimeError("a bug of ours")
+
+    broker = desk.broker(heard)
+    await broker.connect()
+    heard.on_execution = broken
+    await bracket(broker)
+    await eventually_async(lambda: desk.faults, what="the alarm")
+    assert (await broker.snapshot()).complete
+
+
+async def test_a_picture_that_never_ends_does_not_count_as_connected(desk, heard):
+    broker = desk.broker(heard)
+    original = broker.snapshot
+
+    async def silent():
+        return dataclasses.replace(await original(), missing=("executions",))
+
+    broker.snapshot = silent
+    with pytest.raises(SyncIncomplete, match="executions"):
+        await broker.connect()
+    assert broker.link is LinkState.DISCONNECTED
