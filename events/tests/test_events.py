@@ -7,6 +7,7 @@ import math
 import pickle
 import threading
 import typing
+import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import api, order, position, system  # noqa: F401 - imported for the classes they declare
-from events.base import BadField, BaseEvent, EventError, UnknownEventType, UnknownField, event_class, event_classes
+from events.base import BadField, BaseEvent, EventError, UnknownEventType, UnknownField, event_class, event_classes, new_id
 from events.encoding import to_json
 from events.market import PriceEvent
 from events.order import FillEvent, OrderSide, OrderState, OrderType
@@ -204,3 +205,11 @@ def test_garbage_text_and_huge_numbers_are_stored_in_a_form_every_database_takes
     event = PriceEvent(metadata={"nul": "a\x00b", "surrogate": "x\ud800y", "huge": 2**80, "backslash": "\\u0000"})
     metadata = json.loads(to_json(event))["metadata"]
     assert metadata == {"nul": "a\ufffdb", "surrogate": "x\ufffdy", "huge": 2**80, "backslash": "\\u0000"}
+
+
+def test_ids_are_proper_random_uuids() -> None:
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    for text in ids:
+        found = uuid.UUID(text)
+        assert (str(found), found.version, found.variant) == (text, 4, uuid.RFC_4122)
