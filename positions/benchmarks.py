@@ -103,7 +103,7 @@ def _fill() -> None:
     with connection.schema_editor() as editor:
         editor.create_model(EquityPoint)
     start = FIRST.replace(tzinfo=None)
-    points = ((ACCOUNT, (start + SPACING * n).isoformat(sep=" "), 100_000 + n % 5000 * 1.37) for n in range(POINTS))
+    points = [(ACCOUNT, (start + SPACING * n).isoformat(sep=" "), 100_000 + n % 5000 * 1.37) for n in range(POINTS)]
     table = EquityPoint._meta.db_table
     columns = "account, at, resolution, equity, cash, unrealized_pnl, realized_pnl, day_pnl, open_risk, epoch"
     with connection.cursor() as cursor:
