@@ -112,7 +112,7 @@ class Store:
     def ledger(self, after: int = 0, limit: int = 10_000) -> list[dict[str, Any]]:
         query = "SELECT seq, at, kind, data FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"
         rows = self._db.execute(query, (after, limit))
-        return [{"seq": seq, "at": at, "kind": kind, **json.loads(data)} for seq, at, kind, data in rows]
+        return [{"seq": seq, "at": at, "kind": kind, "data": json.loads(data)} for seq, at, kind, data in rows]
 
 
 def _order(data: dict[str, Any]) -> BookOrder:

@@ -46,7 +46,12 @@ class Control:
     """The gateway's control channel."""
 
     def __init__(self, port: int) -> None:
-        self._stream = socket.create_connection(("127.0.0.1", port), timeout=10).makefile("rw")
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._stream = self._socket.makefile("rw")
+
+    def close(self) -> None:
+        self._stream.close()
+        self._socket.close()
 
     def __call__(self, **command: Any) -> dict[str, Any]:
         self._stream.write(json.dumps(command) + "\n")
