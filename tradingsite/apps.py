@@ -21,7 +21,9 @@ def trading_state() -> dict[str, Any]:
     from positions.models import TradingState
 
     row = TradingState.objects.values("state", "reason", "changed_by", "changed_at").first()
-    return row or {"state": TradingState.State.ACTIVE.value, "reason": "", "changed_by": "", "changed_at": None}
+    if row is not None:
+        return dict(row)
+    return {"state": TradingState.State.ACTIVE.value, "reason": "", "changed_by": "", "changed_at": None}
 
 
 def pending_count() -> int:

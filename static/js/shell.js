@@ -52,7 +52,9 @@ function showTrading(trading) {
   setText(bannerPart(tradingBanner, "text"), word === "halted" ? "No new orders leave. Stops and targets stay at the broker." : "Exits work, entries are refused.");
   setText(bannerPart(tradingBanner, "reason"), trading.reason || "");
   const button = document.querySelector("[data-halt-open]");
-  if (button) setText(button, word === "halted" ? "Halted" : "Halt");
+  if (!button) return;
+  button.dataset.state = word;
+  setText(button, word === "halted" ? "Halted" : "Halt");
 }
 
 function showGateway(gateway) {
@@ -162,7 +164,7 @@ function openHalt() {
 }
 
 document.querySelector("[data-halt-open]")?.addEventListener("click", (event) => {
-  if (!haltDialog) return;
+  if (!haltDialog || event.currentTarget.dataset.state === "halted") return; // then it leads to the page that releases
   event.preventDefault();
   openHalt();
 });
