@@ -26,10 +26,6 @@ def _breaker(base_url: str) -> CircuitBreaker:
     return CircuitBreaker()
 
 
-def allowed_hosts() -> list[str]:
-    return list(getattr(settings, "FLOW_API_HOSTS", []))
-
-
 @asynccontextmanager
 async def flow_client() -> AsyncIterator[OptionsFlowClient]:
     """A client for this event loop. Raises FlowConfigError when the settings cannot be used."""
@@ -44,7 +40,6 @@ async def flow_client() -> AsyncIterator[OptionsFlowClient]:
             breaker=_breaker(settings.FLOW_API_URL),
             retries=1,
             patience=PATIENCE,
-            private_network=bool(getattr(settings, "FLOW_API_PRIVATE_NETWORK", False)),
         )
         async with client:
             yield client

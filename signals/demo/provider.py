@@ -67,7 +67,7 @@ class Provider:
         self.seen: deque[Seen] = deque(maxlen=10_000)
         self.stopping = Event()
         self._api_key = api_key
-        self._clock = clock or (lambda: utc_now().timestamp())
+        self._clock = clock if clock is not None else lambda: utc_now().timestamp()
         self._limited = limited
         self._recent: dict[str, deque[float]] = {"standard": deque(), "heavy": deque()}
         self._lock = Lock()

@@ -84,7 +84,7 @@ def judge(prediction: Prediction, rules: Rules, run: Run, *, now: datetime, new_
     if not prediction.direction:
         return replace(blank, reason=Reason.NEUTRAL), replace(run, direction=0, signal_id="")
     if prediction.confidence < rules.threshold:
-        detail = f"confidence {prediction.confidence:.0%} is below {rules.threshold:.0%}"
+        detail = f"confidence {prediction.confidence:.1%} is below {rules.threshold:.1%}"
         return replace(blank, reason=Reason.WEAK, detail=detail), replace(run, direction=0, signal_id="")
     if _continues(prediction, rules, run, now):
         known = replace(blank, verdict=Verdict.REFRESH, reason=Reason.RUNNING, signal_id=run.signal_id)
