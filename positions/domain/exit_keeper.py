@@ -85,8 +85,12 @@ def repairs(position: Position, orders: Sequence[Order]) -> list[Work]:
     entry = next((order for order in live if order.role is OrderRole.ENTRY), None)
     if entry is not None:
         return _while_entering(entry, orders, exits)
-    room = abs(position.held) - leaving(orders)
-    work = [piece for order in exits if (piece := _fit(order, room)) is not None]
+    held = abs(position.held)
+    room = held - leaving(orders)
+    grouped = [order for order in live if order.role is OrderRole.EXIT and order.oca_group]
+    work = [piece for order in (*exits, *grouped) if (piece := _fit(order, room)) is not None]
+    separate = [order for order in live if order.role is OrderRole.EXIT and not order.oca_group and order.remaining_quantity > held]
+    work += [piece for order in separate if (piece := _fit(order, held)) is not None]
     has_stop = any(order.role is OrderRole.STOP for order in exits)
     if room > 0 and not has_stop and position.stop_loss is not None and not _group_exit(orders):
         work.append(Work(repair=Repair.PROTECT, quantity=room, reason="no stop at the broker"))

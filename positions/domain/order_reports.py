@@ -116,7 +116,13 @@ def _live(order: Order, report: OrderReport) -> None:
 
 def _full(order: Order, report: OrderReport, now: datetime) -> None:
     """Filled, says the broker; it is when our executions say so too."""
-    if order.filled_quantity >= order.quantity or order.is_terminal:
+    if order.is_terminal:
+        return
+    if 0 < report.filled < order.quantity and not report.remaining:
+        order.quantity = report.filled  # its OCA group had shrunk it, and we had not heard
+        order.touch()
+    if order.filled_quantity >= order.quantity:
+        order.settle()
         return
     order.ended_filled = max(report.filled, order.quantity)
     order.short_since = order.short_since or now

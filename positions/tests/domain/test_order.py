@@ -109,6 +109,13 @@ def test_filled_by_status_alone_is_not_filled() -> None:
     assert made.short_since is None
 
 
+def test_an_order_that_its_group_shrank_while_we_were_away_is_filled_at_its_new_size() -> None:
+    made = order(OrderState.IN_DOUBT)
+    made.ledger.add(execution(quantity=40))
+    read_report(made, report("Filled", filled=40.0, completed=True, from_query=True), AT)
+    assert (made.state, made.quantity) == (OrderState.FILLED, 40)
+
+
 def test_a_stale_submitted_after_the_last_fill_is_ignored() -> None:
     made = order()
     made.execute(execution(quantity=100))

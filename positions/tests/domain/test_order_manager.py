@@ -584,3 +584,14 @@ async def test_an_entry_stops_filling_once_its_exit_has_begun(desk: Desk) -> Non
     assert order.state is OrderState.CANCELED
     await desk.wait(4)
     assert desk.tracker.position(order.position_id).held == 30 == desk.broker.order("-S").remaining
+
+
+async def test_an_exit_larger_than_what_turns_out_to_be_held_is_made_smaller(desk: Desk) -> None:
+    position = await desk.held()
+    desk.broker.fill(desk.broker.order("-S"), 30, 95.0)
+    desk.manager._hearing.queue.clear()  # nobody told us
+    exit_order = await desk.manager.close_position(position.position_id)
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    await desk.wait(5)
+    assert isinstance(exit_order, Order)
+    assert position.held == 70 == desk.broker.order("-X").remaining
