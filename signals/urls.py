@@ -1,13 +1,15 @@
-"""Addresses of the signals pages."""
+"""Addresses of the signals pages. An id that no signal can have is not found, before any database is asked."""
 
-from django.urls import path
+from django.urls import re_path
 
 from signals import views
 
+ID = r"(?P<signal_id>[0-9A-Za-z_-]{1,36})"
+
 app_name = "signals"
 urlpatterns = [
-    path("signals/", views.signal_list, name="list"),
-    path("signals/<str:signal_id>/", views.detail, name="detail"),
-    path("signals/<str:signal_id>/approve", views.approve_signal, name="approve"),
-    path("signals/<str:signal_id>/reject", views.reject_signal, name="reject"),
+    re_path(r"^signals/$", views.signal_list, name="list"),
+    re_path(rf"^signals/{ID}/$", views.detail, name="detail"),
+    re_path(rf"^signals/{ID}/approve$", views.approve_signal, name="approve"),
+    re_path(rf"^signals/{ID}/reject$", views.reject_signal, name="reject"),
 ]

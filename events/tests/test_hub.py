@@ -11,6 +11,7 @@ from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.db import connection
 from django.test import Client
 
 from events.feed import Feed, encode, publish, recheck_sockets
@@ -21,6 +22,18 @@ from events.system import TradingStateEvent
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ORIGIN = b"http://localhost"
+
+
+async def off_loop(function: Callable[[], Any]) -> Any:
+    """Run `function` in a thread that leaves no database connection behind."""
+
+    def run() -> Any:
+        try:
+            return function()
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(run)
 
 
 def cookie_of(user: Any) -> str:
@@ -40,7 +53,7 @@ def browser(session: str = "", *, origin: bytes = ORIGIN, host: bytes = b"localh
 @pytest.fixture
 async def tab(person: Callable[..., Any], live_redis: Any) -> AsyncIterator[WebsocketCommunicator]:
     """A signed-in browser with an open socket."""
-    session = await asyncio.to_thread(lambda: cookie_of(person()))
+    session = await off_loop(lambda: cookie_of(person()))
     communicator = browser(session)
     connected, _ = await communicator.connect()
     assert connected
@@ -139,7 +152,7 @@ async def test_who_is_not_signed_in_is_closed_with_4401() -> None:
 
 @pytest.mark.parametrize("origin", [b"", b"http://evil.example", b"http://localhost:9999", b"null", b"http://localhost.evil.example"])
 async def test_a_page_of_another_origin_is_refused_even_with_a_valid_session(person: Callable[..., Any], origin: bytes) -> None:
-    session = await asyncio.to_thread(lambda: cookie_of(person()))
+    session = await off_loop(lambda: cookie_of(person()))
     connected, code = await browser(session, origin=origin).connect()
     assert not connected
     assert code == 4403
@@ -170,12 +183,12 @@ async def test_signing_out_closes_the_socket(person: Callable[..., Any], live_re
         client.force_login(person("bob"), backend="django.contrib.auth.backends.ModelBackend")
         return client, client.cookies[settings.SESSION_COOKIE_NAME].value, int(client.session[SESSION_KEY])
 
-    client, session, user_id = await asyncio.to_thread(sign_in)
+    client, session, user_id = await off_loop(sign_in)
     tab = browser(session)
     await tab.connect()
     await the_hub().recheck(user_id)
     assert await tab.receive_nothing()
-    await asyncio.to_thread(client.logout)
+    await off_loop(client.logout)
 
     async def closed() -> bool:
         await asyncio.to_thread(recheck_sockets, user_id)
@@ -191,11 +204,11 @@ async def test_a_user_who_was_deactivated_is_closed_at_the_next_look_even_withou
         user = person("carol")
         return user, cookie_of(user)
 
-    user, session = await asyncio.to_thread(sign_in)
+    user, session = await off_loop(sign_in)
     tab = browser(session)
     await tab.connect()
     user.is_active = False
-    await user.asave()
+    await off_loop(user.save)
     await the_hub().recheck()
     assert await tab.receive_output(timeout=5) == {"type": "websocket.close", "code": 4401}
     await tab.disconnect()
@@ -229,7 +242,7 @@ async def test_a_slow_socket_is_closed_and_holds_up_nobody() -> None:
 async def test_one_process_subscribes_once_however_many_pages_are_open(
     person: Callable[..., Any], live_redis: Any, eventually_async: Any
 ) -> None:
-    session = await asyncio.to_thread(lambda: cookie_of(person()))
+    session = await off_loop(lambda: cookie_of(person()))
     pages = [browser(session) for _ in range(5)]
     for tab in pages:
         await tab.connect()
