@@ -285,11 +285,11 @@ class Brokerage:
         return self._act("close", {"day": self._closed_day}, close)
 
     def _roll_day(self, now: float) -> list[Report]:
-        """Midnight: executions and completed orders are gone from the lists, DAY orders have expired, GTC stay."""
+        """Midnight: executions and completed orders leave the lists. Without sessions the day of DAY orders ends here too."""
         self._day = day_key(now)
 
         def roll() -> None:
-            self.exchange.expire(now, day_over=True)
+            self.exchange.expire(now, day_over=not self.hours.calendar)
             self.account.start_day(self.last)
 
         reports = self._act("day", {"day": self._day}, roll)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import ib_insync
@@ -23,18 +24,23 @@ def spec(order_id: int, kind: Kind, side: Side = Side.BUY, **more: object) -> Or
     return OrderSpec(**{"client_id": 1, "order_id": order_id, "symbol": "AAPL", "side": side, "quantity": 10, "kind": kind, **more})  # type: ignore[arg-type]
 
 
+OPENED: list[Gateway] = []
+
+
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
+def state(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "state"
+    while OPENED:
+        OPENED.pop().broker.store.close()
 
 
 def opened(state: Path) -> Gateway:
-    return Gateway(seed=SEED, state_dir=state)
+    OPENED.append(Gateway(seed=SEED, state_dir=state))
+    return OPENED[-1]
 
 
-def reopened(gateway: Gateway, state: Path) -> Gateway:
-    """The same folder in a new gateway; the old one is dropped without a goodbye."""
-    del gateway
+def reopened(_gateway: Gateway, state: Path) -> Gateway:
+    """The same folder in a new gateway, while the old one has said no goodbye."""
     return opened(state)
 
 
