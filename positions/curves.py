@@ -23,6 +23,7 @@ from positions.models import EquityPoint, MinuteBar
 MAX_POINTS = 2000
 MAX_BARS = 1500
 BAR_STEPS = (60, 300, 900, 3600, 14400, 86400)  # seconds a candle may span
+EVERY_POINT_SPAN = timedelta(days=2)  # a longer range is always sought in equal steps
 MAX_BAR_SPAN = timedelta(days=60)
 _TABLE = EquityPoint._meta.db_table
 _STORED = Decimal("0.0001")  # the scale of money columns
@@ -65,7 +66,8 @@ def equity_curve(account: str, *, first: date | None, last: date, points: int = 
         return Curve(at=[], equity=[])
     end = min(day_start(last + timedelta(days=1)) - timedelta(microseconds=1), newest)
     within = mine.filter(at__gte=start, at__lte=end).order_by("at")
-    if not within[points : points + 1].values_list("id", flat=True).exists():
+    # The past is thinned and today is not: beyond a couple of days only equal steps draw both to the same scale.
+    if end - start <= EVERY_POINT_SPAN and not within[points : points + 1].values_list("id", flat=True).exists():
         return _curve((int(at.timestamp()), equity) for at, equity in within.values_list("at", "equity"))
     step = (end - start) / points
     return _curve(_seek(account, [*(start + step * n for n in range(1, points)), end], start))

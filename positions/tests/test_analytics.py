@@ -135,6 +135,16 @@ def test_each_sought_point_is_the_last_one_stored_at_or_before_its_step() -> Non
     assert curve.equity == [Decimal(value) for value in range(100, 1001, 100)]
 
 
+def test_a_dense_last_day_does_not_push_the_thinned_past_into_a_corner() -> None:
+    make_equity(["100.00"] * 60, start=NOON - timedelta(days=60), step=timedelta(days=1))
+    make_equity(["200.00"] * 600)
+    curve = equity_curve(ACCOUNT, first=None, last=TODAY + timedelta(days=1))
+    dense = sum(value == 200 for value in curve.equity)
+    assert sum(value == 100 for value in curve.equity) == 60
+    assert dense < 20
+    assert curve.equity[-1] == 200
+
+
 def test_points_of_other_accounts_and_other_days_stay_out() -> None:
     make_equity(["1.00"], account="U999")
     make_equity(["2.00"], start=NOON - timedelta(days=1))

@@ -5,6 +5,8 @@
 import { chartTime, colours, faded, fetchJson, frameOptions, makeChart, moneyText, onTheme, rising, setState } from "./chart_base.js";
 import { et, pct, setSigned, setText } from "./format.js";
 
+const LIVE_STEPS = 1500; // the curve's own number of points, about
+
 export function startEquity(box) {
   const chart = new EquityChart(box);
   chart.load();
@@ -52,6 +54,7 @@ class EquityChart {
     upper.setStretchFactor(3);
     lower.setStretchFactor(1);
     this.last = points[points.length - 1].time;
+    this.step = Math.max(1, (this.last - points[0].time) / LIVE_STEPS);
     onTheme(() => this.paint());
     this.chart.timeScale().fitContent();
     this.ready = true;
@@ -97,9 +100,10 @@ class EquityChart {
     if (!this.ready || typeof row.equity !== "number") return;
     const time = chartTime(Date.parse(row.at) / 1000);
     if (!Number.isFinite(time) || time < this.last) return;
-    this.last = time;
+    // The tail moves in steps of the curve: a point for every frame would squeeze the past.
+    if (time - this.last >= this.step) this.last = time;
     const value = Math.round(row.equity * 100) / 100;
-    this.curve.update({ time, value });
-    this.drawdown.update({ time, value: this.fall(value) });
+    this.curve.update({ time: this.last, value });
+    this.drawdown.update({ time: this.last, value: this.fall(value) });
   }
 }
