@@ -52,6 +52,29 @@ def test_an_approval_becomes_a_bracket_a_fill_a_position_and_equity(live_worker,
     assert {"NewOrderEvent", "FillEvent", "PositionOpenEvent", "CommandEvent"} <= set(chain)
 
 
+def test_the_worker_and_the_gateway_agree_on_what_the_account_is_worth(live_worker, truth):
+    open_position("AAPL", 200)
+    truth.ask(set_price="AAPL", price=round(last_price("AAPL") * 1.01, 2), hold=True)
+
+    def agree():
+        equity = WorkerLease.objects.get().health["equity"]
+        account = truth.ask(query="account")["rows"]
+        cash, worth = account["cash"], account["NetLiquidation"]
+        return abs(equity["cash"] - float(cash)) < 0.01 and abs(equity["equity"] - float(worth)) < 0.01
+
+    eventually(agree, seconds=15, what="both say the same to the cent")
+
+
+def test_an_account_of_the_wrong_kind_is_refused_in_words_and_traded_by_nobody(live_gateway, truth, spawn, live_environment):
+    paper = spawn("ibworker", "ibworker", environment=live_environment | {"TRADING_MODE": "paper"})
+    lease = eventually(lambda: WorkerLease.objects.filter(state="refused").first(), seconds=30, what="the refusal is shown")
+    assert "the gateway is the simulated one" in lease.health["worker"]["detail"]
+    wish = file_wish(approval("AAPL", price=100.0), expires_in=1)
+    assert outcome(wish).state == "expired"
+    assert truth.orders() == []
+    assert paper.running
+
+
 def test_a_moved_stop_is_modified_where_it_rests(live_worker, truth):
     position = open_position("MSFT")
     price = round(last_price("MSFT") * 0.98, 2)
