@@ -125,6 +125,7 @@ class CommandDesk:
     async def _approve(self, command: ApproveSignal, record: CommandRecord) -> Outcome:
         if command.action == "close_long":
             return await self._close_for_signal(command, record)
+        await self._switch.refresh()  # the limits and the switch as they are now, not two seconds ago
         await self._subscriptions.one(command.symbol)
         result = await self._manager.submit(await self._intent(command, record))
         if isinstance(result, Denied):

@@ -67,7 +67,11 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         on_failure=late.journal_failed,
     )
     switch = TradingSwitch(
-        bus, database, on_limits=lambda row: setattr(gate, "limits", limits_from(row)), on_state=late.trading_state_changed
+        bus,
+        database,
+        on_limits=lambda row: setattr(gate, "limits", limits_from(row)),
+        on_state=late.trading_state_changed,
+        fence=lambda: check_epoch(epoch),
     )
     bus.on_failure = lambda event, handler, error: switch.halt_now(_failure(event, handler, error))
     ears = Ears()

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
 from events.bus import EventBus
@@ -37,6 +38,7 @@ class TradingSwitch:
         *,
         on_limits: Callable[[dict[str, Any]], None],
         on_state: Callable[[str, str], None],
+        fence: Callable[[], None],
     ) -> None:
         self.state: str = HALTED
         self.reason = "the worker has not read the trading state yet"
@@ -44,6 +46,7 @@ class TradingSwitch:
         self._database = database
         self._on_limits = on_limits
         self._on_state = on_state
+        self._fence = fence  # raises when another worker has taken over: the state is then no longer ours to write
         self._unwritten: tuple[str, str, str] | None = None  # state, reason, by whom
 
     async def refresh(self) -> None:
@@ -83,7 +86,7 @@ class TradingSwitch:
         if self._unwritten is None:
             return
         wish = self._unwritten
-        await self._database.run(write_state, *wish)
+        await self._database.run(write_state, self._fence, *wish)
         if self._unwritten == wish:
             self._unwritten = None
 
@@ -96,8 +99,9 @@ def read_rows() -> tuple[dict[str, Any], dict[str, Any]]:
     return {"state": str(state.state), "reason": state.reason}, {name: getattr(limits, name) for name in names}
 
 
-def write_state(state: str, reason: str, by: str) -> None:
-    now = utc_now()
-    changed = {"state": state, "reason": reason[:300], "changed_by": by[:150], "changed_at": now}
-    TradingState.objects.get_or_create(pk=1)
-    TradingState.objects.filter(pk=1).update(version=F("version") + 1, **changed)
+def write_state(fence: Callable[[], None], state: str, reason: str, by: str) -> None:
+    changed = {"state": state, "reason": reason[:300], "changed_by": by[:150], "changed_at": utc_now()}
+    with transaction.atomic():
+        fence()
+        TradingState.objects.get_or_create(pk=1)
+        TradingState.objects.filter(pk=1).update(version=F("version") + 1, **changed)
