@@ -169,7 +169,7 @@ def _warnings(proposal: Proposal) -> tuple[str, ...]:
     """What a person should know but may decide."""
     said = []
     signal = proposal.signal
-    if signal.action != CLOSE and proposal.atr is None:
+    if proposal.ticket is not None and signal.action != CLOSE and proposal.atr is None:
         said.append("No volatility known yet: the stop is at the minimum distance.")
     if signal.action != CLOSE and proposal.held * signal.direction > 0:
         said.append(f"Already {'long' if proposal.held > 0 else 'short'} {abs(proposal.held):g} shares: this adds to them.")

@@ -16,6 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from events.clock import utc_now
 from events.models import CommandRecord, EventRecord
 from events.roles import trader_required
 from events.rows import command_row
@@ -57,6 +58,8 @@ def _filtered(wanted: dict[str, Any]) -> QuerySet[SignalRecord]:
     found = SignalRecord.objects.all()
     if wanted["state"]:
         found = found.filter(state=wanted["state"])
+    else:  # those that can still be decided stand above, as cards
+        found = found.exclude(state=SignalRecord.State.PENDING, expires_at__gt=utc_now())
     if wanted["symbol"]:
         found = found.filter(symbol=wanted["symbol"])
     if wanted["first"]:
