@@ -20,12 +20,13 @@ from signals.domain.flow_errors import FlowConfigError, FlowError, FlowUnauthori
 from signals.domain.judgement import Judgement
 from signals.domain.monitor import OptionsFlowMonitor
 from signals.domain.polling import SourceState, TickerHealth, is_due, phase
-from signals.models import JobLease, SignalSettings, SourceHealth, WatchListEntry
+from signals.models import JobLease, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
 from signals.session import market_open
 
 log = logging.getLogger(__name__)
 
 CLOSED_STATUS_SECONDS = 300
+CONTEXTS_A_MINUTE = 2  # each costs three of the twelve heavy calls
 RETRY_DROPPED = timedelta(hours=1)
 GAP_INTERVALS = 2
 
@@ -195,6 +196,16 @@ def refresh_flow_context(ticker: str) -> dict[str, int]:
     if not _first_in_slot(f"flow_context {ticker}"[:40], minute):
         return {}
     return flow_points.refresh(ticker)
+
+
+@shared_task
+def refresh_pending_context() -> list[str]:
+    """Fetch the flow behind the newest pending signals: those are the cards on people's screens. Two a minute spare the budget."""
+    pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING)[:CONTEXTS_A_MINUTE]
+    symbols = [signal.symbol for signal in pending]
+    for symbol in symbols:
+        refresh_flow_context.apply_async((symbol,), expires=50)
+    return symbols
 
 
 @shared_task

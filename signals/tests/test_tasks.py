@@ -28,7 +28,7 @@ def faults(desk_demo):
 def started(monkeypatch):
     """What would have been sent to the queue: (task, arguments)."""
     sent = []
-    for name in ("poll_ticker", "backfill_ticker"):
+    for name in ("poll_ticker", "backfill_ticker", "refresh_flow_context"):
         task = getattr(tasks, name)
         monkeypatch.setattr(task, "apply_async", lambda args, name=name, **options: sent.append((name, *args)))
     return sent
@@ -176,6 +176,14 @@ def test_a_ticker_on_a_screen_gets_its_flow_stored_once_a_minute(desk_demo):
     assert stored["divergence"] > 0
     assert FlowPoint.objects.filter(kind="trade", ticker="AAPL").count() == stored["trade"]
     assert tasks.refresh_flow_context("AAPL") == {}
+
+
+def test_the_newest_pending_signals_get_their_flow(faults, started):
+    assert tasks.refresh_pending_context() == []
+    for ticker in ("AAPL", "MSFT", "AMZN"):
+        tasks.poll_ticker(ticker)
+    assert tasks.refresh_pending_context() == ["AMZN", "MSFT"]
+    assert started == [("refresh_flow_context", "AMZN"), ("refresh_flow_context", "MSFT")]
 
 
 def test_flow_rows_that_break_the_contract_are_left_out():
