@@ -29,6 +29,7 @@ FRAMES_PER_SECOND = 4
 TAPE_LIMIT = 200  # rows of the tape kept between two frames; older ones are in the journal
 SEND_SECONDS = 1.0  # Redis that does not answer by then is treated as dead
 WORKER_GROUP = "desk.worker"
+_layer = "up"  # what this process last knew of the channel layer, so that only changes are logged
 SOCKETS_GROUP = "desk.sockets"
 
 
@@ -112,9 +113,19 @@ async def send_to_group(group: str, message: dict[str, Any]) -> bool:
         async with asyncio.timeout(SEND_SECONDS):
             await get_channel_layer().group_send(group, message)
     except Exception as error:
-        log.warning("not sent to %s: %s: %s", group, type(error).__name__, error)
+        if _says("down"):  # once, not four times a second while Redis is away
+            log.warning("the channel layer does not answer (first noticed at %s): %s: %s", group, type(error).__name__, error)
         return False
+    if _says("up"):
+        log.info("the channel layer answers again")
     return True
+
+
+def _says(now: str) -> bool:
+    """Whether `now` is news."""
+    global _layer
+    news, _layer = now != _layer, now
+    return news
 
 
 def publish(topic: str, rows: Sequence[dict[str, Any]]) -> bool:
