@@ -132,9 +132,8 @@ def start_of_day(now: datetime) -> datetime:
 def read_past(account: str, midnight: datetime) -> dict[str, float]:
     """Net realized P&L of all time and of today, and the unrealized P&L the day started with."""
     everything = PositionRecord.objects.exclude(status=PositionStatus.PLANNED).aggregate(total=Sum("realized_pnl"))["total"]
-    today = FillRecord.objects.filter(fill_time__gte=midnight, superseded=False).aggregate(
-        gross=Sum("realized_pnl"), fees=Sum("commission")
-    )
+    ours = FillRecord.objects.filter(fill_time__gte=midnight, superseded=False).exclude(position_id="")
+    today = ours.aggregate(gross=Sum("realized_pnl"), fees=Sum("commission"))
     before = EquityPoint.objects.filter(account=account, at__lt=midnight).order_by("-at").values_list("unrealized_pnl", flat=True).first()
     return {
         "realized": float(everything or 0),
