@@ -13,12 +13,15 @@ from typing import Any
 
 LIBRARY = "ib_insync" if find_spec("ib_insync") else "ib_async"
 
+_import_loop: asyncio.AbstractEventLoop | None = None  # kept, so that it is never collected unclosed in the middle of the work
+
 try:  # eventkit asks the policy for a loop while it is imported
     asyncio.get_running_loop()
 except RuntimeError:
     policy = asyncio.get_event_loop_policy()
     if getattr(getattr(policy, "_local", None), "_loop", None) is None:
-        policy.set_event_loop(policy.new_event_loop())
+        _import_loop = policy.new_event_loop()
+        policy.set_event_loop(_import_loop)
 
 _library: Any = import_module(LIBRARY)
 _wrapper: Any = import_module(f"{LIBRARY}.wrapper")
