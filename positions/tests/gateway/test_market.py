@@ -1,5 +1,6 @@
 """The simulated market: one world for all processes, continuous, and told the same by quotes and bars."""
 
+import itertools
 import math
 import os
 import random
@@ -108,7 +109,7 @@ def test_the_price_is_continuous_except_at_the_open(market, symbol):
 def test_stocks_move_together_and_each_on_its_own(market):
     def returns(symbol):
         closes = [bar.close for bar in market.bars(symbol, NOON - 2 * DAY, NOON, 300)]
-        return [math.log(b / a) for a, b in zip(closes, closes[1:], strict=False)]
+        return [math.log(b / a) for a, b in itertools.pairwise(closes)]
 
     assert statistics.correlation(returns("MSFT"), returns("AAPL")) > 0.25
     assert statistics.correlation(returns("SPY"), returns("QQQ")) > 0.6
