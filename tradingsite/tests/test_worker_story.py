@@ -211,3 +211,24 @@ def test_a_rejection_keeps_ibs_own_words(live_worker, truth):
     )
     assert order.message
     assert not truth.positions()
+
+
+def test_without_redis_a_wish_is_still_obeyed_and_redis_may_come_back(live_redis, live_worker, truth):
+    live_redis.kill()
+    open_position("AAPL")
+    eventually(lambda: WorkerLease.objects.get().health["redis"]["state"] == "down", what="the loss is shown")
+    live_redis.start()
+    eventually(lambda: WorkerLease.objects.get().health["redis"]["state"] == "ok", seconds=15, what="its return is shown")
+
+
+def test_while_ib_is_away_entries_wait_and_data_comes_back_after_it(live_worker, truth):
+    price = last_price("AAPL")
+    truth.ask(fault="upstream_lost")
+    eventually(lambda: WorkerLease.objects.get().state != "ready", what="the worker is not ready")
+    wish = file_wish(approval("AAPL", price=price, through=0.01), expires_in=60)
+    truth.ask(fault="upstream_restored", data_kept=False)
+    assert outcome(wish).state == "done"
+    position = eventually(lambda: PositionRecord.objects.filter(symbol="AAPL", status="open").first(), what="it is held")
+    marked = position.price_at
+    eventually(lambda: PositionRecord.objects.get(pk=position.pk).price_at > marked, seconds=15, what="ticks mark it again")
+    assert len([o for o in truth.orders() if o["side"] == "BUY"]) == 1
