@@ -80,9 +80,13 @@ class Book:
         return parent is None or not parent.live
 
     def waits_for_parent(self, order: BookOrder) -> bool:
-        """Whether the order has traded as much as its parent's fills allow so far."""
+        """Whether the children have traded as much as their parent's fills allow so far."""
         parent = self.parent(order)
-        return parent is not None and parent.live and parent.filled <= order.filled
+        return parent is not None and parent.live and self.left_to_exit(parent) <= 0
+
+    def left_to_exit(self, parent: BookOrder) -> float:
+        """What the parent has filled and none of its children has traded back yet."""
+        return max(0.0, round(parent.filled - sum(child.filled for child in self._children.get(parent.key, ())), 6))
 
     def family(self, order: BookOrder) -> list[BookOrder]:
         """The order with its parent and siblings, parent first."""

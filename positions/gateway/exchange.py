@@ -138,8 +138,8 @@ class Exchange:
         for child in self.book.children(order):
             if child.live and order.filled <= 0:
                 self.withdraw(child, at, status="Cancelled with its parent")
-            elif child.live and child.quantity > order.filled:
-                self.reduce(child, child.quantity - order.filled, at)
+            elif child.live and child.remaining > (bought := self.book.left_to_exit(order)):
+                self.reduce(child, child.remaining - bought, at)
 
     def reduce(self, order: BookOrder, quantity: float, at: float) -> None:
         """Shrinks an order by `quantity` (OCA, or a parent that will fill no further); down to nothing cancels it."""
@@ -369,9 +369,9 @@ class Exchange:
             self.withdraw(order, bar.start, status="Cancelled: not filled at once")
 
     def _fillable(self, order: BookOrder, offered: float) -> float:
-        """A child never fills for more than its parent has."""
+        """A child never fills for more than its parent has, less what all of the parent's children have taken of it."""
         parent = self.book.parent(order)
-        cap = parent.filled - order.filled if parent is not None and parent.live else order.remaining
+        cap = self.book.left_to_exit(parent) if parent is not None and parent.live else order.remaining
         return max(0.0, min(offered, order.remaining, cap))
 
 

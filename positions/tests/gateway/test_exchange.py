@@ -284,6 +284,30 @@ def test_a_stop_that_hits_while_the_parent_still_works_sells_only_what_was_bough
     assert (parent.filled, stop.filled) == (40, 40)
 
 
+def test_stop_and_target_together_never_exceed_what_a_half_filled_entry_has_bought(floor: Floor) -> None:
+    floor.sizes = [50]
+    parent, target, stop = floor.bracket(entry=Kind.LIMIT, limit_price=101.0)
+    floor.quote(100.0)
+    floor.sizes = [0, 100, 100]
+    floor.quote(89.0)
+    floor.sizes = [100, 100, 100]
+    floor.quote(111.0, last=111.0)
+    assert parent.filled == 50
+    assert stop.filled + target.filled == 50
+
+
+def test_cancelling_a_half_filled_entry_after_its_stop_leaves_nothing_to_sell(floor: Floor) -> None:
+    floor.sizes = [50]
+    parent, target, stop = floor.bracket(entry=Kind.LIMIT, limit_price=101.0)
+    floor.quote(100.0)
+    floor.sizes = [0, 100, 100]
+    floor.quote(89.0)
+    assert stop.filled == 50
+    floor.exchange.cancel(1, parent.spec.order_id, at=2.0)
+    assert not target.live
+    assert not stop.live
+
+
 def test_a_child_of_an_unknown_or_done_parent_is_refused(floor: Floor) -> None:
     floor.place(Kind.MARKET)
     floor.quote(100.0)
