@@ -1,4 +1,4 @@
-"""What is remembered: the journal of events, the inbox of commands, and who holds the worker's lease.
+"""What is remembered: the journal of events, the inbox of commands, who holds the worker's lease, and the last replay.
 
 Only the process named beside each model writes it. Rows of the journal are never changed or deleted.
 """
@@ -87,3 +87,16 @@ class WorkerLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} epoch {self.epoch} {self.state}"
+
+
+class JournalCheck(models.Model):
+    """One row: when the journal was last folded and compared with the tables, and when the two were last equal."""
+
+    checked_at = models.DateTimeField()
+    equal_at = models.DateTimeField(null=True, blank=True)
+    equal = models.BooleanField(default=False)
+    events = models.BigIntegerField(default=0, help_text="Events folded.")
+    detail = models.TextField(blank=True, help_text="The first differences.")
+
+    def __str__(self) -> str:
+        return "equal" if self.equal else "different"

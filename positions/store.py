@@ -170,7 +170,6 @@ def position_columns(row: dict[str, Any], epoch: int) -> dict[str, Any]:
 
 def _fill_columns(event: FillEvent, epoch: int) -> dict[str, Any]:
     base, revision = split_exec_id(event.fill_id)
-    now = utc_now()
     return {
         "exec_id": event.fill_id,
         "exec_base": base,
@@ -189,8 +188,8 @@ def _fill_columns(event: FillEvent, epoch: int) -> dict[str, Any]:
         "commission": exact(event.commission),
         "currency": event.currency or "USD",
         "realized_pnl": exact(event.realized_pnl or 0),
-        "fill_time": event.fill_time or now,
-        "received_at": now,
+        "fill_time": event.fill_time or event.timestamp,
+        "received_at": event.timestamp,  # not the time of writing: a replay must give the same row
         "recovered": event.recovered,
         "epoch": epoch,
     }

@@ -10,6 +10,7 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingsite.settings")
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import setup_logging
 
 app = Celery("desk")
@@ -30,6 +31,11 @@ HOUSEKEEPING: dict[str, dict[str, Any]] = {
     "thin-equity-points": _every(600, "tradingsite.tasks.thin_equity_points"),
     "clear-expired-sessions": _every(6 * 3600, "tradingsite.tasks.clear_expired_sessions"),
     "optimize-database": _every(24 * 3600, "tradingsite.tasks.optimize_database"),
+    "verify-journal": {
+        "task": "tradingsite.tasks.verify_journal",
+        "schedule": crontab(hour="7", minute="40"),  # UTC; every US market is closed
+        "options": {"expires": 3600},
+    },
 }
 
 

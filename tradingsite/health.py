@@ -17,7 +17,7 @@ from django.utils.dateparse import parse_datetime
 
 from events.clock import utc_now
 from events.health import HEARTBEAT_LIMIT, newest_lease
-from events.models import WorkerLease
+from events.models import JournalCheck, WorkerLease
 from signals.models import SourceHealth
 
 REDIS_SECONDS = 1
@@ -106,3 +106,17 @@ def readiness() -> list[Check]:
     lease = newest_lease()
     worker = check_worker(lease, utc_now())
     return [check_gateway(lease, worker), worker, check_flow(), bus, database]
+
+
+def check_journal() -> Check:
+    """The last replay of the journal, and when it last gave the tables row for row. A proof, not a condition for trading."""
+    label = "Journal replay"
+    try:
+        last = JournalCheck.objects.first()
+    except DatabaseError:
+        last = None
+    if last is None:
+        return Check(name="journal", label=label, state="unknown", detail="not compared yet; it is each night")
+    if last.equal:
+        return Check(name="journal", label=label, state="ok", detail=f"{last.events:,} events give the same rows", at=last.equal_at)
+    return Check(name="journal", label=label, state="down", detail=last.detail.partition("\n")[0][:160] or "differs", at=last.equal_at)

@@ -1,5 +1,6 @@
 """Housekeeping that Celery beat asks for. Every task may run twice or not at all; each does nothing when nothing is due."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 
 from celery import shared_task
@@ -10,9 +11,12 @@ from django.db.models.functions import Trunc
 
 from events.clock import utc_now
 from positions.models import EquityPoint
+from tradingsite.replay import KEPT_WHOLE, remember, verify
+
+log = logging.getLogger(__name__)
 
 # Points older than this are thinned to one each minute, hour, day.
-AGES = {"minute": timedelta(days=2), "hour": timedelta(days=14), "day": timedelta(days=370)}
+AGES = {"minute": KEPT_WHOLE, "hour": timedelta(days=14), "day": timedelta(days=370)}
 FINER = {"minute": ("tick",), "hour": ("tick", "minute"), "day": ("tick", "minute", "hour")}
 CHUNK = 500
 
@@ -64,3 +68,13 @@ def optimize_database() -> None:
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA optimize")
+
+
+@shared_task(soft_time_limit=1500, time_limit=1600)
+def verify_journal() -> bool:
+    """Fold the whole journal and compare; the overview shows when the two were last equal."""
+    replay = verify()
+    remember(replay)
+    for difference in replay.differences:
+        log.error("the journal and the tables differ: %s", difference)
+    return replay.equal

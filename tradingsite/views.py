@@ -24,7 +24,7 @@ from events.models import CommandRecord
 from events.roles import requires
 from positions.models import OrderRecord, PositionRecord, TradingState
 from signals.models import SignalRecord
-from tradingsite.health import Check, readiness
+from tradingsite.health import Check, check_journal, readiness
 from tradingsite.overview import first_picture, todays_equity
 
 RELEASE_WORD = "RESUME"
@@ -47,7 +47,7 @@ class LogOut(LogoutView):
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    return render(request, "tradingsite/overview.html", first_picture() | {"checks": readiness()})
+    return render(request, "tradingsite/overview.html", first_picture() | {"checks": [*readiness(), check_journal()]})
 
 
 @require_GET
@@ -60,10 +60,11 @@ def equity_today(request: HttpRequest) -> JsonResponse:
 @never_cache
 def overview_health(request: HttpRequest) -> JsonResponse:
     """The same verdict as /readyz for the page's own tiles: always 200, since it is the page that is being answered."""
-    return JsonResponse(_verdict(readiness()))
+    verdict = _verdict(readiness())
+    return JsonResponse(verdict | {"checks": [*verdict["checks"], check_journal().as_row()]})
 
 
-def _verdict(checks: list[Check]) -> dict[str, object]:
+def _verdict(checks: list[Check]) -> dict[str, Any]:
     return {"ready": all(check.fit for check in checks), "at": utc_now().isoformat(), "checks": [check.as_row() for check in checks]}
 
 
