@@ -43,6 +43,8 @@ class Ears:
             self.equity.on_commission(report)
         if self.manager is not None:
             self.manager.on_commission(report)
+        if self.fill_heard is not None:
+            self.fill_heard()
 
     def on_error(self, report: ErrorReport) -> None:
         if self.manager is not None:

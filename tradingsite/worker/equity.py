@@ -1,20 +1,24 @@
-"""What the account is worth: cash as IB says it plus our holdings at the last price, every five seconds and after each fill.
+"""What the account is worth: cash as IB says it plus our holdings at the last price, shown together with the positions' marks.
 
 IB repeats account values only every few minutes or on change, so cash follows our executions in between, in the order the
 wire told both; the next word from IB replaces the estimate. The day's P&L is what was realized since midnight of the
 exchange plus the change of the unrealized, so deposits do not count and the number agrees with the positions page.
+
+The row is shown four times a second, so what the database alone knows (`read_past`) is read once a minute and after each
+fill. In between a fill and that reading the row rests: it would miss the profit that has just been realized.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Sum
 
 from events.bus import EventBus
-from events.clock import utc_now
+from events.clock import monotonic, utc_now
 from events.feed import Feed
 from events.order import OrderSide
 from events.position import PositionStatus
@@ -26,7 +30,18 @@ from tradingsite.worker.database import Database
 from tradingsite.worker.marks import Marks, price_of
 
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
+SAME_ROW_SECONDS = 5.0  # a row that says the same again is sent this often, so that pages know it is fresh
 CASH_KEYS = ("TotalCashValue", "TotalCashBalance", "TotalCashBalance.BASE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """Net P&L in account currency: realized ever, realized today, and the unrealized the day began with. Good `until` the day ends."""
+
+    realized: float
+    realized_today: float
+    unrealized_before: float
+    until: datetime
 
 
 class Equity:
@@ -44,6 +59,9 @@ class Equity:
         self._cash: float | None = None
         self._external: dict[str, tuple[float, float]] = {}  # symbol → (shares we do not manage, their average cost)
         self._seen: set[str] = set()  # exec ids whose cash we moved in this session
+        self._past: Past | None = None
+        self._past_is_old = False  # a fill was heard that the database may not hold yet
+        self._sent_at = float("-inf")
 
     # --- heard ---
 
@@ -53,6 +71,7 @@ class Equity:
             self._cash = value
 
     def on_execution(self, report: ExecutionReport) -> None:
+        self._past_is_old = True
         if self._cash is None or report.exec_id in self._seen or report.from_query:
             return
         self._seen.add(report.exec_id)
@@ -60,6 +79,7 @@ class Equity:
         self._cash -= shares * report.price
 
     def on_commission(self, report: CommissionReport) -> None:
+        self._past_is_old = True
         if self._cash is not None and f"fee {report.exec_id}" not in self._seen:
             self._seen.add(f"fee {report.exec_id}")
             self._cash -= report.commission
@@ -92,36 +112,50 @@ class Equity:
         tick = self._marks.quotes.get(symbol)
         return (price_of(tick) if tick else None) or otherwise
 
-    async def frame(self) -> None:
-        """The live row; nothing is stored."""
-        row = await self._compute()
-        if row is not None:
-            self.row = row
-            self._feed.put("equity", "now", row)
+    def show(self) -> None:
+        """The live row from what is in memory. Call it with the marks, several times a second; nothing is read or stored."""
+        now = utc_now()
+        if self._past is None or self._past_is_old or now >= self._past.until:
+            return
+        row = self._compute(self._past, now)
+        if row is None or (_money(row) == _money(self.row) and monotonic() - self._sent_at < SAME_ROW_SECONDS):
+            return
+        self._put(row)
 
     async def point(self) -> None:
-        """The live row, journaled and stored as a point."""
-        await self.frame()
-        if self.row and self.account:
-            money = {key: value for key, value in self.row.items() if key != "at"}
-            at = datetime.fromisoformat(self.row["at"])
-            await self._bus.emit(EquityEvent(account=self.account, timestamp=at, **money))
+        """Read the past again, show the row, and journal it as a point."""
+        now = utc_now()
+        self._past_is_old = False
+        self._past = await self._database.run(read_past, self.account, start_of_day(now))
+        row = self._compute(self._past, now)
+        if row is None:
+            return
+        self._put(row)
+        if self.account:
+            await self._bus.emit(EquityEvent(account=self.account, timestamp=now, **_money(row)))
 
-    async def _compute(self) -> dict[str, Any] | None:
-        worth, now = self.worth, utc_now()
+    def _put(self, row: dict[str, Any]) -> None:
+        self.row, self._sent_at = row, monotonic()
+        self._feed.put("equity", "now", row)
+
+    def _compute(self, past: Past, now: datetime) -> dict[str, Any] | None:
+        worth = self.worth
         if worth is None:
             return None
-        past = await self._database.run(read_past, self.account, start_of_day(now))
         unrealized = sum(p.unrealized_pnl for p in self._tracker.active())
         return {
             "at": now.isoformat(),
             "equity": round(worth, 4),
             "cash": round(self._cash or 0.0, 4),
             "unrealized_pnl": round(unrealized, 4),
-            "realized_pnl": round(past["realized"], 4),
-            "day_pnl": round(past["realized_today"] + unrealized - past["unrealized_before"], 4),
+            "realized_pnl": round(past.realized, 4),
+            "day_pnl": round(past.realized_today + unrealized - past.unrealized_before, 4),
             "open_risk": round(sum(p.open_risk for p in self._tracker.active()), 4),
         }
+
+
+def _money(row: dict[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in row.items() if key != "at"}
 
 
 def start_of_day(now: datetime) -> datetime:
@@ -129,14 +163,16 @@ def start_of_day(now: datetime) -> datetime:
     return datetime.combine(now.astimezone(EXCHANGE_ZONE).date(), time(), EXCHANGE_ZONE)
 
 
-def read_past(account: str, midnight: datetime) -> dict[str, float]:
-    """Net realized P&L of all time and of today, and the unrealized P&L the day started with."""
+def read_past(account: str, midnight: datetime) -> Past:
+    """What fills and points before now say of the day that began at `midnight`."""
     everything = PositionRecord.objects.exclude(status=PositionStatus.PLANNED).aggregate(total=Sum("realized_pnl"))["total"]
-    ours = FillRecord.objects.filter(fill_time__gte=midnight, superseded=False).exclude(position_id="")
-    today = ours.aggregate(gross=Sum("realized_pnl"), fees=Sum("commission"))
+    today = FillRecord.objects.filter(fill_time__gte=midnight, superseded=False).aggregate(
+        gross=Sum("realized_pnl"), fees=Sum("commission")
+    )
     before = EquityPoint.objects.filter(account=account, at__lt=midnight).order_by("-at").values_list("unrealized_pnl", flat=True).first()
-    return {
-        "realized": float(everything or 0),
-        "realized_today": float(today["gross"] or 0) - float(today["fees"] or 0),
-        "unrealized_before": float(before or 0),
-    }
+    return Past(
+        realized=float(everything or 0),
+        realized_today=float(today["gross"] or 0) - float(today["fees"] or 0),
+        unrealized_before=float(before or 0),
+        until=start_of_day(midnight + timedelta(hours=36)),
+    )

@@ -110,9 +110,10 @@ class Worker:
         """Rows to objects; then the bus comes alive."""
         positions = await self.database.run(store.load_positions)
         orders = await self.database.run(store.load_orders)
+        elsewhere = await self.database.run(store.load_elsewhere)
         await self.journal.attach(self.bus)
         await self.tracker.start()
-        self.manager.restore(orders, positions)
+        self.manager.restore(orders, positions, elsewhere)
         await self.switch.refresh()
         log.info("restored %d orders and %d positions, epoch %d", len(orders), len(positions), self.epoch)
 
@@ -131,7 +132,6 @@ class Worker:
         self.rhythm.every(2.0, "limits", self.switch.refresh)
         self.rhythm.every(2.0, "health", self._say_health)
         self.rhythm.every(2.0, "records", self._write_records)
-        self.rhythm.every(5.0, "equity", self.equity.frame)
         self.rhythm.every(5.0, "subscriptions", self.subscriptions.sync)
         self.rhythm.every(60.0, "points", self.equity.point)
         self.rhythm.every(0.5, "fills", self._point_after_fill)
@@ -148,7 +148,9 @@ class Worker:
     # --- going on ---
 
     async def _publish_marks(self) -> None:
+        """Positions and equity of the same moment go into the same frame, so that the sums on a page agree."""
         self.marks.publish()
+        self.equity.show()
 
     async def _confirm_lease(self) -> None:
         """Lock and epoch are still ours; after a sleep of the whole process this runs before anything is sent."""
@@ -174,6 +176,7 @@ class Worker:
     async def _point_after_fill(self) -> None:
         if self._fill_heard.is_set():
             self._fill_heard.clear()
+            await self.journal.commit()  # the point counts what the database holds of the fill
             await self.equity.point()
 
     async def _say_health(self) -> None:
