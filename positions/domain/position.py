@@ -8,19 +8,22 @@ events and `order_manager.py` talks to the broker. Numbers in and out are plain 
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Self
 
 from events.clock import utc_now
 from events.position import PositionStatus
-from positions.domain.errors import IllegalTransition, InvalidPrice, InvalidQuantity, PositionClosed
-from positions.domain.holding import EntryKind, Fold, LedgerEntry, fold
+from positions.domain.errors import IllegalTransition, InvalidQuantity, PositionClosed
+from positions.domain.holding import EntryKind, LedgerEntry, fold
 from positions.domain.ledger import split_exec_id
+from positions.domain.levels import check_levels
 from positions.domain.marks import Mark
+from positions.domain.position_facts import PositionFacts
 from positions.domain.position_row import position_row, restore_position
 from positions.domain.pricing import checked_price, checked_quantity
+
+__all__ = ["TRANSITIONS", "Position", "check_levels"]
 
 S = PositionStatus
 
@@ -33,182 +36,10 @@ TRANSITIONS: dict[PositionStatus, frozenset[PositionStatus]] = {
     S.CLOSING: frozenset({S.CLOSED, S.OPEN}),
     S.CLOSED: frozenset(),  # a later fill opens a new position
 }
-HOLDING = frozenset({S.OPEN, S.ADJUSTING, S.CLOSING})
-ACTIVE = HOLDING | {S.OPENING}
 
 
-class Position:
+class Position(PositionFacts):
     """`quantity` is signed; a planned position shows the quantity it plans, every other what it holds."""
-
-    def __init__(
-        self,
-        symbol: str,
-        position_id: str | None = None,
-        *,
-        signal_id: str = "",
-        strategy: str = "",
-        account: str = "",
-        metadata: dict[str, Any] | None = None,
-        now: Callable[[], datetime] = utc_now,
-    ) -> None:
-        self.symbol = symbol
-        self.position_id = position_id or str(uuid.uuid4())
-        self.signal_id = signal_id
-        self.strategy = strategy
-        self.account = account
-        self.metadata: dict[str, Any] = dict(metadata or {})
-        self.planned_quantity: float = 0
-        self.initial_stop: float | None = None
-        self.stop_state = "none"  # none, pending (asked, not confirmed), resting (at the broker), missing
-        self.order_ids: list[str] = []
-        self.history: list[dict[str, Any]] = []  # oldest first: type, version, time, what changed, why, by whom
-        self.reason = ""
-        self.version = 0
-        self.create_time = now()
-        self.update_time = self.create_time
-        self.open_time: datetime | None = None
-        self.close_time: datetime | None = None
-        self.mfe = 0.0  # best unrealized P&L so far, >= 0
-        self.mae = 0.0  # worst unrealized P&L so far, <= 0
-        self._now = now
-        self._status = S.PLANNED
-        self._stop_loss: float | None = None
-        self._take_profit: float | None = None
-        self._entries: list[LedgerEntry] = []
-        self._fold = Fold()
-        self._direction = 1
-        self._price: float | None = None
-        self._price_at: datetime | None = None
-        self._low = self._high = 0.0  # extremes since the size last changed
-        self._mark: Mark | None = None
-        self._seen: object = None  # the tick of `_mark` that `_price` is from
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.symbol} {self.quantity:g} {self._status.value} {self.position_id}>"
-
-    # ---- what it is -------------------------------------------------------------------------------------------------
-
-    @property
-    def status(self) -> PositionStatus:
-        return self._status
-
-    @property
-    def quantity(self) -> float:
-        """Signed shares: planned while planned, else held."""
-        return self.planned_quantity if self._status is S.PLANNED else self._fold.quantity
-
-    @property
-    def held(self) -> float:
-        """Signed shares really held."""
-        return self._fold.quantity
-
-    @property
-    def direction(self) -> int:
-        """+1 long, -1 short; kept after the close."""
-        return self._direction
-
-    @property
-    def is_long(self) -> bool:
-        return self.quantity > 0
-
-    @property
-    def is_short(self) -> bool:
-        return self.quantity < 0
-
-    @property
-    def is_active(self) -> bool:
-        return self._status in ACTIVE
-
-    @property
-    def entry_price(self) -> float | None:
-        """Average price of what is (or, after the close, was) held."""
-        return self._fold.entry_price
-
-    @property
-    def exit_price(self) -> float | None:
-        """Average price of what was sold off so far."""
-        return self._fold.exit_price
-
-    @property
-    def opened_quantity(self) -> float:
-        """The largest absolute quantity held."""
-        return self._fold.largest
-
-    @property
-    def stop_loss(self) -> float | None:
-        return self._stop_loss
-
-    @property
-    def take_profit(self) -> float | None:
-        return self._take_profit
-
-    @property
-    def fills(self) -> tuple[LedgerEntry, ...]:
-        return tuple(self._entries)
-
-    # ---- what it is worth -------------------------------------------------------------------------------------------
-
-    @property
-    def current_price(self) -> float | None:
-        self._catch_up()
-        return self._price
-
-    @property
-    def price_at(self) -> datetime | None:
-        """When the current price was made, by the venue's clock if it said."""
-        self._catch_up()
-        return self._price_at
-
-    @property
-    def unrealized_pnl(self) -> float:
-        """Gross, in the contract's currency: (price - entry) * signed quantity."""
-        self._catch_up()
-        return self._unrealized(self._price)
-
-    @property
-    def unrealized_pnl_pct(self) -> float:
-        """Unrealized P&L / entry value: a fraction, 0.05 is five percent."""
-        value = self.entry_value
-        return self.unrealized_pnl / value if value else 0.0
-
-    @property
-    def entry_value(self) -> float:
-        """|quantity| * entry price, in the contract's currency."""
-        return abs(self._fold.quantity) * (self._fold.entry_price or 0.0)
-
-    @property
-    def commission(self) -> float:
-        """Known fees, positive."""
-        return sum(entry.commission for entry in self._entries if not entry.busted)
-
-    @property
-    def realized_pnl(self) -> float:
-        """Realized so far, net of the commissions known so far."""
-        return self._fold.realized - self.commission
-
-    @property
-    def r_multiple(self) -> float | None:
-        """(realized + unrealized) / what the first stop put at risk; None without a stop."""
-        if self.initial_stop is None or self.entry_price is None:
-            return None
-        risk = abs(self.entry_price - self.initial_stop) * self.opened_quantity
-        return (self.realized_pnl + self.unrealized_pnl) / risk if risk else None
-
-    @property
-    def open_risk(self) -> float:
-        """Lost from entry if the stop fills at its price; without a stop everything. A stop in profit risks nothing."""
-        if not self._fold.quantity or self.entry_price is None:
-            return 0.0
-        if self._stop_loss is None:
-            return self.entry_value
-        return max(0.0, (self.entry_price - self._stop_loss) * self._fold.quantity)
-
-    def realizes(self, quantity: float, price: float) -> float:
-        """The gross P&L a fill of `quantity` (signed) at `price` would realize."""
-        held, entry = self._fold.quantity, self._fold.entry_price
-        if not held or entry is None or (held > 0) == (quantity > 0):
-            return 0.0
-        return (price - entry) * min(abs(held), abs(quantity)) * (1 if held > 0 else -1)
 
     # ---- life -------------------------------------------------------------------------------------------------------
 
@@ -251,6 +82,17 @@ class Position:
         self._go(S.CLOSED)
         self._finish(reason)
         self._record("abandoned", {}, reason)
+
+    def release(self, reason: str = "", by: str = "") -> float:
+        """Stop managing what is held: over without a trade and without a result. Returns the signed shares let go."""
+        self._may(S.CLOSED)
+        held = self._fold.quantity
+        self._entries.append(LedgerEntry(kind=EntryKind.SIZE, quantity=0.0, price=self.entry_price or 0.0, at=self._now()))
+        self._fold.resize(0.0)
+        self._status = S.CLOSED
+        self._finish(reason)
+        self._record("released", {"quantity": [held, 0]}, reason, by)
+        return held
 
     async def open(self, quantity: float, entry_price: float, order_id: str | None = None) -> None:
         """Open in one call, without an order of ours."""
@@ -461,17 +303,6 @@ class Position:
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
-    def _unrealized(self, price: float | None) -> float:
-        quantity, entry = self._fold.quantity, self._fold.entry_price
-        return (price - entry) * quantity if quantity and price is not None and entry is not None else 0.0
-
-    def _catch_up(self) -> None:
-        mark = self._mark
-        if mark is not None and mark.tick is not self._seen and self._status is not S.CLOSED:
-            self._seen = mark.tick
-            if mark.price is not None:
-                self._price, self._price_at = mark.price, mark.at
-
     def _may(self, target: PositionStatus) -> None:
         self._refuse_if_closed()
         if target not in TRANSITIONS[self._status]:
@@ -543,18 +374,3 @@ class Position:
         self.history.append(
             {"type": kind, "version": self.version, "time": self.update_time.isoformat(), "changed": changed, "reason": reason, "by": by}
         )
-
-
-def check_levels(direction: int, market: float | None, stop_loss: float | None, take_profit: float | None) -> None:
-    """Raises InvalidPrice unless stop and target are prices on their right sides of the market, and of each other."""
-    side = "long" if direction > 0 else "short"
-    if stop_loss is not None:
-        checked_price(stop_loss, "stop")
-        if market is not None and (market - stop_loss) * direction <= 0:
-            raise InvalidPrice(f"the stop of a {side} position must be {'below' if direction > 0 else 'above'} the market at {market:g}")
-    if take_profit is not None:
-        checked_price(take_profit, "target")
-        if market is not None and (take_profit - market) * direction <= 0:
-            raise InvalidPrice(f"the target of a {side} position must be {'above' if direction > 0 else 'below'} the market at {market:g}")
-    if stop_loss is not None and take_profit is not None and (take_profit - stop_loss) * direction <= 0:
-        raise InvalidPrice(f"the stop and target of a {side} position are the wrong way round")

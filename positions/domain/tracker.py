@@ -23,8 +23,9 @@ from positions.domain import position_events
 from positions.domain.errors import UnknownPosition
 from positions.domain.holding import realized_on
 from positions.domain.ledger import split_exec_id
+from positions.domain.levels import check_levels
 from positions.domain.marks import Mark
-from positions.domain.position import Position, check_levels
+from positions.domain.position import Position
 from positions.domain.position_events import Before
 from positions.domain.pricing import checked_price, checked_quantity, signed
 from positions.domain.stock import StockPosition
