@@ -132,6 +132,51 @@ class FlattenAll(Command):
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptHolding(Command):
+    """Manage shares that were bought or sold elsewhere: they become a position of ours, protected by a stop.
+
+    `quantity` is signed and what the person saw; the worker refuses when it has changed since.
+    """
+
+    symbol: str
+    quantity: float
+    stop_loss: float
+    take_profit: float | None = None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseHolding(Command):
+    """Close, at the market, shares that were bought or sold elsewhere; `quantity` as in AdoptHolding."""
+
+    symbol: str
+    quantity: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePosition(Command):
+    """Stop managing a position: our orders for it are cancelled and its shares stay where they are. `quantity` is signed."""
+
+    position_id: str
+    quantity: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcknowledgeDifference(Command):
+    """A person has seen that our book and the broker's differ in `row` of the comparison, and takes the broker's word for it.
+
+    `ours` and `theirs` are the numbers the person saw (shares, or money for cash).
+    """
+
+    row: str
+    ours: float
+    theirs: float
+    reason: str
+
+
 def parse_command(name: str, payload: Mapping[str, Any]) -> Command:
     """The command a row describes; raises BadCommand."""
     kind = _COMMANDS.get(name)
@@ -178,6 +223,16 @@ def _number(above: float, limit: float, *, optional: bool = False) -> Check:
     return check
 
 
+def _signed(limit: float, *, zero: bool) -> Check:
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise BadCommand(f"{name} must be a finite number", field=name)
+        if abs(value) > limit or (not value and not zero):
+            raise BadCommand(f"{name} must be {'' if zero else 'other than zero and '}within {limit:,.0f}", field=name)
+
+    return check
+
+
 def _one_of(*words: str | int) -> Check:
     def check(name: str, value: Any) -> None:
         if isinstance(value, bool) or value not in words:
@@ -199,6 +254,9 @@ def _symbol(name: str, value: Any) -> None:
 _ID = _text(36, required=True)
 _PRICE = _number(0, MAX_PRICE)
 _REASON = _text(300)
+_WHY = _text(300, required=True)  # what is put right by hand says why
+_SHARES = _signed(MAX_QUANTITY, zero=False)
+_ANY_AMOUNT = _signed(1e12, zero=True)
 _COMMANDS: dict[str, type[Command]] = {kind.__name__: kind for kind in Command.__subclasses__()}
 # Command name → field → its check.
 _CHECKS: dict[str, dict[str, Check]] = {
@@ -224,4 +282,14 @@ _CHECKS: dict[str, dict[str, Check]] = {
     "ReduceOnly": {"reason": _REASON},
     "ResumeTrading": {"reason": _REASON},
     "FlattenAll": {"reason": _REASON},
+    "AdoptHolding": {
+        "symbol": _symbol,
+        "quantity": _SHARES,
+        "stop_loss": _PRICE,
+        "take_profit": _number(0, MAX_PRICE, optional=True),
+        "reason": _WHY,
+    },
+    "CloseHolding": {"symbol": _symbol, "quantity": _SHARES, "reason": _WHY},
+    "ReleasePosition": {"position_id": _ID, "quantity": _SHARES, "reason": _WHY},
+    "AcknowledgeDifference": {"row": _text(80, required=True), "ours": _ANY_AMOUNT, "theirs": _ANY_AMOUNT, "reason": _WHY},
 }

@@ -20,7 +20,7 @@ from events.health import health_now
 from events.models import CommandRecord, EventRecord
 from events.rows import command_row, tape_row
 
-TOPICS = ("positions", "orders", "signals", "commands", "equity", "health", "tape", "bars")
+TOPICS = ("positions", "orders", "signals", "commands", "equity", "health", "tape", "bars", "broker")
 TAPE_LENGTH = 100
 
 Provider = Callable[[HttpRequest], list[dict[str, Any]]]

@@ -38,6 +38,22 @@ class ReconcileEvent(SystemEvent):
 
 
 @event
+class HoldingEvent(SystemEvent):
+    """What the account holds of a symbol beyond our own positions, as a whole; `quantity` is signed, 0 when nothing is left.
+
+    `acknowledged_by` is the person who said that it is known; `reason` says why it changed, in words.
+    """
+
+    account: str = ""
+    symbol: str = ""
+    quantity: float = 0.0
+    previous_quantity: float = 0.0
+    average_cost: float | None = None
+    acknowledged_by: str = ""
+    reason: str = ""
+
+
+@event
 class TradingStateEvent(SystemEvent):
     """Whether orders may leave: active, reduce_only or halted."""
 

@@ -10,6 +10,23 @@ from typing import Any
 
 from django.db import models
 
+from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
+
+__all__ = [
+    "BrokerAcknowledgement",
+    "BrokerCheck",
+    "BrokerHolding",
+    "CashAnchor",
+    "EquityPoint",
+    "FillRecord",
+    "MinuteBar",
+    "OrderRecord",
+    "PositionRecord",
+    "RiskLimits",
+    "StatementCheck",
+    "TradingState",
+]
+
 MONEY: dict[str, Any] = {"max_digits": 18, "decimal_places": 4}
 PRICE: dict[str, Any] = {"max_digits": 18, "decimal_places": 6}
 SIZE: dict[str, Any] = {"max_digits": 18, "decimal_places": 4}

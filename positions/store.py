@@ -17,10 +17,10 @@ from events.base import BaseEvent
 from events.clock import utc_now
 from events.order import FillEvent, OrderEvent, OrderState
 from events.position import PositionEvent, PositionStatus
-from events.system import EquityEvent
+from events.system import EquityEvent, HoldingEvent
 from positions.domain.ledger import split_exec_id
 from positions.domain.ports import Bar
-from positions.models import EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord
+from positions.models import BrokerHolding, EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord
 from positions.upsert import Upsert
 
 Versioned = TypeVar("Versioned", OrderEvent, PositionEvent)
@@ -36,6 +36,7 @@ _fill_upsert = Upsert(
     only_if="{new}.epoch >= {old}.epoch",
 )
 _equity_upsert = Upsert(EquityPoint, key="account, at", only_if="{new}.epoch >= {old}.epoch")
+_holding_upsert = Upsert(BrokerHolding, key="account, symbol", only_if="{new}.epoch >= {old}.epoch")
 _bar_upsert = Upsert(MinuteBar, key="symbol, at")
 
 
@@ -48,6 +49,7 @@ def project(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
     positions: dict[str, PositionEvent] = {}
     fills: list[FillEvent] = []
     points: list[EquityEvent] = []
+    holdings: dict[tuple[str, str], HoldingEvent] = {}
     fees: list[dict[str, Any]] = []
     for event, _ in events:
         if isinstance(event, OrderEvent) and "commission" in event.metadata:
@@ -60,11 +62,14 @@ def project(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
             _keep_newest(positions, event.position_id, event)
         elif isinstance(event, EquityEvent):
             points.append(event)
+        elif isinstance(event, HoldingEvent):
+            holdings[event.account, event.symbol] = event
     _order_upsert.rows([order_columns(e.order_data, epoch) for e in orders.values()])
     _position_upsert.rows([position_columns(e.position_data, epoch) for e in positions.values()])
     _store_fills(fills, epoch)
     _store_fees(fees, epoch)
     _equity_upsert.rows([_equity_columns(e, epoch) for e in points])
+    _holding_upsert.rows([_holding_columns(e, epoch) for e in holdings.values()])
 
 
 def _keep_newest(kept: dict[str, Versioned], key: str, event: Versioned) -> None:
@@ -201,6 +206,19 @@ def _equity_columns(event: EquityEvent, epoch: int) -> dict[str, Any]:
     return {"account": event.account, "at": event.timestamp, "resolution": "tick", "epoch": epoch, **amounts}
 
 
+def _holding_columns(event: HoldingEvent, epoch: int) -> dict[str, Any]:
+    return {
+        "account": event.account,
+        "symbol": event.symbol,
+        "quantity": exact(event.quantity),
+        "average_cost": exact(event.average_cost),
+        "acknowledged_by": event.acknowledged_by[:150],
+        "reason": event.reason[:300],
+        "updated_at": event.timestamp,
+        "epoch": epoch,
+    }
+
+
 # --- outside the journal: what a crash may forget ---------------------------------------------------------------------
 
 
@@ -231,7 +249,13 @@ def load_orders() -> list[dict[str, Any]]:
     """The whole state of every order that lives, belongs to a living position, or ended so lately that it may still fill."""
     open_positions = PositionRecord.objects.exclude(status=PositionStatus.CLOSED).values("position_id")
     wanted = ~models.Q(state__in=FINISHED) | models.Q(position_id__in=open_positions) | models.Q(updated_at__gte=utc_now() - REMEMBERED)
-    return list(OrderRecord.objects.filter(wanted, external=False).order_by("created_at").values_list("data", flat=True))
+    return list(OrderRecord.objects.filter(wanted).order_by("created_at").values_list("data", flat=True))
+
+
+def load_elsewhere() -> dict[str, float]:
+    """symbol → signed shares of the account that no position of ours accounts for."""
+    rows = BrokerHolding.objects.exclude(quantity=0).values_list("symbol", "quantity")
+    return {symbol: float(quantity) for symbol, quantity in rows}
 
 
 def highest_ib_order_id(client_id: int) -> int:

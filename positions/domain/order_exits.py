@@ -281,6 +281,18 @@ class OrderExits:
                 group=target.oca_group if target else "",
             )
 
+    async def protect(self, position: Position) -> Order | Denied:
+        """Stop and target, at the prices the position names, for everything it holds."""
+        denied = await self.need_contract(position.symbol)
+        if denied is not None:
+            return denied
+        self.core.keeper.placed(position, self.core.now())
+        return await self._protect(position, abs(position.held), stop_loss=position.stop_loss, take_profit=position.take_profit)
+
+    async def need_contract(self, symbol: str) -> Denied | None:
+        """Learn the symbol's contract; the Denied says why there is none."""
+        return await self._need_contract(symbol)
+
     async def _protect(
         self,
         position: Position,

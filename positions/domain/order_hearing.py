@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from events.order import OrderRole, OrderState
 from events.position import PositionStatus
-from events.system import HandlerFailedEvent
+from events.system import HandlerFailedEvent, HoldingEvent
 from positions.domain import order_events
 from positions.domain.external_orders import external_from_execution, external_from_report
 from positions.domain.ledger import Entry, Execution, split_exec_id
@@ -64,6 +64,30 @@ class OrderHearing:
                 await self._error(report)
         return False
 
+    async def hold_elsewhere(
+        self, symbol: str, quantity: float, *, reason: str, average_cost: float | None = None, acknowledged_by: str = ""
+    ) -> None:
+        """What the account holds of `symbol` beyond our own positions is now `quantity`; the bus hears of every change."""
+        previous = self.elsewhere.get(symbol, 0.0)
+        if abs(quantity) < 1e-6:
+            self.elsewhere.pop(symbol, None)
+            quantity = 0.0
+        else:
+            self.elsewhere[symbol] = quantity
+        if quantity == previous and not acknowledged_by:
+            return
+        await self.core.bus.emit(
+            HoldingEvent(
+                account=self.core.account,
+                symbol=symbol,
+                quantity=quantity,
+                previous_quantity=previous,
+                average_cost=average_cost,
+                acknowledged_by=acknowledged_by,
+                reason=reason[:300],
+            )
+        )
+
     async def after(self, order: Order) -> None:
         """What an order's new state means for its position."""
         core = self.core
@@ -103,10 +127,11 @@ class OrderHearing:
         if entry is Entry.KNOWN:
             return False
         after_execution(order)
-        if order.external:
-            quantity = -execution.quantity if execution.busted else execution.quantity - (before.quantity if before else 0)
-            self.elsewhere[order.symbol] = self.elsewhere.get(order.symbol, 0.0) + signed(order.side, float(quantity))
         await self._tell_fill(order, report, before, recovered=recovered)
+        if order.external:
+            was = before.quantity if before is not None and not before.busted else Decimal(0)
+            change = signed(order.side, float((Decimal(0) if execution.busted else execution.quantity) - was))
+            await self.hold_elsewhere(order.symbol, self.elsewhere.get(order.symbol, 0.0) + change, reason="executed elsewhere")
         await self.after(order)
         return True
 

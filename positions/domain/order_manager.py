@@ -31,9 +31,11 @@ from positions.domain.order_core import OrderCore
 from positions.domain.order_entries import OrderEntries
 from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
+from positions.domain.order_holdings import OrderHoldings
 from positions.domain.order_reconcile import OrderReconcile
 from positions.domain.order_states import Trigger
 from positions.domain.ports import Broker, BrokerSnapshot, CommissionReport, ErrorReport, ExecutionReport, OrderReport, Tick
+from positions.domain.position import Position
 from positions.domain.reconcile import ReconcileReport
 from positions.domain.risk import RiskGate, TradingState
 from positions.domain.tracker import PositionTracker
@@ -76,6 +78,7 @@ class OrderManager:
         self._entries = OrderEntries(self.core)
         self._exits = OrderExits(self.core)
         self._reconcile = OrderReconcile(self.core, self._hearing, self._entries)
+        self._holdings = OrderHoldings(self.core, self._hearing, self._exits, self._reconcile)
         self._lock = asyncio.Lock()
         self._heard = asyncio.Event()
 
@@ -95,6 +98,11 @@ class OrderManager:
     def holdings_elsewhere(self) -> dict[str, float]:
         """symbol → signed shares at the broker that are not ours."""
         return self._hearing.elsewhere
+
+    @property
+    def unexplained(self) -> dict[str, float]:
+        """symbol → shares at the broker, by the last reading, that neither our book nor those holdings explain."""
+        return self._reconcile.gaps
 
     def set_trading_state(self, state: TradingState, reason: str = "") -> None:
         self.core.trading_state, self.core.trading_reason = state, reason
@@ -144,6 +152,34 @@ class OrderManager:
             await self._hearing.drain()
             return await self._exits.flatten_all(reason)
 
+    # ---- putting right what differs -------------------------------------------------------------------------------------
+
+    async def adopt_holding(
+        self, symbol: str, quantity: float, *, stop_loss: float, take_profit: float | None = None, reason: str, by: str
+    ) -> Position | Denied:
+        """Manage shares made elsewhere as a position of ours, protected by a stop. See `order_holdings.py`."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._holdings.adopt(symbol, quantity, stop_loss=stop_loss, take_profit=take_profit, reason=reason, by=by)
+
+    async def close_holding(self, symbol: str, quantity: float, *, reason: str, by: str) -> Order | Denied:
+        """Close shares made elsewhere at the market."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._holdings.close(symbol, quantity, reason=reason, by=by)
+
+    async def release_position(self, position_id: str, quantity: float, *, reason: str, by: str) -> Position | Denied:
+        """Stop managing a position without a trade."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._holdings.release(position_id, quantity, reason=reason, by=by)
+
+    async def accept_difference(self, symbol: str, ours: float, theirs: float, *, reason: str, by: str) -> Denied | None:
+        """Take the broker's number of shares as it is."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._holdings.accept(symbol, ours, theirs, reason=reason, by=by)
+
     # ---- what the broker says -------------------------------------------------------------------------------------------
 
     def on_order(self, report: OrderReport) -> None:
@@ -188,12 +224,15 @@ class OrderManager:
 
     # ---- starting and comparing -------------------------------------------------------------------------------------------
 
-    def restore(self, orders: Iterable[dict[str, Any]], positions: Iterable[dict[str, Any]]) -> None:
-        """Rebuild from rows of `to_dict`, at start, before anything is connected.
+    def restore(
+        self, orders: Iterable[dict[str, Any]], positions: Iterable[dict[str, Any]], elsewhere: dict[str, float] | None = None
+    ) -> None:
+        """Rebuild from rows of `to_dict`, at start, before anything is connected. `elsewhere` as `holdings_elsewhere`.
 
         What was on its way when we stopped is in doubt; what had not been sent never will be.
         """
         self.core.tracker.restore(positions)
+        self._hearing.elsewhere = dict(elsewhere or {})
         for row in orders:
             order = Order.from_dict(row, now=self.core.now)
             if order.state is OrderState.SENDING:

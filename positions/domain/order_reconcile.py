@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from events.order import OrderState
 from events.system import ReconcileEvent
 from positions.domain.order import Order
@@ -12,6 +14,8 @@ from positions.domain.order_states import Trigger
 from positions.domain.ports import BrokerSnapshot
 from positions.domain.reconcile import ReconcileReport, far_enough_apart, fate_of_absent, mentions, position_differences
 
+SETTLING = timedelta(seconds=2)  # an order that changed this shortly before a reading may be on one list of it and not on the next
+
 
 class OrderReconcile:
     """Runs under the manager's lock, after everything heard so far was processed."""
@@ -20,6 +24,9 @@ class OrderReconcile:
         self.core = core
         self.hearing = hearing
         self.entries = entries
+        self.theirs: dict[str, float] | None = None  # symbol → signed shares at the broker by the last reading; None before the first
+        self.costs: dict[str, float] = {}  # symbol → the broker's average cost per share
+        self.gaps: dict[str, float] = {}  # symbol → shares there that neither our positions nor known holdings explain
 
     async def run(self, first: BrokerSnapshot, second: BrokerSnapshot | None) -> ReconcileReport:
         missing = [*first.missing, *(second.missing if second else ())]
@@ -27,7 +34,10 @@ class OrderReconcile:
             return await self._tell(ReconcileReport(ok=False, reason=f"the broker never finished sending {', '.join(missing)}"))
         learned = await self._learn(first) + (await self._learn(second) if second else 0)
         last = second or first
-        differences = self._differences(last)
+        await self._end_external(last)
+        differences = await self._differences(last)
+        settling = self._settling(differences, last)
+        differences = [row for row in differences if row["symbol"] not in settling]
         absent = [order for order in self._ours() if not mentions(last, order)]
         resent = await self._settle(absent, first, second, positions_agree=not differences)
         doubtful = [order for order in self._ours() if order.state is OrderState.IN_DOUBT]
@@ -45,7 +55,7 @@ class OrderReconcile:
             needs_second=once_more,
         )
         self.core.reconciled = report.ok
-        self.core.needs_reconcile = ""
+        self.core.needs_reconcile = f"{', '.join(sorted(settling))} changed while it was compared" if settling else ""
         return await self._tell(report)
 
     def _ours(self) -> list[Order]:
@@ -62,15 +72,38 @@ class OrderReconcile:
             await self.hearing.hear(report)
         return learned
 
-    def _differences(self, snapshot: BrokerSnapshot) -> list[dict[str, object]]:
+    async def _end_external(self, snapshot: BrokerSnapshot) -> None:
+        """An order made elsewhere is known from these lists only: gone from all of them, it is over."""
+        for order in [o for o in self.core.book if o.external and o.is_live]:
+            listed = any(order is self.core.book.find(report) for report in (*snapshot.open_orders, *snapshot.completed_orders))
+            if not listed and order.updated_at < snapshot.taken_at - SETTLING:
+                await self.core.move(order, Trigger.WIRE_CANCELED, code="gone", message="No longer listed.", reason="gone at the broker")
+
+    async def _differences(self, snapshot: BrokerSnapshot) -> list[dict[str, object]]:
         ours: dict[str, float] = {}
         for position in self.core.tracker.active():
             if position.held:
                 ours[position.symbol] = ours.get(position.symbol, 0.0) + position.held
         known = {order.symbol for order in self.core.book if not order.external} | ours.keys()
-        theirs = [(p.symbol, p.quantity) for p in snapshot.positions if p.account in ("", self.core.account) or not self.core.account]
-        differences, self.hearing.elsewhere = position_differences(ours, theirs, self.hearing.elsewhere, known)
+        mine = [p for p in snapshot.positions if p.account in ("", self.core.account) or not self.core.account]
+        self.theirs, self.costs = {}, {p.symbol: p.average_cost for p in mine}
+        for report in mine:
+            self.theirs[report.symbol] = self.theirs.get(report.symbol, 0.0) + report.quantity
+        before = dict(self.hearing.elsewhere)
+        differences, after = position_differences(ours, [(p.symbol, p.quantity) for p in mine], before, known)
+        for symbol in before.keys() | after.keys():
+            if before.get(symbol) != after.get(symbol):
+                cost = self.costs.get(symbol) or None
+                await self.hearing.hold_elsewhere(symbol, after.get(symbol, 0.0), average_cost=cost, reason="found at the broker")
+        self.gaps = {str(row["symbol"]): row["theirs"] - row["ours"] - row["elsewhere"] for row in differences}
         return differences
+
+    def _settling(self, differences: list[dict[str, object]], snapshot: BrokerSnapshot) -> set[str]:
+        """Symbols whose orders changed while the lists were read: judged by the next reading. Never an excuse once they differ."""
+        if not self.core.reconciled:
+            return set()
+        lately = {order.symbol for order in self.core.book if snapshot.taken_at - order.updated_at < SETTLING}
+        return {str(row["symbol"]) for row in differences} & lately
 
     async def _settle(self, absent: list[Order], first: BrokerSnapshot, second: BrokerSnapshot | None, *, positions_agree: bool) -> int:
         """What to believe of orders that the broker does not show; returns how many orders were sent again."""

@@ -483,6 +483,7 @@ async def test_a_second_reconcile_changes_nothing(desk: Desk) -> None:
 
 async def test_a_position_the_executions_do_not_explain_stops_entries(desk: Desk) -> None:
     await desk.held()
+    desk.clock.advance(5)
     snapshot = await desk.broker.snapshot()
     report = await desk.manager.reconcile(replace(snapshot, positions=()))
     assert not report.ok
@@ -492,6 +493,15 @@ async def test_a_position_the_executions_do_not_explain_stops_entries(desk: Desk
     assert isinstance(denied, Denied)
     assert denied.code == "not_reconciled"
     assert desk.broker.held() == {"AAPL": 100}
+
+
+async def test_a_fill_while_the_lists_were_read_is_judged_by_the_next_reading(desk: Desk) -> None:
+    await desk.held()
+    torn = replace(await desk.broker.snapshot(), positions=())
+    assert (await desk.manager.reconcile(torn)).ok
+    assert "AAPL" in desk.manager.needs_reconcile
+    desk.clock.advance(5)
+    assert not (await desk.manager.reconcile(replace(torn, taken_at=desk.clock.now()))).ok
 
 
 async def test_a_holding_made_elsewhere_is_shown_and_not_ours(desk: Desk) -> None:
