@@ -182,11 +182,11 @@ class CommandDesk:
 
     async def _change_stop(self, command: ChangeStop, record: CommandRecord) -> Outcome:
         result = await self._manager.change_stop(command.position_id, command.price)
-        return _refused(result) if isinstance(result, Denied) else Outcome.done(f"stop asked to move to {command.price:g}")
+        return _refused(result) if isinstance(result, Denied) else Outcome.done(f"the broker was asked to move it to {command.price:g}")
 
     async def _change_target(self, command: ChangeTarget, record: CommandRecord) -> Outcome:
         result = await self._manager.change_target(command.position_id, command.price)
-        return _refused(result) if isinstance(result, Denied) else Outcome.done(f"target asked to move to {command.price:g}")
+        return _refused(result) if isinstance(result, Denied) else Outcome.done(f"the broker was asked to move it to {command.price:g}")
 
     async def _cancel(self, command: CancelOrder, record: CommandRecord) -> Outcome:
         result = await self._manager.cancel_order(command.order_id, f"cancelled by {_who(record)}")

@@ -1,0 +1,252 @@
+"""The tape's language: one plain sentence about an event, and whether anybody needs to be told of it.
+
+Text only, to be escaped by whoever shows it. Fields that are missing read as "–"; nothing here ever raises on bad data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Data = dict[str, Any]
+
+UNKNOWN = "–"
+MINUS = "\u2212"
+MOST_LETTERS = 300
+
+# Told by a filled-in line; everything else has a function below.
+_LINES = {
+    "TradingStateEvent": "Trading {state} by {changed_by}: {reason}",
+    "HandlerFailedEvent": "{handler} failed: {error}",
+    "IndicatorEvent": "{indicator} {value} {signal_type}",
+    "FlowThresholdEvent": "{threshold_type} {actual_value} {crossing_direction} {threshold_value}",
+}
+
+COMMANDS = {
+    "ApproveSignal": "Approval",
+    "RejectSignal": "Rejection",
+    "ClosePosition": "Close",
+    "ChangeStop": "Stop change",
+    "ChangeTarget": "Target change",
+    "CancelOrder": "Cancel",
+    "HaltTrading": "Halt",
+    "ReduceOnly": "Reduce only",
+    "ResumeTrading": "Resume",
+    "FlattenAll": "Flatten all",
+}
+
+
+def is_quiet(data: Data) -> bool:
+    """Whether it only says that all is as it was: an equity point, a comparison with the broker that found nothing new."""
+    kind = data.get("event_type")
+    if kind == "ReconcileEvent":
+        return bool(data.get("ok")) and not data.get("filled") and not data.get("differences")
+    return kind == "EquityEvent"
+
+
+def tape_text(data: Data) -> str:
+    """One plain line about an event."""
+    kind = str(data.get("event_type"))
+    sentence = _SENTENCES.get(kind)
+    try:
+        text = sentence(data) if sentence else _LINES.get(kind, "").format_map(_Words(data))
+    except (TypeError, ValueError, AttributeError, LookupError):  # rows of another version, or written by hand
+        text = kind.removesuffix("Event")
+    return " ".join(text.split()).rstrip(":, ")[:MOST_LETTERS]
+
+
+# --- numbers ---
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _money(value: Any, *, signed: bool = False) -> str:
+    number = _number(value)
+    if number is None:
+        return UNKNOWN
+    text = f"{abs(number):,.2f}"
+    if text == "0.00":
+        return text
+    return MINUS + text if number < 0 else f"+{text}" if signed else text
+
+
+def _price(value: Any) -> str:
+    number = _number(value)
+    return UNKNOWN if number is None else f"{number:,.4f}" if abs(number) < 1 else f"{number:,.2f}"
+
+
+def _shares(value: Any) -> str:
+    number = _number(value)
+    return UNKNOWN if number is None else f"{abs(number):,.4f}".rstrip("0").rstrip(".")
+
+
+class _Words(Data):
+    """Fields of a line; what is missing or None reads as unknown."""
+
+    def __missing__(self, key: str) -> str:
+        return UNKNOWN
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key) if key in self else UNKNOWN
+        return UNKNOWN if value is None else str(value).replace("_", " ")
+
+
+def _after(mark: str, text: Any) -> str:
+    """`mark` and the text, or nothing when there is no text."""
+    return f"{mark}{text}" if text else ""
+
+
+def _reason(data: Data) -> str:
+    reason = str(data.get("reason") or "")
+    return {"commission": "commission booked"}.get(reason, reason)
+
+
+# --- orders ---
+
+
+def _order(data: Data) -> str:
+    """Buy 50 stop at 192.00"""
+    whole = data.get("order_data") or {}
+    quantity = data.get("quantity")
+    side = data.get("side") or whole.get("side") or ("sell" if (_number(quantity) or 0) < 0 else "buy")
+    level = data.get("stop_price") if data.get("stop_price") is not None else data.get("limit_price")
+    kind = str(data.get("order_type") or "").replace("_", " ")
+    return f"{str(side).capitalize()} {_shares(quantity)} {kind}{_after(' at ', '' if level is None else _price(level))}"
+
+
+def order_state_words(state: Any, why_held: Any = "", role: Any = "") -> str:
+    """A state for people. IB holds a stop back until its price is touched, which is a stop at rest and nothing to worry about."""
+    if state != "held":
+        return str(state or "").replace("_", " ")
+    why = str(why_held or "")
+    if "trigger" in why:
+        return "resting"
+    if "child" in why:
+        return "waiting for entry"
+    if "locate" in why:
+        return "waiting for shares to borrow"
+    return "resting" if role == "stop" else "held by the broker"
+
+
+def _order_status(data: Data) -> str:
+    whole = data.get("order_data") or {}
+    state = order_state_words(data.get("status"), whole.get("why_held"), whole.get("role"))
+    asked = {"replace": "change sent, ", "cancel": "cancel sent, "}.get(str(data.get("pending")), "")
+    return f"{_order(data)}: {asked}{state}{_after(', ', _reason(data))}"
+
+
+def _fill(data: Data) -> str:
+    did = "Sold" if data.get("side") == "sell" else "Bought"
+    left = _number(data.get("remaining_quantity"))
+    more = f", {_shares(left)} to go" if left else ""
+    late = ", learned by comparing" if data.get("recovered") else ""
+    return f"{did} {_shares(data.get('fill_quantity'))} at {_price(data.get('fill_price'))}{more}{late}"
+
+
+def _reject(data: Data) -> str:
+    who = "Denied by our checks" if data.get("status") == "denied" else "Rejected by the broker"
+    words = [
+        str(part)
+        for part in (data.get("error_message") or data.get("reason"), data.get("error_code") and f"({data['error_code']})")
+        if part
+    ]
+    return f"{who}: {' '.join(words)}"
+
+
+def _group(data: Data) -> str:
+    kind = {"bracket": "Bracket", "oca": "One-cancels-other group"}.get(str(data.get("group_type")), "Group")
+    return f"{kind} of {len(data.get('related_orders') or [])} orders"
+
+
+# --- positions ---
+
+
+def _side(quantity: Any) -> str:
+    return f"{'Short' if (_number(quantity) or 0) < 0 else 'Long'} {_shares(quantity)}"
+
+
+def _stop(whole: Data) -> str:
+    state, price = whole.get("stop_state"), _price(whole.get("stop_loss"))
+    words = {"resting": f"stop resting at {price}", "pending": f"stop on its way at {price}", "missing": "without the stop it should have"}
+    return words.get(str(state), "no stop")
+
+
+def _position(data: Data) -> str:
+    whole = data.get("position_data") or {}
+    reason = _reason(data)
+    said = reason in ("stop resting", "stop pending", "stop missing")
+    why = "" if said or not reason else f" ({reason})"
+    if not _number(data.get("quantity")):
+        return f"{'Flat' if data.get('status') == 'closed' else 'Not filled yet'}, {_stop(whole)}{why}"
+    busy = "" if data.get("status") == "open" else f"{str(data.get('status') or '').capitalize()}: "
+    return f"{busy}{_side(data.get('quantity'))}, {_stop(whole)}{why}"
+
+
+def _opened(data: Data) -> str:
+    levels = f"stop {_price(data.get('stop_loss'))}, target {_price(data.get('take_profit'))}"
+    if not _number(data.get("quantity")):
+        return f"Entry planned, {levels}"
+    return f"{_side(data.get('quantity'))} at {_price(data.get('entry_price'))}, {levels}"
+
+
+def _closed(data: Data) -> str:
+    did = "Reduced by" if data.get("fully_closed") is False else "Closed"
+    price, result = _price(data.get("exit_price")), _money(data.get("realized_pnl"), signed=True)
+    return f"{did} {_shares(data.get('quantity_closed'))} at {price}, realized {result}{_after(': ', data.get('reason'))}"
+
+
+# --- the desk ---
+
+
+def _prediction(data: Data) -> str:
+    confidence = _number(data.get("confidence"))
+    sure = UNKNOWN if confidence is None else f"{confidence:.0%}"
+    return f"{str(data.get('signal') or 'signal').capitalize()} at {sure}, underlying {_price(data.get('price'))}"
+
+
+def _connection(data: Data) -> str:
+    detail = "" if data.get("detail") == data.get("account") else data.get("detail")  # account numbers stay off the pages
+    return f"Broker link {str(data.get('state') or UNKNOWN).replace('_', ' ')}{_after(': ', detail)}"
+
+
+def _reconcile(data: Data) -> str:
+    if data.get("ok"):
+        learned, foreign = data.get("filled") or 0, data.get("external") or 0
+        news = f", {learned} execution{'s' * (learned != 1)} learned" if learned else ""
+        return f"Agrees with the broker{news}{f', {foreign} not ours' if foreign else ''}"
+    rows = [f"{d.get('symbol')} {d.get('ours')} here, {d.get('theirs')} there" for d in data.get("differences") or []]
+    return f"Differs from the broker: {'; '.join([str(data.get('reason') or 'no reason known'), *rows])}"
+
+
+def _equity(data: Data) -> str:
+    return f"Equity {_money(data.get('equity'))}, day {_money(data.get('day_pnl'), signed=True)}"
+
+
+def _command(data: Data) -> str:
+    name = str(data.get("name") or "Command")
+    return f"{COMMANDS.get(name, name)} {data.get('state') or ''}{_after(': ', data.get('reason') or data.get('code'))}"
+
+
+def _source(data: Data) -> str:
+    return f"Polling {str(data.get('state') or UNKNOWN).replace('_', ' ')}{_after(': ', data.get('detail'))}"
+
+
+_SENTENCES: dict[str, Callable[[Data], str]] = {
+    "PredictionSignalEvent": _prediction,
+    "NewOrderEvent": _order,
+    "OrderStatusEvent": _order_status,
+    "FillEvent": _fill,
+    "CancelEvent": lambda data: f"{_order(data)}: cancelled{_after(', ', data.get('reason'))}",
+    "RejectEvent": _reject,
+    "OrderGroupEvent": _group,
+    "PositionOpenEvent": _opened,
+    "PositionUpdateEvent": _position,
+    "PositionCloseEvent": _closed,
+    "ConnectionEvent": _connection,
+    "ReconcileEvent": _reconcile,
+    "SourceHealthEvent": _source,
+    "EquityEvent": _equity,
+    "CommandEvent": _command,
+}
