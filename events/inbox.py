@@ -23,6 +23,7 @@ from django.db.models import F, Q
 
 from events.clock import Clock, SystemClock, utc_now
 from events.commands import BadCommand, Command, parse_command
+from events.failpoints import failpoint
 from events.feed import WORKER_GROUP, publish, wake_worker
 from events.models import CommandRecord
 from events.rows import command_row
@@ -169,7 +170,9 @@ class Inbox:
 
     async def _handle(self, record: CommandRecord) -> None:
         outcome = await self._outcome_of(record)
+        failpoint("finish.begin")
         await self._in_thread(self._finish, record, outcome)
+        failpoint("finish.committed")
         self._show(record)
 
     async def _outcome_of(self, record: CommandRecord) -> Outcome:
@@ -199,6 +202,7 @@ class Inbox:
     def _claim_next(self) -> CommandRecord | None:
         """In the database thread: take the oldest command that is nobody's, or that a dead worker left."""
         with transaction.atomic():
+            failpoint("claim.begin")
             if self._fence is not None:
                 self._fence()
             State = CommandRecord.State
@@ -213,6 +217,8 @@ class Inbox:
             )
             if claimed != 1:
                 return None
+            failpoint("claim.update")
+        failpoint("claim.committed")
         return CommandRecord.objects.select_related("created_by").get(pk=record.pk)
 
     def _finish(self, record: CommandRecord, outcome: Outcome) -> None:

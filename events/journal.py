@@ -26,6 +26,7 @@ from django.db import connection, connections, transaction
 from events.base import BaseEvent
 from events.bus import EventBus
 from events.encoding import COLUMNS, Row, to_row
+from events.failpoints import failpoint
 from events.feed import publish
 from events.rows import tape_row
 
@@ -158,13 +159,17 @@ class Journal:
     def _write(self, batch: list[tuple[BaseEvent, Row]]) -> list[tuple[BaseEvent, int]]:
         """In the database thread: one transaction for the batch and all that follows from it."""
         try:
+            failpoint("journal.begin")
             with transaction.atomic():
                 if self._fence is not None:
                     self._fence()
                 first = insert_rows([row for _, row in batch], epoch=self.epoch)
+                failpoint("journal.events")
                 numbered = [(event, seq) for seq, (event, _) in zip(first, batch, strict=True)]
                 for project in self._projections:
                     project(numbered, self.epoch)
+                failpoint("journal.rows")
+            failpoint("journal.committed")
             return numbered
         except Exception:
             connection.close()  # it may be the connection that is broken; the next try opens a new one

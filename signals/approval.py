@@ -15,6 +15,7 @@ from django.db import transaction
 
 from events.clock import utc_now
 from events.commands import ApproveSignal, BadCommand, RejectSignal
+from events.failpoints import failpoint
 from events.inbox import file_command
 from events.models import CommandRecord
 from signals import store
@@ -56,6 +57,7 @@ def approve(
 ) -> CommandRecord | Refusal:
     """Approve with the person's own numbers. Raises SignalRecord.DoesNotExist."""
     now = now or utc_now()
+    failpoint("approve.begin")
     with transaction.atomic():
         signal = SignalRecord.objects.select_related("prediction").get(pk=signal_id)
         settled = _already_settled(signal, decision, State.APPROVED, f"approve:{signal_id}")
@@ -78,8 +80,11 @@ def approve(
         kept |= {"edited": edited, "key": decision.key, "reference_price": command.reference_price}
         if not store.change(signal, state=State.APPROVED, decided_by=decision.name, decided_at=now, decision=kept):
             return _lost(signal_id)
+        failpoint("approve.signal")
         life = min(facts.settings.approval_seconds, LONGEST_APPROVAL)
         record, _ = file_command(command, user=decision.user, key=f"approve:{signal_id}", expires_in=life, now=now)
+        failpoint("approve.command")
+    failpoint("approve.committed")
     return record
 
 

@@ -35,8 +35,11 @@ MARKS = frozenset(
     {"current_price", "price_at", "unrealized_pnl", "max_favorable", "max_adverse", "r_multiple", "updated_at", "version", "epoch"}
 )
 MARKS_IN_DATA = frozenset(
-    {"v", "at", "last", "last_at", "unrealized_pnl", "unrealized_pct", "stop_distance_pct", "open_risk", "r_multiple", "mfe", "mae", "extremes"}
-)  # fmt: skip
+    {
+        *("v", "at", "last", "last_at", "unrealized_pnl", "unrealized_pct", "stop_distance_pct", "open_risk"),
+        *("r_multiple", "mfe", "mae", "extremes"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

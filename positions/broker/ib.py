@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from events.clock import monotonic, utc_now
+from events.failpoints import cut_with, failpoint
 from positions.broker import ib_convert
 from positions.broker.ib_contracts import ContractBook
 from positions.broker.ib_ear import Ear, Reading
@@ -126,6 +127,8 @@ class IbBroker:
             self._drop_session("connecting was interrupted")
             raise
         self._heart = asyncio.create_task(self._beat(), name="ib-heartbeat")
+        loop = asyncio.get_running_loop()
+        cut_with(lambda: loop.call_soon_threadsafe(self._drop_session, "cut on purpose"))
         self._set_link(LinkState.CONNECTED, self._account)
         return picture
 
@@ -355,10 +358,12 @@ class IbBroker:
         await self.pacer.turn(Priority.ORDER, len(orders))
         self._need_healthy_link()
         self._before_send(tickets)
+        failpoint("wire.begin")
         ear = self._need_ear()
         for ticket, contract, order in orders:
             ear.remember(ticket, self.settings.client_id)
             self._ib.client.placeOrder(ticket.ib_order_id, contract, order)
+            failpoint("wire.leg")
 
     async def modify(self, ticket: OrderTicket) -> None:
         """The same id again is a modify; the whole order is resent."""
@@ -367,11 +372,13 @@ class IbBroker:
         self._need_healthy_link()
         self._before_send((ticket,))
         self._ib.client.placeOrder(ticket.ib_order_id, contract, order)
+        failpoint("wire.modified")
 
     async def cancel(self, ib_order_id: int) -> None:
         """A cancel is a request, and allowed on any living socket."""
         await self.pacer.turn(Priority.ORDER)
         self._need_session().client.cancelOrder(ib_order_id, "")
+        failpoint("wire.cancelled")
 
     async def what_if(self, ticket: OrderTicket) -> MarginEffect | None:
         """Ask IB what the order would do to margin, without placing it; None when it does not answer with numbers."""

@@ -14,6 +14,7 @@ from typing import Any
 from events.base import BaseEvent
 from events.bus import EventBus
 from events.clock import Clock
+from events.failpoints import failpoint
 from events.order import OrderRole, OrderState
 from events.position import PositionStatus
 from positions.domain import families, order_events
@@ -131,12 +132,14 @@ class OrderCore:
 
     async def send(self, orders: Sequence[Order], contract: Contract) -> Denied | None:
         """New orders: claim, commit, write. A Denied means that provably nothing was written."""
+        failpoint("order.reserve")
         fresh = [order for order in orders if not order.ib_order_id]
         if fresh:
             ids = self.broker.reserve_ids(len(fresh), above=self.book.highest_id(self.client_id))
             for order, ib_id in zip(fresh, ids, strict=True):
                 order.ib_order_id, order.client_id = ib_id, self.client_id
         await self._claim(orders)
+        failpoint("order.claimed")
         try:
             await self.commit()
         except Exception as error:  # whatever the journal's trouble is, nothing has left and nothing may
@@ -145,6 +148,7 @@ class OrderCore:
             return Denied(
                 code="not_durable", message="The order could not be written down, so it was not sent.", what_to_do="Check the database."
             )
+        failpoint("order.committed")
         if not self.link_up:
             await self._never_sent(orders, "link_down", LINK_DOWN.message)
             return LINK_DOWN
@@ -158,6 +162,7 @@ class OrderCore:
             for order in orders:
                 await self.move(order, Trigger.SILENCE, reason=f"sending was interrupted: {error}")
             self.ask_reconcile("sending was interrupted")
+        failpoint("order.sent")
         return None
 
     async def modify(self, order: Order, reason: str, **desired: float) -> Denied | None:
@@ -171,7 +176,9 @@ class OrderCore:
         await self.refresh_stop_state(order.position_id)
         try:
             await self.commit()
+            failpoint("modify.committed")
             await self.broker.modify(families.ticket(order, contract, parent=self.book.orders.get(order.parent_id)))
+            failpoint("modify.sent")
         except Exception as error:
             if not isinstance(error, BrokerError):
                 log.exception("a modify was not sent")
@@ -198,11 +205,13 @@ class OrderCore:
             await self.commit()
         except Exception:
             log.exception("cancelling although the journal is broken")
+        failpoint("cancel.committed")
         try:
             await self.broker.cancel(order.ib_order_id)
         except BrokerError as error:
             await self._take_back(order, str(error))
             return LINK_DOWN
+        failpoint("cancel.sent")
         return None
 
     # ---- positions ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from events.failpoints import failpoint
 from events.order import OrderRole, OrderState
 from positions.domain import families, position_events
 from positions.domain.intent import Denied, OrderIntent
@@ -37,6 +38,7 @@ class OrderEntries:
         denied = core.risk.check(intent, core.context(intent.symbol))  # snapping may cross a limit by a tick
         if denied is not None:
             return denied
+        failpoint("entry.judged")
         position = core.tracker.plan(
             intent.symbol,
             signed(intent.side, intent.quantity),
@@ -48,6 +50,7 @@ class OrderEntries:
         orders = families.entry_family(intent, position_id=position.position_id, prefix=core.ref_prefix, account=core.account, now=core.now)
         position.begin_opening(orders[0].order_id)
         await core.bus.emit(position_events.opened(position, cause=intent.cause))
+        failpoint("entry.planned")
         denied = await core.send(orders, contract)
         if denied is not None:
             await self._abandon(position, denied)

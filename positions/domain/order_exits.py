@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from events.failpoints import failpoint
 from events.order import OrderRole, OrderSide, OrderType, PendingRequest
 from events.position import PositionStatus
 from positions.domain import families, order_events
@@ -197,7 +198,9 @@ class OrderExits:
         return await self._leave(position, order, whole=whole)
 
     async def _leave(self, position: Position, order: Order, *, whole: bool) -> Order | Denied:
+        failpoint("close.begin")
         denied = await self.core.send([order], self.core.contracts[position.symbol])
+        failpoint("close.sent")
         if denied is not None:
             return denied
         if whole and position.status is PositionStatus.OPEN:
@@ -304,6 +307,7 @@ class OrderExits:
     ) -> Order | Denied:
         """New resting exits for shares held without them."""
         core = self.core
+        failpoint("protect.begin")
         intent = OrderIntent(
             intent_id=new_ulid(core.now()),
             symbol=position.symbol,

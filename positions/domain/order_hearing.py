@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from decimal import Decimal
 
+from events.failpoints import failpoint
 from events.order import OrderRole, OrderState
 from events.position import PositionStatus
 from events.system import HandlerFailedEvent, HoldingEvent
@@ -43,6 +44,7 @@ class OrderHearing:
         while self.queue:
             report = self.queue.popleft()
             count += 1
+            failpoint("hear.begin")
             try:
                 await self.hear(report)
             except Exception as error:
@@ -122,7 +124,9 @@ class OrderHearing:
         )
         if report.perm_id and not order.perm_id:
             order.perm_id = report.perm_id
+        failpoint("fill.heard")
         entry, before = order.execute(execution)
+        failpoint("fill.booked")
         self.core.book.index(order)
         if entry is Entry.KNOWN:
             return False
@@ -146,7 +150,9 @@ class OrderHearing:
         if kept.busted and before is None:
             return  # a bust of something we never booked: nothing to take back
         changes = core.tracker.apply(fill)
+        failpoint("fill.applied")
         await core.tell([fill, *changes])
+        failpoint("fill.told")
 
     async def _commission(self, report: CommissionReport) -> None:
         core = self.core
@@ -160,6 +166,7 @@ class OrderHearing:
         if not order.ledger.set_commission(report.exec_id, amount, report.currency):
             return
         order.touch()
+        failpoint("commission.booked")
         fee = {"exec_id": report.exec_id, "exec_base": base, "commission": report.commission, "currency": report.currency}
         await core.bus.emit(order_events.changed(order, previous, reason="commission", metadata={"commission": fee}))
         await core.tell(core.tracker.add_commission(order.position_id, report.exec_id, report.commission))
@@ -187,9 +194,11 @@ class OrderHearing:
             await core.bus.emit(order_events.made(order))
         previous, version = order.state, order.version
         confirmed = read_report(order, report, core.now())
+        failpoint("ack.read")
         core.book.index(order)
         await self._follow(order, confirmed=confirmed)
         await core.tell_order(order, previous, version, reason="confirmed by the broker" if confirmed else "")
+        failpoint("ack.told")
         if order.version != version:
             await self.after(order)
         untransmitted = not report.transmit and report.from_query and not order.external and order.is_live

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from events.failpoints import failpoint
 from events.order import OrderState
 from events.system import ReconcileEvent
 from positions.domain.order import Order
@@ -33,6 +34,7 @@ class OrderReconcile:
         if missing:
             return await self._tell(ReconcileReport(ok=False, reason=f"the broker never finished sending {', '.join(missing)}"))
         learned = await self._learn(first) + (await self._learn(second) if second else 0)
+        failpoint("reconcile.learned")
         last = second or first
         await self._end_external(last)
         differences = await self._differences(last)

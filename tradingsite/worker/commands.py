@@ -25,6 +25,7 @@ from events.commands import (
     RejectSignal,
     ResumeTrading,
 )
+from events.failpoints import failpoint
 from events.inbox import Outcome
 from events.models import CommandRecord
 from events.order import OrderSide, OrderType
@@ -88,6 +89,7 @@ class CommandDesk:
 
     async def handle(self, command: Command, record: CommandRecord) -> Outcome:
         """Carry out one command; whatever goes wrong is an outcome with a reason."""
+        failpoint("command.begin")
         try:
             outcome = await self._handlers[type(command)](command, record)
         except UnknownContract as error:
@@ -96,6 +98,7 @@ class CommandDesk:
             outcome = Outcome.refused("link_down", f"The broker could not be reached: {error}. Nothing was sent; try again.")
         except PositionsError as error:
             outcome = Outcome.refused("refused", f"{error}.")
+        failpoint("command.handled")
         await self._tell(command, record, outcome)
         return outcome
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from events.bus import EventBus
 from events.clock import monotonic, utc_now
+from events.failpoints import failpoint
 from events.system import ConnectionEvent
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
@@ -131,6 +132,7 @@ class Session:
         self._due.clear()
         self._hint, self._doubted = RecoveryHint.NONE, None
         picture = await self._broker.connect()
+        failpoint("session.connected")
         refusal = mode_refusal(mode=self._mode, account=self._broker.account, confirmed=self._live_confirmed)
         if refusal is not None:
             self._become(State.REFUSED, refusal)
@@ -184,6 +186,7 @@ class Session:
         self._manager.set_reconciled(True)
         self.reconciled_at = utc_now()
         was_ready = self.state is State.READY
+        failpoint("session.ready")
         self._become(State.READY, "")
         if not was_ready or hint is not RecoveryHint.NONE:
             await self._on_ready(hint)

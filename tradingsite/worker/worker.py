@@ -13,6 +13,7 @@ from typing import Any
 
 from events.bus import EventBus
 from events.clock import monotonic, utc_now
+from events.failpoints import failpoint
 from events.feed import Feed
 from events.inbox import Inbox
 from events.journal import Journal
@@ -114,6 +115,7 @@ class Worker:
         await self.journal.attach(self.bus)
         await self.tracker.start()
         self.manager.restore(orders, positions, elsewhere)
+        failpoint("restore.loaded")
         await self.switch.refresh()
         log.info("restored %d orders and %d positions, epoch %d", len(orders), len(positions), self.epoch)
 
@@ -167,6 +169,7 @@ class Worker:
         bars = self.marks.take_bars(utc_now())
         try:
             await self.journal.commit()
+            failpoint("records.marks")
             await self.database.run(store.save_marks, rows, self.epoch)
             await self.database.run(store.save_bars, bars)
         except Exception:
