@@ -22,7 +22,8 @@ class OrderIntent:
 
     `quantity` is absolute shares, prices are per share. `expires_at` is when the wish lapses before it is sent (I8);
     `entry_life_seconds` how long an unfilled entry may rest at the broker. `position_id` is for exits; `signal_id`,
-    `strategy` and `reference_price` (the price the person saw) say where the wish came from.
+    `source`, `strategy` and `reference_price` (the price the person saw) say where the wish came from; `margin` is what the
+    broker's what-if said of it, as `Margin.to_dict`.
     """
 
     intent_id: str
@@ -34,6 +35,7 @@ class OrderIntent:
     stop_loss: float | None = None
     take_profit: float | None = None
     signal_id: str = ""
+    source: str = ""
     strategy: str = ""
     reference_price: float | None = None
     expires_at: datetime | None = None
@@ -41,6 +43,7 @@ class OrderIntent:
     position_id: str = ""
     kind: IntentKind | str = IntentKind.BRACKET
     cause: str = ""
+    margin: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         row = asdict(self)

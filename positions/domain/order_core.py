@@ -23,7 +23,7 @@ from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_book import OrderBook
 from positions.domain.order_states import Trigger
-from positions.domain.ports import Broker, BrokerError, Contract, LinkDown, LinkState, Tick, UnknownContract
+from positions.domain.ports import Broker, BrokerError, Contract, LinkDown, LinkState, SendRefused, Tick, UnknownContract
 from positions.domain.position import Position
 from positions.domain.position_events import Before
 from positions.domain.risk import RiskContext, RiskGate, TradingState
@@ -71,6 +71,8 @@ class OrderCore:
         self.session_open: Callable[[], bool | None] = lambda: None
         self.day_pnl: Callable[[], float | None] = lambda: None
         self.needs_reconcile = ""  # why the broker should be asked; the worker clears it by reconciling
+        self.surroundings: Callable[[], dict[str, Any]] = dict  # more of the RiskContext's fields: locks, session end, day
+        self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new  # after the commit, before the socket
 
     def now(self) -> datetime:
         return self.clock.now()
@@ -109,6 +111,9 @@ class OrderCore:
             session_open=self.session_open(),
             day_pnl=self.day_pnl(),
         )
+            account=self.account,
+            broker_account=self.broker.account,
+            **self.surroundings(),
 
     # ---- telling the bus --------------------------------------------------------------------------------------------
 
@@ -153,8 +158,15 @@ class OrderCore:
             await self._never_sent(orders, "link_down", LINK_DOWN.message)
             return LINK_DOWN
         try:
+        refusal = await self._may_still_leave(orders)
+        if refusal is not None:
+            await self._never_sent(orders, refusal.code, refusal.message)
+            return refusal
             await self.broker.send(families.tickets(orders, contract))
         except LinkDown as error:
+        except SendRefused as error:
+            await self._never_sent(orders, error.code, str(error))
+            return Denied(code=error.code, message=str(error), what_to_do="An admin has to resume trading first.")
             await self._never_sent(orders, "link_down", str(error))
             return LINK_DOWN
         except Exception as error:  # partly written, perhaps: only a reconcile can tell
@@ -166,6 +178,13 @@ class OrderCore:
         return None
 
     async def modify(self, order: Order, reason: str, **desired: float) -> Denied | None:
+    async def _may_still_leave(self, orders: Sequence[Order]) -> Denied | None:
+        """Entries only: the state, and whatever `last_look` asks, may have changed while the rows were being written."""
+        if orders[0].role is not OrderRole.ENTRY:
+            return None
+        refusal = await self.last_look(orders)
+        return refusal or trading_refusal(self.trading_state, self.trading_reason)
+
         """Change quantity, limit_price or stop_price of a live order; the row says pending until the broker confirms."""
         contract = self.contracts.get(order.symbol) or await self.contract(order.symbol)
         if contract is None or not self.link_up:
@@ -260,3 +279,7 @@ class OrderCore:
 
 def expired(intent: OrderIntent, now: datetime) -> bool:
     return intent.expires_at is not None and now >= intent.expires_at
+async def _nothing_new(orders: Sequence[Order]) -> Denied | None:
+    return None
+
+

@@ -161,13 +161,19 @@ class OrderExits:
             return _denied("no_position", "There is nothing to close.", "Reload the page.")
         return await self._exit(position, quantity, reason)
 
-    async def flatten_all(self, reason: str) -> list[Order | Denied]:
-        """Entries first, so that nothing opens behind our back; protection stays until each exit fills."""
+    async def cancel_entries(self, reason: str) -> list[Order | Denied]:
+        """Ask for the end of every working entry."""
         core = self.core
         results: list[Order | Denied] = []
         for order in [o for o in core.book if o.role is OrderRole.ENTRY and o.is_live and not o.external]:
             if order.pending is not PendingRequest.CANCEL:
                 results.append(await core.cancel(order, reason) or order)
+        return results
+
+    async def flatten_all(self, reason: str) -> list[Order | Denied]:
+        """Entries first, so that nothing opens behind our back; protection stays until each exit fills."""
+        core = self.core
+        results = await self.cancel_entries(reason)
         for position in core.tracker.active():
             if position.is_active and (position.held or core.entry_of(position)):
                 results.append(await self.close(position.position_id, None, reason))

@@ -18,7 +18,7 @@ journal would not yet hold what `commit` promises.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -111,10 +111,22 @@ class OrderManager:
         """False from the loss of a session until its next reconcile is through: entries are refused meanwhile."""
         self.core.reconciled = reconciled
 
-    def watch(self, *, session_open: Callable[[], bool | None] | None = None, day_pnl: Callable[[], float | None] | None = None) -> None:
-        """Where the risk gate learns whether the market is open, and today's P&L (account currency)."""
+    def watch(
+        self,
+        *,
+        session_open: Callable[[], bool | None] | None = None,
+        day_pnl: Callable[[], float | None] | None = None,
+        surroundings: Callable[[], dict[str, Any]] | None = None,
+        last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] | None = None,
+    ) -> None:
+        """Where the risk gate learns whether the market is open, today's P&L (account currency), and the rest of its context.
+
+        `last_look` is asked about entries when their rows are durable, immediately before the socket; it may still refuse.
+        """
         self.core.session_open = session_open or self.core.session_open
         self.core.day_pnl = day_pnl or self.core.day_pnl
+        self.core.surroundings = surroundings or self.core.surroundings
+        self.core.last_look = last_look or self.core.last_look
 
     # ---- wishes ---------------------------------------------------------------------------------------------------------
 
@@ -128,6 +140,12 @@ class OrderManager:
         async with self._lock:
             await self._hearing.drain()
             return await self._exits.cancel_order(order_id, reason)
+
+    async def cancel_entries(self, reason: str = "") -> list[Order | Denied]:
+        """Cancel every working entry, for a halt; stops, targets and exits stay."""
+        async with self._lock:
+            await self._hearing.drain()
+            return await self._exits.cancel_entries(reason)
 
     async def change_stop(self, position_id: str, price: float, *, trailing: bool = False) -> Order | Denied:
         """Modify the stop resting at the broker; the position says "pending" until the broker confirms."""

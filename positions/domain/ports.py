@@ -214,6 +214,14 @@ class LinkDown(BrokerError):
     """Nothing was written: there is no healthy link."""
 
 
+class SendRefused(BrokerError):
+    """Nothing was written: the last look before the socket said no. `code` is the refusal's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class SyncIncomplete(BrokerError):
     """Connected, but a part of the first picture never came; not safe to trade."""
 

@@ -2,86 +2,46 @@
 
 Every refusal is a `Denied` with a code, the numbers that decided and what to do. A check never changes anything and
 never waits. Entries pass all checks; exits only those that also make sense for getting out, so that a halt or a stale
-quote never locks a person into a position.
+quote never locks a person into a position. Here are the gate and the checks of one order by itself; those on its
+surroundings are in `risk_pace.py`, `risk_market.py` and `margin.py`. `controls.py` is the table of them all.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
+from collections.abc import Sequence
+from datetime import timedelta
 
 from events.order import OrderRole, OrderSide, OrderState, OrderType
 from positions.domain.intent import Denied, IntentKind, OrderIntent
-from positions.domain.order import Order
-from positions.domain.ports import Contract, Tick
-from positions.domain.position import Position
+from positions.domain.margin import margin_is_within
 from positions.domain.pricing import signed
+from positions.domain.risk_context import (
+    Check,
+    Lock,
+    RiskContext,
+    RiskLimits,
+    Scope,
+    ScopedLimit,
+    TradingState,
+    denied,
+    entry_price,
+)
+from positions.domain.risk_market import (
+    account_is_the_pinned_one,
+    close_is_not_near,
+    does_not_cross_our_own,
+    nothing_is_locked,
+    risk_of_entry,
+    scopes_are_within,
+    symbol_risk_is_within,
+    working_orders_are_within,
+)
+from positions.domain.risk_pace import day_is_within, not_the_same_shape_again, repeats_are_within
+
+__all__ = ["Check", "Lock", "RiskContext", "RiskGate", "RiskLimits", "Scope", "ScopedLimit", "TradingState", "entry_price"]
 
 LIVE_DATA = 1  # market_data_type of a live quote
-
-
-class TradingState(StrEnum):
-    """Whether orders may leave. Exits, cancels and stops may leave in every state: a halt never locks anybody in."""
-
-    ACTIVE = "active"
-    REDUCE_ONLY = "reduce_only"
-    HALTED = "halted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskLimits:
-    """What a person sets. Quantities in shares, money in the account's currency, `price_collar_pct` in percent."""
-
-    max_order_quantity: float = 5_000
-    max_order_notional: float = 100_000
-    max_position_notional: float = 150_000  # per symbol, working entries counted as filled
-    max_open_positions: int = 12
-    max_open_risk: float = 20_000  # over all open positions and working entries
-    daily_loss_limit: float = 10_000  # realized and unrealized, fees included
-    price_collar_pct: float = 3.0
-    quote_max_age_seconds: float = 10
-    restricted_symbols: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskContext:
-    """The moment an intent is judged in. `contract` None = the symbol is not known; `session_open` None = not known, not checked."""
-
-    now: datetime
-    contract: Contract | None = None
-    quote: Tick | None = None
-    positions: Sequence[Position] = ()
-    orders: Sequence[Order] = ()
-    trading_state: TradingState = TradingState.ACTIVE
-    trading_reason: str = ""
-    link_up: bool = True
-    reconciled: bool = True
-    session_open: bool | None = None
-    day_pnl: float | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def market(self) -> float | None:
-        """The price an entry is judged against: the middle of the quote, else the last trade."""
-        quote = self.quote
-        if quote is None:
-            return None
-        if _usable(quote.bid) and _usable(quote.ask) and quote.bid is not None and quote.ask is not None and quote.ask >= quote.bid:
-            return (quote.bid + quote.ask) / 2
-        return quote.last if _usable(quote.last) else None
-
-    def held(self, symbol: str) -> list[Position]:
-        return [position for position in self.positions if position.symbol == symbol and position.is_active]
-
-    def working_entries(self, symbol: str | None = None) -> list[Order]:
-        return [o for o in self.orders if o.role is OrderRole.ENTRY and o.is_live and not o.external and symbol in (None, o.symbol)]
-
-
-Check = Callable[[OrderIntent, RiskContext, RiskLimits], Denied | None]
 
 
 class RiskGate:
@@ -96,15 +56,10 @@ class RiskGate:
         """The first refusal, or None."""
         checks = self.exit_checks if intent.position_id else self.entry_checks
         for check in checks:
-            denied = check(intent, context, self.limits)
-            if denied is not None:
-                return denied
+            refusal = check(intent, context, self.limits)
+            if refusal is not None:
+                return refusal
         return None
-
-
-def entry_price(intent: OrderIntent, context: RiskContext) -> float | None:
-    """What the entry is expected to cost per share: its limit, else the market, else what the person saw."""
-    return intent.limit_price if intent.limit_price is not None else (context.market or intent.reference_price)
 
 
 # ---- checks: one refusal each -------------------------------------------------------------------------------------------
@@ -117,18 +72,18 @@ def numbers_make_sense(intent: OrderIntent, context: RiskContext, limits: RiskLi
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-            return _denied("bad_number", f"The {_words(name)} must be a positive number.", "Correct it.", field=name, value=repr(value))
+            return denied("bad_number", f"The {_words(name)} must be a positive number.", "Correct it.", field=name, value=repr(value))
     if intent.quantity != int(intent.quantity):
-        return _denied("fractional", f"{intent.quantity:g} is not a whole number of shares.", "Round it.", quantity=intent.quantity)
+        return denied("fractional", f"{intent.quantity:g} is not a whole number of shares.", "Round it.", quantity=intent.quantity)
     if intent.entry_type is OrderType.LIMIT and intent.limit_price is None:
-        return _denied("no_limit_price", "A limit order needs a limit price.", "Give one, or choose a market order.")
+        return denied("no_limit_price", "A limit order needs a limit price.", "Give one, or choose a market order.")
     return None
 
 
 def not_expired(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if intent.expires_at is None or context.now < intent.expires_at:
         return None
-    return _denied(
+    return denied(
         "expired",
         "The approval lapsed before the order could be sent.",
         "Look at the market again and approve anew if you still want it.",
@@ -137,66 +92,67 @@ def not_expired(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -
 
 
 def trading_is_active(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
-    if context.trading_state is TradingState.ACTIVE:
+    return trading_refusal(context.trading_state, context.trading_reason)
+
+
+def trading_refusal(state: TradingState, reason: str) -> Denied | None:
+    """Why no entry may leave in this state; None in ACTIVE."""
+    if state is TradingState.ACTIVE:
         return None
-    word = "halted" if context.trading_state is TradingState.HALTED else "reduce-only"
-    return _denied(
-        context.trading_state.value,
-        f"Trading is {word}{': ' + context.trading_reason if context.trading_reason else ''}.",
-        "An admin has to resume trading first.",
-        reason=context.trading_reason,
-    )
+    word = "halted" if state is TradingState.HALTED else "reduce-only"
+    why = f": {reason.rstrip('.')}" if reason else ""
+    return denied(state.value, f"Trading is {word}{why}.", "An admin has to resume trading first.", reason=reason)
 
 
 def link_is_up(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if context.link_up:
         return None
-    return _denied("link_down", "There is no connection to the broker.", "Wait until the gateway is connected, then try again.")
+    return denied("link_down", "There is no connection to the broker.", "Wait until the gateway is connected, then try again.")
 
 
 def books_are_reconciled(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if context.reconciled:
         return None
-    return _denied("not_reconciled", "Our books have not been compared with the broker's yet.", "Wait for the reconcile to finish.")
+    return denied("not_reconciled", "Our books have not been compared with the broker's yet.", "Wait for the reconcile to finish.")
 
 
 def symbol_is_known(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if context.contract is not None:
         return None
-    return _denied("unknown_symbol", f"The broker does not know a stock {intent.symbol!r}.", "Check the symbol.", symbol=intent.symbol)
+    return denied("unknown_symbol", f"The broker does not know a stock {intent.symbol!r}.", "Check the symbol.", symbol=intent.symbol)
 
 
 def symbol_is_allowed(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if intent.symbol not in limits.restricted_symbols:
         return None
-    return _denied("restricted", f"{intent.symbol} is on the restricted list.", "An admin can take it off.", symbol=intent.symbol)
+    return denied("restricted", f"{intent.symbol} is on the restricted list.", "An admin can take it off.", symbol=intent.symbol)
 
 
 def session_is_open(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if context.session_open is not False:
         return None
-    return _denied("market_closed", "The market is closed.", "Wait for the regular session.")
+    return denied("market_closed", "The market is closed.", "Wait for the regular session.")
 
 
 def entry_has_a_stop(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if intent.stop_loss is not None or intent.kind != IntentKind.BRACKET:
         return None
-    return _denied("no_stop", "An entry needs a stop.", "Set a stop price.")
+    return denied("no_stop", "An entry needs a stop.", "Set a stop price.")
 
 
 def quote_is_fresh(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     quote, what = context.quote, "Wait for a fresh live quote."
     if quote is None or context.market is None:
-        return _denied("no_quote", f"There is no price for {intent.symbol}.", what)
+        return denied("no_quote", f"There is no price for {intent.symbol}.", what)
     if quote.halted:
-        return _denied("symbol_halted", f"{intent.symbol} is halted at the exchange.", "Wait until it trades again.")
+        return denied("symbol_halted", f"{intent.symbol} is halted at the exchange.", "Wait until it trades again.")
     if quote.market_data_type != LIVE_DATA:
-        return _denied("not_live", "The quote is delayed or frozen.", "Orders need live data.", data_type=quote.market_data_type)
+        return denied("not_live", "The quote is delayed or frozen.", "Orders need live data.", data_type=quote.market_data_type)
     age = (context.now - quote.time).total_seconds()
     if age > limits.quote_max_age_seconds:
-        return _denied("stale_quote", f"The last price is {age:.0f} s old.", what, age=age, limit=limits.quote_max_age_seconds)
+        return denied("stale_quote", f"The last price is {age:.0f} s old.", what, age=age, limit=limits.quote_max_age_seconds)
     if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
-        return _denied("crossed_quote", "Bid and ask are crossed.", what, bid=quote.bid, ask=quote.ask)
+        return denied("crossed_quote", "Bid and ask are crossed.", what, bid=quote.bid, ask=quote.ask)
     return None
 
 
@@ -207,7 +163,7 @@ def price_is_in_the_collar(intent: OrderIntent, context: RiskContext, limits: Ri
     away = abs(intent.limit_price - market) / market * 100
     if away <= limits.price_collar_pct:
         return None
-    return _denied(
+    return denied(
         "price_collar",
         f"The limit of {intent.limit_price:g} is {away:.1f}% away from the market at {market:g}; {limits.price_collar_pct:g}% is allowed.",
         "Move the limit closer to the market.",
@@ -228,18 +184,18 @@ def levels_are_on_their_sides(intent: OrderIntent, context: RiskContext, limits:
         if intent.stop_loss is not None and (reference - intent.stop_loss) * sign <= 0:
             side = "below" if sign > 0 else "above"
             message = f"The stop at {intent.stop_loss:g} must be {side} the {name} at {reference:g}."
-            return _denied("stop_side", message, "Move the stop.", stop=intent.stop_loss, **{name: reference})
+            return denied("stop_side", message, "Move the stop.", stop=intent.stop_loss, **{name: reference})
         if intent.take_profit is not None and (intent.take_profit - reference) * sign <= 0:
             side = "above" if sign > 0 else "below"
             message = f"The target at {intent.take_profit:g} must be {side} the {name} at {reference:g}."
-            return _denied("target_side", message, "Move the target.", target=intent.take_profit, **{name: reference})
+            return denied("target_side", message, "Move the target.", target=intent.take_profit, **{name: reference})
     return None
 
 
 def quantity_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if intent.quantity <= limits.max_order_quantity:
         return None
-    return _denied(
+    return denied(
         "max_quantity",
         f"{intent.quantity:g} shares are more than the {limits.max_order_quantity:g} one order may have.",
         "Make it smaller.",
@@ -255,7 +211,7 @@ def notional_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLi
     notional = intent.quantity * price
     if notional <= limits.max_order_notional:
         return None
-    return _denied(
+    return denied(
         "max_notional",
         f"The order is worth ${notional:,.2f}; one order may be worth ${limits.max_order_notional:,.2f}.",
         "Make it smaller.",
@@ -273,7 +229,7 @@ def position_notional_is_within(intent: OrderIntent, context: RiskContext, limit
     notional = abs(held + working + signed(intent.side, intent.quantity)) * price
     if notional <= limits.max_position_notional:
         return None
-    return _denied(
+    return denied(
         "max_position",
         f"{intent.symbol} would be worth ${notional:,.2f}; ${limits.max_position_notional:,.2f} is allowed per symbol.",
         "Make it smaller.",
@@ -289,13 +245,13 @@ def not_opposite_to_what_we_hold(intent: OrderIntent, context: RiskContext, limi
         return None
     word = "long" if against[0].direction > 0 else "short"
     held = sum(position.held for position in against)
-    return _denied("opposite_position", f"We are {word} {intent.symbol}.", "Close that position first.", held=held)
+    return denied("opposite_position", f"We are {word} {intent.symbol}.", "Close that position first.", held=held)
 
 
 def symbol_is_not_in_doubt(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     for order in context.orders:
         if order.state is OrderState.IN_DOUBT and order.symbol == intent.symbol and order.role is OrderRole.ENTRY:
-            return _denied(
+            return denied(
                 "in_doubt",
                 f"Nobody knows yet whether the broker has our order {order.order_ref}.",
                 "Wait for the reconcile, or resolve that order.",
@@ -313,7 +269,7 @@ def not_a_duplicate(intent: OrderIntent, context: RiskContext, limits: RiskLimit
         recent = context.now - order.created_at < timedelta(seconds=5)
         same_shape = order.is_live and recent and (order.symbol, order.side) == (intent.symbol, intent.side)
         if same_signal or (same_shape and order.quantity == intent.quantity and order.signal_id == intent.signal_id):
-            return _denied(
+            return denied(
                 "duplicate",
                 "This has already been ordered.",
                 "Look at the order that exists.",
@@ -328,7 +284,7 @@ def positions_are_not_too_many(intent: OrderIntent, context: RiskContext, limits
     if intent.symbol in symbols or len(symbols) < limits.max_open_positions:
         return None
     count, limit = len(symbols), limits.max_open_positions
-    return _denied("max_positions", f"{count} positions are open; {limit} are allowed.", "Close one first.", count=count, limit=limit)
+    return denied("max_positions", f"{count} positions are open; {limit} are allowed.", "Close one first.", count=count, limit=limit)
 
 
 def risk_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
@@ -336,12 +292,12 @@ def risk_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits
     if price is None:
         return None
     open_risk = sum(position.open_risk for position in context.positions if position.is_active)
-    working = sum(risk_of_entry(order, context.orders) for order in context.working_entries())
+    working = sum(risk_of_entry(order, context) for order in context.working_entries())
     this = intent.quantity * abs(price - intent.stop_loss) if intent.stop_loss is not None else intent.quantity * price
     total = open_risk + working + this
     if total <= limits.max_open_risk:
         return None
-    return _denied(
+    return denied(
         "max_risk",
         f"${total:,.2f} would be at risk in all; ${limits.max_open_risk:,.2f} is allowed.",
         "Make it smaller, or bring a stop closer.",
@@ -352,14 +308,15 @@ def risk_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits
 
 
 def daily_loss_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
-    if context.day_pnl is None or context.day_pnl > -limits.daily_loss_limit:
+    allowed = limits.daily_loss_limit * (1 + context.released_losses)
+    if context.day_pnl is None or context.day_pnl > -allowed:
         return None
-    return _denied(
+    return denied(
         "daily_loss",
-        f"Today's loss of ${-context.day_pnl:,.2f} has reached the limit of ${limits.daily_loss_limit:,.2f}.",
+        f"Today's loss of ${-context.day_pnl:,.2f} has reached the limit of ${allowed:,.2f}.",
         "No new entries today.",
         day_pnl=context.day_pnl,
-        limit=limits.daily_loss_limit,
+        limit=allowed,
     )
 
 
@@ -367,9 +324,9 @@ def reduces_only(intent: OrderIntent, context: RiskContext, limits: RiskLimits) 
     """An exit is on the other side of its position and never larger."""
     position = next((p for p in context.positions if p.position_id == intent.position_id), None)
     if position is None or not position.held:
-        return _denied("no_position", "There is nothing to close.", "Look at the position's state.", position_id=intent.position_id)
+        return denied("no_position", "There is nothing to close.", "Look at the position's state.", position_id=intent.position_id)
     if (intent.side is OrderSide.BUY) == (position.held > 0) or intent.quantity > abs(position.held):
-        return _denied(
+        return denied(
             "not_reducing",
             f"The position holds {position.held:g}; this order would not only reduce it.",
             "Ask for at most what is held.",
@@ -379,24 +336,21 @@ def reduces_only(intent: OrderIntent, context: RiskContext, limits: RiskLimits) 
     return None
 
 
-def risk_of_entry(order: Order, orders: Sequence[Order]) -> float:
-    """What a working entry would put at risk: to its family's stop, or everything without one."""
-    price = order.limit_price or order.intent.get("reference_price") or 0.0
-    stop = next((o.stop_price for o in orders if o.parent_id == order.order_id and o.role is OrderRole.STOP), None)
-    return order.remaining_quantity * (abs(price - stop) if stop is not None else price)
-
-
 ENTRY_CHECKS: tuple[Check, ...] = (
     numbers_make_sense,
     not_expired,
     trading_is_active,
+    nothing_is_locked,
     link_is_up,
+    account_is_the_pinned_one,
     books_are_reconciled,
     symbol_is_known,
     symbol_is_allowed,
     not_a_duplicate,
+    not_the_same_shape_again,
     symbol_is_not_in_doubt,
     session_is_open,
+    close_is_not_near,
     entry_has_a_stop,
     quote_is_fresh,
     price_is_in_the_collar,
@@ -404,21 +358,20 @@ ENTRY_CHECKS: tuple[Check, ...] = (
     quantity_is_within,
     notional_is_within,
     not_opposite_to_what_we_hold,
+    does_not_cross_our_own,
+    working_orders_are_within,
     position_notional_is_within,
     positions_are_not_too_many,
+    symbol_risk_is_within,
     risk_is_within,
+    scopes_are_within,
+    day_is_within,
+    repeats_are_within,
     daily_loss_is_within,
+    margin_is_within,
 )
 EXIT_CHECKS: tuple[Check, ...] = (numbers_make_sense, not_expired, link_is_up, symbol_is_known, reduces_only)
 
 
-def _denied(code: str, message: str, what_to_do: str, **values: Any) -> Denied:
-    return Denied(code=code, message=message, what_to_do=what_to_do, values=values)
-
-
 def _words(name: str) -> str:
     return {"stop_loss": "stop", "take_profit": "target", "limit_price": "limit price"}.get(name, name)
-
-
-def _usable(price: float | None) -> bool:
-    return price is not None and math.isfinite(price) and price > 0

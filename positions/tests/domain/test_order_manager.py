@@ -605,3 +605,45 @@ async def test_an_exit_larger_than_what_turns_out_to_be_held_is_made_smaller(des
     await desk.wait(5)
     assert isinstance(exit_order, Order)
     assert position.held == 70 == desk.broker.order("-X").remaining
+
+
+async def test_a_halt_between_the_approval_and_the_socket_sends_nothing(desk: Desk) -> None:
+    """The state changes while the order's row is being written: the last look before the socket refuses."""
+    commit = desk.manager.core.commit
+
+    async def halted_meanwhile() -> None:
+        await commit()
+        desk.manager.set_trading_state(TradingState.HALTED, "smoke")
+
+    desk.manager.core.commit = halted_meanwhile
+    desk.quote()
+    denied = await desk.manager.submit(desk.intent())
+    assert isinstance(denied, Denied)
+    assert denied.code == "halted"
+    assert desk.broker.wire == []
+    assert desk.tracker.active() == []
+
+
+async def test_the_last_look_may_still_refuse_and_is_not_asked_about_exits(desk: Desk) -> None:
+    position = await desk.held()
+    sent = len(desk.broker.wire)
+    refusal = Denied(code="locked_daily_loss", message="Shut.")
+
+    async def shut(orders: object) -> Denied | None:
+        return refusal
+
+    desk.manager.watch(last_look=shut)
+    desk.quote("MSFT")
+    assert await desk.manager.submit(desk.intent(symbol="MSFT")) == refusal
+    assert len(desk.broker.wire) == sent
+    assert not isinstance(await desk.manager.close_position(position.position_id), Denied)
+
+
+async def test_cancelling_entries_leaves_the_protection_of_what_is_held(desk: Desk) -> None:
+    position = await desk.held()
+    entry = await desk.entered(symbol="MSFT")
+    await desk.manager.cancel_entries("halted")
+    await desk.manager.drain()
+    assert desk.manager.orders[entry.order_id].state is OrderState.CANCELED
+    live = [o for o in desk.manager.orders.values() if o.position_id == position.position_id and o.is_live]
+    assert {o.role for o in live} == {OrderRole.STOP, OrderRole.TARGET}

@@ -10,10 +10,11 @@ import pytest
 
 from events.order import OrderRole, OrderSide, OrderState, OrderType
 from positions.domain.intent import Denied, OrderIntent
+from positions.domain.margin import Margin
 from positions.domain.order import Order
 from positions.domain.ports import Contract, Tick
 from positions.domain.position import Position
-from positions.domain.risk import RiskContext, RiskGate, RiskLimits, TradingState
+from positions.domain.risk import Lock, RiskContext, RiskGate, RiskLimits, Scope, ScopedLimit, TradingState
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 QUOTE = Tick(symbol="AAPL", last=100.0, bid=99.99, ask=100.01, volume=1.0, time=NOW)
@@ -53,6 +54,30 @@ def working(symbol: str, quantity: float, *, state: OrderState = OrderState.WORK
     )
     order.state = state
     return order
+
+
+def recent(quantity: float, *, side: OrderSide = OrderSide.BUY, price: float | None = 100.0, role: OrderRole = OrderRole.ENTRY) -> Order:
+    """An order of ours in AAPL that has just left."""
+    kind = OrderType.MARKET if price is None else OrderType.LIMIT
+    order = Order(
+        order_id=f"o{quantity:g}", order_ref=f"r{quantity:g}", symbol="AAPL", side=side, order_type=kind, quantity=quantity, role=role,
+        limit_price=price, now=lambda: NOW,
+    )  # fmt: skip
+    order.state = OrderState.WORKING
+    return order
+
+
+def lock(scope: Scope, name: str = "") -> Lock:
+    return Lock(cause="c", code="drawdown", scope=scope, name=name, reason="Too deep.", since=NOW)
+
+
+def margin(**changes: Any) -> dict[str, Any]:
+    """What the broker said of INTENT: 50 % of it, a hundred thousand free."""
+    asked = Margin(
+        symbol="AAPL", side=OrderSide.BUY.value, quantity=100.0, limit_price=100.0, held=0.0, initial_change=5_000.0, maintenance_change=2_500.0,
+        excess_liquidity=100_000.0, asked_at=NOW,
+    )  # fmt: skip
+    return replace(asked, **changes).to_dict()
 
 
 def check(
@@ -106,6 +131,38 @@ def test_a_sound_entry_passes() -> None:
         ("max_risk", {}, {"positions": [held("MSFT", 100, stop=96.0)]}, {"max_open_risk": 899.0}),
         ("max_risk", {}, {"orders": [working("MSFT", 4)]}, {"max_open_risk": 899.0}),
         ("daily_loss", {}, {"day_pnl": -10_000.0}, {}),
+        ("daily_loss", {}, {"day_pnl": -20_000.0, "released_losses": 1}, {}),
+        ("locked_drawdown", {}, {"locks": [lock(Scope.BOOK)]}, {}),
+        ("locked_drawdown", {}, {"locks": [lock(Scope.SYMBOL, "AAPL")]}, {}),
+        ("locked_drawdown", {"source": "flow"}, {"locks": [lock(Scope.SOURCE, "flow")]}, {}),
+        ("wrong_account", {}, {"account": "DU1", "broker_account": "DU2"}, {}),
+        ("near_close", {}, {"session_closes": NOW + timedelta(minutes=5)}, {}),
+        ("near_close", {}, {"session_closes": NOW}, {}),
+        ("same_shape", {}, {"orders": [recent(100)]}, {}),
+        ("self_cross", {}, {"orders": [recent(10, side=OrderSide.SELL, price=100.0)]}, {}),
+        ("self_cross", {}, {"orders": [recent(10, side=OrderSide.SELL, price=None)]}, {}),
+        ("working_orders", {}, {"orders": [recent(1), recent(2)]}, {"max_working_orders": 2}),
+        ("symbol_risk", {}, {"positions": [held("AAPL", 100, stop=96.0)]}, {"max_symbol_risk": 899.0}),
+        ("scope_quantity", {}, {}, {"scoped": (ScopedLimit(scope=Scope.SYMBOL, name="AAPL", max_order_quantity=99),)}),
+        ("scope_notional", {"source": "flow"}, {}, {"scoped": (ScopedLimit(scope=Scope.SOURCE, name="flow", max_order_notional=9_999),)}),
+        ("scope_position", {"strategy": "s"}, {}, {"scoped": (ScopedLimit(scope=Scope.STRATEGY, name="s", max_position_notional=9_999),)}),
+        ("scope_risk", {}, {"account": "DU1"}, {"scoped": (ScopedLimit(scope=Scope.ACCOUNT, name="DU1", max_open_risk=499),)}),
+        ("day_entries", {}, {"day_began": NOW - timedelta(hours=9), "orders": [working("MSFT", 1)]}, {"max_day_entries": 1}),
+        (
+            "day_entries",
+            {},
+            {"day_began": NOW - timedelta(hours=9), "orders": [working("AAPL", 1)]},
+            {"scoped": (ScopedLimit(scope=Scope.SYMBOL, name="AAPL", max_day_entries=1),)},
+        ),
+        ("day_notional", {}, {"day_began": NOW - timedelta(hours=9), "orders": [working("MSFT", 10)]}, {"max_day_notional": 10_999.0}),
+        ("repeat_limit", {}, {"orders": [working("AAPL", 1), recent(2)]}, {"max_symbol_repeats": 2}),
+        ("no_what_if", {}, {}, {"require_margin": True}),
+        ("margin_moved", {"margin": margin(held=50.0)}, {}, {"require_margin": True}),
+        ("margin_moved", {"margin": margin(quantity=99.0)}, {}, {"require_margin": True}),
+        ("margin_moved", {"margin": margin(asked_at=NOW - timedelta(minutes=3))}, {}, {"require_margin": True}),
+        ("margin_moved", {"margin": margin(limit_price=99.4)}, {}, {"require_margin": True}),
+        ("no_excess", {"margin": margin(excess_liquidity=None)}, {}, {"require_margin": True}),
+        ("margin", {"margin": margin(initial_change=50_001.0)}, {}, {}),
     ],
 )
 def test_each_refusal_has_its_code_and_says_what_to_do(
@@ -138,3 +195,35 @@ def test_an_exit_leaves_whatever_the_trading_state_and_the_quote() -> None:
     denied = check(out, {**context, "positions": []})
     assert denied is not None
     assert denied.code == "no_position"
+
+
+def test_what_is_locked_for_one_name_leaves_the_others_alone() -> None:
+    assert check(context={"locks": [lock(Scope.SYMBOL, "MSFT"), lock(Scope.SOURCE, "flow")]}) is None
+    lapsed = replace(lock(Scope.BOOK), until=NOW)
+    assert check(context={"locks": [lapsed]}) is None
+
+
+def test_a_cleared_repeat_lock_counts_from_when_it_was_cleared() -> None:
+    orders = [working("AAPL", 1), working("AAPL", 2)]
+    limits = {"max_symbol_repeats": 2}
+    assert check(context={"orders": orders}, limits=limits) is not None
+    assert check(context={"orders": orders, "cleared": {"symbol AAPL": NOW - timedelta(seconds=1)}}, limits=limits) is None
+
+
+def test_orders_that_never_left_count_for_nothing() -> None:
+    never = working("AAPL", 1, state=OrderState.DENIED)
+    context = {"orders": [never], "day_began": NOW - timedelta(hours=9)}
+    assert check(context=context, limits={"max_day_entries": 1, "max_symbol_repeats": 1}) is None
+
+
+def test_a_resting_target_above_the_entry_does_not_cross_it() -> None:
+    assert check(context={"orders": [recent(10, side=OrderSide.SELL, price=110.0, role=OrderRole.TARGET)]}) is None
+
+
+def test_margin_of_working_entries_counts_as_taken() -> None:
+    other = working("MSFT", 1)
+    other.intent = {"margin": margin(initial_change=45_001.0)}
+    denied = check({"margin": margin()}, {"orders": [other]})
+    assert denied is not None
+    assert (denied.code, denied.values["working"]) == ("margin", 45_001.0)
+    assert check({"margin": margin()}, {"orders": []}, {"require_margin": True}) is None

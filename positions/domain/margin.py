@@ -1,0 +1,120 @@
+"""What IB's what-if said an order would do to margin, and whether that still holds when the order is about to leave.
+
+The answer is bound to the order it was asked for: more shares, another price or position, another day, newer limits or
+simply age make it void, and then it has to be asked again. It is no reservation (IB may still reject).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from events.order import OrderSide
+from positions.domain.intent import Denied, OrderIntent
+from positions.domain.risk_context import RiskContext, RiskLimits, denied
+
+PRICE_MOVED_PCT = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """One answer. Money in account currency; `held` is signed shares of the symbol when it was asked; `limits_version` whatever
+    changes whenever a person edits the limits."""
+
+    symbol: str
+    side: str
+    quantity: float
+    limit_price: float | None
+    held: float
+    initial_change: float
+    maintenance_change: float
+    commission: float | None = None
+    equity_after: float | None = None
+    excess_liquidity: float | None = None
+    limits_version: str = ""
+    day: str = ""  # the exchange's date
+    asked_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"asked_at": self.asked_at.isoformat()}
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Margin:
+        return cls(**{**row, "asked_at": datetime.fromisoformat(row["asked_at"])})
+
+    @property
+    def share_pct(self) -> float | None:
+        """Of the excess liquidity, percent."""
+        return self.initial_change / self.excess_liquidity * 100 if self.excess_liquidity and self.excess_liquidity > 0 else None
+
+
+def what_moved(
+    margin: Margin,
+    *,
+    symbol: str,
+    side: OrderSide | str,
+    quantity: float,
+    limit_price: float | None,
+    held: float,
+    now: datetime,
+    max_age: float,
+    limits_version: str = "",
+    day: str = "",
+) -> str:
+    """Why the answer no longer holds for this order, in words; "" when it does."""
+    if (margin.symbol, margin.side) != (symbol, str(side)):
+        return "it was asked for another order"
+    if quantity > margin.quantity:
+        return f"it was asked for {margin.quantity:g} shares"
+    if (limit_price is None) != (margin.limit_price is None):
+        return "the order type changed"
+    if limit_price and margin.limit_price and abs(limit_price / margin.limit_price - 1) * 100 > PRICE_MOVED_PCT:
+        return f"the price moved from {margin.limit_price:g} to {limit_price:g}"
+    if held != margin.held:
+        return f"the position was {margin.held:g} shares and is {held:g}"
+    if day and margin.day and day != margin.day:
+        return "it was asked in another session"
+    if limits_version and margin.limits_version and limits_version != margin.limits_version:
+        return "the limits were changed"
+    age = (now - margin.asked_at).total_seconds()
+    return f"it is {age:.0f} s old" if age > max_age else ""
+
+
+def margin_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
+    """Initial margin of this entry, and of those that work, against a set share of what is free."""
+    if intent.margin is None:
+        if not limits.require_margin:
+            return None
+        return denied(
+            "no_what_if", "The broker has not said what margin this order takes.", "Try again; check the broker link if it stays."
+        )
+    margin = Margin.from_dict(intent.margin)
+    moved = what_moved(
+        margin,
+        symbol=intent.symbol,
+        side=intent.side,
+        quantity=intent.quantity,
+        limit_price=intent.limit_price,
+        held=sum(position.held for position in context.held(intent.symbol)),
+        now=context.now,
+        max_age=limits.margin_max_age_seconds,
+    )
+    if moved and limits.require_margin:
+        return denied("margin_moved", f"The margin has to be asked for again: {moved}.", "Approve again with the new numbers.", moved=moved)
+    if margin.excess_liquidity is None:
+        unknown = denied("no_excess", "The account's excess liquidity is not known.", "Wait for the account's values.")
+        return unknown if limits.require_margin else None
+    working = sum(float((o.intent.get("margin") or {}).get("initial_change") or 0.0) for o in context.working_entries())
+    takes, free = margin.initial_change + working, margin.excess_liquidity * limits.max_margin_pct / 100
+    if takes <= free or margin.initial_change <= 0:
+        return None
+    return denied(
+        "margin",
+        f"It takes ${takes:,.2f} of margin with what works already; ${free:,.2f} may be used ({limits.max_margin_pct:g}% of the excess).",
+        "Make it smaller, or close something.",
+        initial_margin=margin.initial_change,
+        working=working,
+        excess_liquidity=margin.excess_liquidity,
+        limit=free,
+    )
