@@ -70,9 +70,9 @@ class OrderCore:
         self.reconciled = True  # the worker sets False until the first reconcile of a session is through
         self.session_open: Callable[[], bool | None] = lambda: None
         self.day_pnl: Callable[[], float | None] = lambda: None
-        self.needs_reconcile = ""  # why the broker should be asked; the worker clears it by reconciling
         self.surroundings: Callable[[], dict[str, Any]] = dict  # more of the RiskContext's fields: locks, session end, day
         self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new  # after the commit, before the socket
+        self.needs_reconcile = ""  # why the broker should be asked; the worker clears it by reconciling
 
     def now(self) -> datetime:
         return self.clock.now()
@@ -110,10 +110,10 @@ class OrderCore:
             reconciled=self.reconciled,
             session_open=self.session_open(),
             day_pnl=self.day_pnl(),
-        )
             account=self.account,
             broker_account=self.broker.account,
             **self.surroundings(),
+        )
 
     # ---- telling the bus --------------------------------------------------------------------------------------------
 
@@ -157,16 +157,16 @@ class OrderCore:
         if not self.link_up:
             await self._never_sent(orders, "link_down", LINK_DOWN.message)
             return LINK_DOWN
-        try:
         refusal = await self._may_still_leave(orders)
         if refusal is not None:
             await self._never_sent(orders, refusal.code, refusal.message)
             return refusal
+        try:
             await self.broker.send(families.tickets(orders, contract))
-        except LinkDown as error:
         except SendRefused as error:
             await self._never_sent(orders, error.code, str(error))
             return Denied(code=error.code, message=str(error), what_to_do="An admin has to resume trading first.")
+        except LinkDown as error:
             await self._never_sent(orders, "link_down", str(error))
             return LINK_DOWN
         except Exception as error:  # partly written, perhaps: only a reconcile can tell
@@ -177,7 +177,6 @@ class OrderCore:
         failpoint("order.sent")
         return None
 
-    async def modify(self, order: Order, reason: str, **desired: float) -> Denied | None:
     async def _may_still_leave(self, orders: Sequence[Order]) -> Denied | None:
         """Entries only: the state, and whatever `last_look` asks, may have changed while the rows were being written."""
         if orders[0].role is not OrderRole.ENTRY:
@@ -185,6 +184,7 @@ class OrderCore:
         refusal = await self.last_look(orders)
         return refusal or trading_refusal(self.trading_state, self.trading_reason)
 
+    async def modify(self, order: Order, reason: str, **desired: float) -> Denied | None:
         """Change quantity, limit_price or stop_price of a live order; the row says pending until the broker confirms."""
         contract = self.contracts.get(order.symbol) or await self.contract(order.symbol)
         if contract is None or not self.link_up:
@@ -277,9 +277,9 @@ class OrderCore:
         await self.refresh_stop_state(order.position_id)
 
 
-def expired(intent: OrderIntent, now: datetime) -> bool:
-    return intent.expires_at is not None and now >= intent.expires_at
 async def _nothing_new(orders: Sequence[Order]) -> Denied | None:
     return None
 
 
+def expired(intent: OrderIntent, now: datetime) -> bool:
+    return intent.expires_at is not None and now >= intent.expires_at
