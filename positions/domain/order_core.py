@@ -26,7 +26,7 @@ from positions.domain.order_states import Trigger
 from positions.domain.ports import Broker, BrokerError, Contract, LinkDown, LinkState, SendRefused, Tick, UnknownContract
 from positions.domain.position import Position
 from positions.domain.position_events import Before
-from positions.domain.risk import RiskContext, RiskGate, TradingState
+from positions.domain.risk import RiskContext, RiskGate, TradingState, trading_refusal
 from positions.domain.tracker import PositionTracker
 
 log = logging.getLogger(__name__)
