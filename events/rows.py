@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Q, QuerySet
+
 from events.tape import is_quiet, tape_text
 
 if TYPE_CHECKING:
-    from events.models import CommandRecord
+    from events.models import CommandRecord, EventRecord
+
+# The database's twin of events.tape.is_quiet.
+QUIET = Q(event_type="EquityEvent") | Q(event_type="ReconcileEvent", data__ok=True, data__filled=0, data__differences=[])
 
 
 def command_row(record: CommandRecord) -> dict[str, Any]:
@@ -27,6 +32,11 @@ def command_row(record: CommandRecord) -> dict[str, Any]:
         "created_at": record.created_at.isoformat(),
         "payload": record.payload,
     }
+
+
+def without_quiet(rows: QuerySet[EventRecord]) -> QuerySet[EventRecord]:
+    """Only what changed something."""
+    return rows.exclude(QUIET)
 
 
 def tape_row(data: dict[str, Any], seq: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from events.models import EventRecord
-from events.rows import tape_row
+from events.rows import tape_row, without_quiet
 
 PAGE_ROWS = 50
 TRACE_ROWS = 200
@@ -27,18 +27,22 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What a person asked to see; every field is "" when not asked. `type` is an event class name or a group of them."""
+    """What a person asked to see; every field is "" when not asked. `type` is an event class name or a group of them.
+
+    `quiet` asks also for what changed nothing; asking for a type asks for all of it.
+    """
 
     type: str = ""
     symbol: str = ""
     id: str = ""
+    quiet: str = ""
 
     @classmethod
     def of(cls, request: HttpRequest) -> Filters:
         def text(name: str, most: int) -> str:
             return request.GET.get(name, "").replace("\x00", "").strip()[:most]
 
-        return cls(type=text("type", 64), symbol=text("symbol", 21).upper(), id=text("id", 36))
+        return cls(type=text("type", 64), symbol=text("symbol", 21).upper(), id=text("id", 36), quiet=text("quiet", 1))
 
     def apply(self, rows: QuerySet[EventRecord]) -> QuerySet[EventRecord]:
         if self.type:
@@ -48,6 +52,10 @@ class Filters:
         if self.id:
             rows = rows.filter(Q(signal_id=self.id) | Q(order_id=self.id) | Q(position_id=self.id) | Q(event_id=self.id) | Q(cause=self.id))
         return rows
+
+    @property
+    def hides_quiet(self) -> bool:
+        return not self.quiet and not self.type
 
     def __bool__(self) -> bool:
         return bool(self.type or self.symbol or self.id)
@@ -92,7 +100,10 @@ def _choices() -> list[tuple[str, tuple[str, ...]]]:
 def trace(request: HttpRequest) -> HttpResponse:
     """What happens now: the newest rows, then the live tape, filtered in the browser."""
     filters = Filters.of(request)
-    rows = [tape_row(record.data, record.seq) for record in filters.apply(EventRecord.objects.all()).order_by("-seq")[:TRACE_ROWS]]
+    wanted = filters.apply(EventRecord.objects.all())
+    if filters.hides_quiet:
+        wanted = without_quiet(wanted)
+    rows = [tape_row(record.data, record.seq) for record in wanted.order_by("-seq")[:TRACE_ROWS]]
     return render(request, "events/trace.html", {"rows": rows, "filters": filters, "groups": _choices(), "group_table": GROUPS})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from events.clock import utc_now
 from events.models import EventRecord
-from events.rows import tape_row
+from events.rows import tape_row, without_quiet
 from positions.analytics import exchange_date
 from positions.curves import equity_curve, latest_account
 from positions.models import EquityPoint, PositionRecord
@@ -27,7 +27,7 @@ def first_picture() -> dict[str, Any]:
         "equity": EquityPoint.objects.order_by("-at").first(),
         "pending": [record.as_row() for record in pending[:MOST_SIGNALS]],
         "positions": [record.as_row() for record in held[:MOST_POSITIONS]],
-        "tape": [tape_row(record.data, record.seq) for record in EventRecord.objects.all()[:TAPE_ROWS]],
+        "tape": [tape_row(record.data, record.seq) for record in without_quiet(EventRecord.objects.all())[:TAPE_ROWS]],
     }
 
 

@@ -114,6 +114,26 @@ def test_an_empty_journal_and_an_empty_filter_say_different_things(reader: Clien
     assert "Nothing matches" in reader.get(reverse("events:journal"), {"symbol": "ZZZ"}).content.decode()
 
 
+def test_the_trace_leaves_out_what_changed_nothing_until_asked(reader: Client) -> None:
+    as_before = {"ok": True, "filled": 0, "differences": [], "opened": 3}
+    rows = [("EquityEvent", {}), ("ReconcileEvent", as_before), ("ReconcileEvent", as_before | {"filled": 2}), ("FillEvent", {})]
+    seqs = []
+    for event_type, fields in rows:
+        row = stored(event_type)
+        row.data |= fields
+        row.save()
+        seqs.append(row.seq)
+
+    def traced(**query: str) -> list[int]:
+        page = reader.get(reverse("events:trace"), query).content.decode()
+        return [int(seq) for seq in re.findall(r'data-seq="(\d+)"', page)]
+
+    assert traced() == [seqs[3], seqs[2]]
+    assert traced(quiet="1") == seqs[::-1]
+    assert traced(type="EquityEvent") == [seqs[0]]
+    assert shown(reader) == seqs[::-1]  # the journal keeps everything
+
+
 def test_the_pages_are_read_only(reader: Client) -> None:
     for name in ("events:journal", "events:trace"):
         assert reader.post(reverse(name)).status_code == 405

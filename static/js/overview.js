@@ -154,7 +154,7 @@ const tape = byId("tape");
 let newestSeq = Math.max(0, ...[...tape.children].map((row) => Number(row.dataset.seq)));
 
 feed.join("tape", (rows) => {
-  for (const row of rows.filter((one) => one.seq > newestSeq).sort((a, b) => a.seq - b.seq)) {
+  for (const row of rows.filter((one) => one.seq > newestSeq && !one.quiet).sort((a, b) => a.seq - b.seq)) {
     newestSeq = row.seq;
     const item = document.createElement("li");
     item.className = "arrived";

@@ -10,6 +10,7 @@ const held = document.getElementById("trace-held");
 const pause = document.getElementById("trace-pause");
 const typeFilter = document.getElementById("filter-type");
 const symbolFilter = document.getElementById("filter-symbol");
+const quietFilter = document.getElementById("filter-quiet");
 const groups = JSON.parse(document.getElementById("event-groups").textContent);
 
 let paused = false;
@@ -21,7 +22,7 @@ const plainType = (name) => name.replace(/Event$/, "").replace(/(?!^)([A-Z])/g, 
 function matches(row) {
   const type = typeFilter.value;
   const symbol = symbolFilter.value.trim().toUpperCase();
-  return (!type || (groups[type] ?? [type]).includes(row.type)) && (!symbol || row.symbol === symbol);
+  return (quietFilter.checked || !row.quiet) && (!type || (groups[type] ?? [type]).includes(row.type)) && (!symbol || row.symbol === symbol);
 }
 
 function cell(name, text) {
@@ -71,4 +72,4 @@ pause.addEventListener("click", () => {
 });
 
 /* Another filter is another list: the server draws it, and the address can be shared. */
-typeFilter.addEventListener("change", () => typeFilter.form.requestSubmit());
+for (const control of [typeFilter, quietFilter]) control.addEventListener("change", () => typeFilter.form.requestSubmit());

@@ -105,7 +105,7 @@ def test_the_overview_shows_money_positions_signals_tape_and_health_before_any_s
     pending_signal()
     event_row(fill_quantity=10.0, fill_price=151.25, quantity=10.0)
     page = signed_in("viewer").get("/").content.decode()
-    for shown in ("100,250.50", "+250.50", "NVDA", "+1,000.00", "META", "90.0", "10 @ 151.25", "Flow API", "EST"):
+    for shown in ("100,250.50", "+250.50", "NVDA", "+1,000.00", "META", "90.0", "Bought 10 at 151.25", "Flow API", "EST"):
         assert shown in page or (shown == "EST" and "EDT" in page), shown
 
 

@@ -9,7 +9,6 @@ from events.feed import Feed
 from events.journal import Batch
 from events.order import OrderEvent
 from events.position import PositionEvent
-from events.system import EquityEvent
 from positions.models import shown
 
 MOST_REMEMBERED = 5_000
@@ -26,8 +25,7 @@ class Showing:
         """The journal's `on_durable`."""
         for event, seq in batch:
             self._show_state(event)
-            if not isinstance(event, EquityEvent):  # one a minute says nothing on a tape
-                self._feed.tape(event, seq)
+            self._feed.tape(event, seq)
 
     def row(self, topic: str, row: dict[str, Any]) -> None:
         """One object's whole state."""
