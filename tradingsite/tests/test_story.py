@@ -6,7 +6,6 @@ Nothing here stands in for anything: the desk is `manage.py desk` with every pro
 from __future__ import annotations
 
 import json
-import re
 import socket
 from typing import TYPE_CHECKING, Any
 
