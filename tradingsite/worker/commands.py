@@ -36,6 +36,7 @@ from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerError, UnknownContract
 from positions.domain.position import Position
 from positions.domain.tracker import PositionTracker
+from tradingsite.worker.resolutions import RESOLUTIONS, Resolutions
 from tradingsite.worker.session import Session
 from tradingsite.worker.subscriptions import Subscriptions
 from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, TradingSwitch
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_LIFE = timedelta(seconds=120)  # an approval older than this is never sent, whatever its row says
 ENTRIES = frozenset({"ApproveSignal"})
-EXITS = frozenset({"ClosePosition", "ChangeStop", "ChangeTarget", "CancelOrder", "FlattenAll"})
+EXITS = frozenset({"ClosePosition", "ChangeStop", "ChangeTarget", "CancelOrder", "FlattenAll"}) | RESOLUTIONS
 
 
 class CommandDesk:
@@ -59,6 +60,7 @@ class CommandDesk:
         session: Session,
         switch: TradingSwitch,
         subscriptions: Subscriptions,
+        resolutions: Resolutions,
         entry_life_seconds: Callable[[], Awaitable[float]],
     ) -> None:
         self._bus = bus
@@ -79,12 +81,13 @@ class CommandDesk:
             ReduceOnly: self._reduce_only,
             ResumeTrading: self._resume,
             FlattenAll: self._flatten,
+            **resolutions.handlers,
         }
 
     def waiting_commands(self) -> frozenset[str]:
         """Names the inbox must not hand out now; their time to live runs on."""
-        if self._session.ready:
-            return frozenset()
+        if self._session.ready or self._session.blocked:
+            return frozenset()  # books that differ may stay so for hours: an entry is refused at once, with the reason
         return ENTRIES if self._session.link_up else ENTRIES | EXITS
 
     async def handle(self, command: Command, record: CommandRecord) -> Outcome:
@@ -126,8 +129,10 @@ class CommandDesk:
     # --- entries ---
 
     async def _approve(self, command: ApproveSignal, record: CommandRecord) -> Outcome:
-        if command.action == "close_long":
+        if command.action in ("close_long", "close_short"):
             return await self._close_for_signal(command, record)
+        if self._session.blocked:
+            return Outcome.refused("books_differ", f"Our book and the broker's differ. {self._session.blocked} The Broker page shows it.")
         await self._switch.refresh()  # the limits and the switch as they are now, not two seconds ago
         await self._subscriptions.one(command.symbol)
         result = await self._manager.submit(await self._intent(command, record))
@@ -156,11 +161,12 @@ class CommandDesk:
         )
 
     async def _close_for_signal(self, command: ApproveSignal, record: CommandRecord) -> Outcome:
-        """A sell signal where shorting is not allowed closes the long position."""
-        held = [p for p in self._tracker.of_symbol(command.symbol) if p.held > 0]
+        """A signal against what is held closes it: a sell the long position, a buy the short one."""
+        side = "long" if command.direction < 0 else "short"
+        held = [p for p in self._tracker.of_symbol(command.symbol) if p.held * command.direction < 0]
         if not held:
-            return Outcome.refused("no_position", f"There is no long {command.symbol} position to close.")
-        quantity: float | None = command.quantity if command.quantity < held[0].held else None
+            return Outcome.refused("no_position", f"There is no {side} {command.symbol} position to close.")
+        quantity: float | None = command.quantity if command.quantity < abs(held[0].held) else None
         return await self._exit(held[0], quantity, f"signal {command.signal_id}")
 
     async def _reject(self, command: RejectSignal, record: CommandRecord) -> Outcome:

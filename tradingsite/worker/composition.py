@@ -21,6 +21,7 @@ from positions.domain.risk import RiskGate, RiskLimits, TradingState
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch
 from signals.models import SignalSettings, WatchListEntry
+from tradingsite.worker.books import Books
 from tradingsite.worker.commands import CommandDesk
 from tradingsite.worker.database import Database
 from tradingsite.worker.ears import Ears
@@ -28,6 +29,7 @@ from tradingsite.worker.equity import Equity
 from tradingsite.worker.health import Health
 from tradingsite.worker.hours import session_open
 from tradingsite.worker.marks import Marks
+from tradingsite.worker.resolutions import Resolutions
 from tradingsite.worker.rhythm import Rhythm
 from tradingsite.worker.session import Session
 from tradingsite.worker.showing import Showing
@@ -96,6 +98,9 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         session_id=uuid.uuid4().hex,
         ref_prefix=REF_PREFIX,
     )
+    books = Books(
+        bus=bus, manager=manager, database=database, feed=feed, fence=lambda: check_epoch(epoch), epoch=epoch, ref_prefix=REF_PREFIX
+    )
     session = Session(
         bus=bus,
         broker=broker,
@@ -105,6 +110,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         on_account=late.account_known,
         on_picture=equity.on_snapshot,
         on_ready=late.on_ready,
+        books=books,
     )
     subscriptions = Subscriptions(broker, database, watched=watched_symbols, held=lambda: [p.symbol for p in tracker.active()])
     desk = CommandDesk(
@@ -114,6 +120,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         session=session,
         switch=switch,
         subscriptions=subscriptions,
+        resolutions=Resolutions(manager=manager, books=books, subscriptions=subscriptions),
         entry_life_seconds=lambda: database.run(entry_life_seconds),
     )
     inbox = Inbox(
@@ -134,6 +141,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         marks=marks,
         equity=equity,
         subscriptions=subscriptions,
+        books=books,
         feed=feed,
         started_at=utc_now().isoformat(),
         counters=lambda: _counters(bus, broker, feed, journal, marks, rhythm),
@@ -141,7 +149,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
     worker = Worker(
         epoch=epoch, lock=lock, bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
         tracker=tracker, manager=manager, session=session, switch=switch, marks=marks, equity=equity,
-        subscriptions=subscriptions, rhythm=rhythm, health=health,
+        subscriptions=subscriptions, rhythm=rhythm, health=health, books=books,
     )  # fmt: skip
     late.worker = worker
     manager.watch(session_open=lambda: market_open(broker), day_pnl=lambda: equity.row.get("day_pnl"))

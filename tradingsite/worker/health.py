@@ -14,6 +14,7 @@ from events.feed import Feed
 from positions.broker.ib import IbBroker
 from positions.domain.ports import LinkState
 from signals.models import SourceHealth
+from tradingsite.worker.books import Books
 from tradingsite.worker.equity import Equity
 from tradingsite.worker.marks import Marks
 from tradingsite.worker.session import Session, State
@@ -35,6 +36,7 @@ class Health:
     marks: Marks
     equity: Equity
     subscriptions: Subscriptions
+    books: Books
     feed: Feed
     started_at: str
     counters: Callable[[], dict[str, Any]]
@@ -51,6 +53,7 @@ class Health:
             "trading": {"state": self.switch.state, "reason": self.switch.reason},
             "worker": self._worker(now),
             "gateway": self._gateway(),
+            "books": self._books(),
             "flow": flow,
             "redis": {"state": "ok" if redis_ok else "down"},
             "database": {"state": "ok" if database_ok else "down"},
@@ -73,6 +76,14 @@ class Health:
             "reconciled_at": compared.isoformat() if compared else None,
             "unknown_symbols": self.subscriptions.unknown,
         }
+
+    def _books(self) -> dict[str, Any]:
+        """How our book stands beside the broker's, by the last comparison."""
+        last = self.books.row
+        differs = last.get("differences", 0)
+        state = "unknown" if not last else "down" if self.books.blocked else "degraded" if differs else "ok"
+        counts = {"differences": differs, "external": last.get("external", 0)}
+        return {"state": state, "at": last.get("at"), "blocked": self.books.blocked, **counts}
 
     def _gateway(self) -> dict[str, Any]:
         link, age = self.broker.link, self.marks.newest_age()

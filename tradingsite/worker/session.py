@@ -22,6 +22,7 @@ from events.system import ConnectionEvent
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerError, BrokerSnapshot, LinkState, RecoveryHint, SyncIncomplete
+from tradingsite.worker.books import FULL, Books
 from tradingsite.worker.mode import mode_refusal
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Session:
         on_account: Callable[[str], None],
         on_picture: Callable[[BrokerSnapshot], None],
         on_ready: Callable[[RecoveryHint], Awaitable[None]],
+        books: Books,
     ) -> None:
         self.state = State.STARTING
         self.detail = ""
@@ -71,6 +73,7 @@ class Session:
         self._on_account = on_account
         self._on_picture = on_picture
         self._on_ready = on_ready
+        self._books = books
         self._stopping = asyncio.Event()
         self._due = asyncio.Event()  # something happened to the link that `run` must look at
         self._hint = RecoveryHint.NONE
@@ -80,6 +83,11 @@ class Session:
     def ready(self) -> bool:
         """Entries may leave."""
         return self.state is State.READY and self._broker.link is LinkState.CONNECTED
+
+    @property
+    def blocked(self) -> str:
+        """Why entries wait although everything else works: the books differ. "" when they do not."""
+        return self._books.blocked if self.link_up and self.state is State.RECONCILING else ""
 
     @property
     def link_up(self) -> bool:
@@ -141,7 +149,7 @@ class Session:
             await self._wait(LONGEST_DELAY)
             return
         self._on_account(self._broker.account)
-        await self._reconcile(picture, RecoveryHint.DATA_LOST)
+        await self._reconcile(picture, RecoveryHint.DATA_LOST, kind="start" if self.attempts == 1 else "reconnect")
         await self._stay()
 
     async def _stay(self) -> None:
@@ -155,9 +163,20 @@ class Session:
             if self._stopping.is_set() or self._broker.link is not LinkState.CONNECTED:
                 continue
             hint, self._hint = self._hint, RecoveryHint.NONE
-            if hint is not RecoveryHint.NONE or self._wanted() or monotonic() - last > LIGHT_RECONCILE_SECONDS:
-                await self._reconcile(await self._broker.snapshot(), hint)
+            kind = self._kind_due(hint, monotonic() - last)
+            if kind:
+                await self._reconcile(await self._broker.snapshot(), hint, kind=kind)
                 last = monotonic()
+
+    def _kind_due(self, hint: RecoveryHint, seconds: float) -> str:
+        """Which comparison is due `seconds` after the last one: after the link's trouble, asked for, the day's full one, or a light one."""
+        if hint is not RecoveryHint.NONE:
+            return "link"
+        if self._wanted():
+            return "asked"
+        if seconds <= LIGHT_RECONCILE_SECONDS:
+            return ""
+        return FULL if self._books.full_due() else "light"
 
     def _wanted(self) -> bool:
         """Somebody asks, or a doubt is old enough for the second picture."""
@@ -165,23 +184,25 @@ class Session:
             return (utc_now() - self._doubted.taken_at).total_seconds() >= SECOND_PASS_SECONDS
         return bool(self._manager.needs_reconcile)
 
-    async def _reconcile(self, picture: BrokerSnapshot, hint: RecoveryHint) -> None:
+    async def _reconcile(self, picture: BrokerSnapshot, hint: RecoveryHint, *, kind: str) -> None:
         """Compare with one picture, or with this one and the one that left a doubt ten seconds ago."""
         if not picture.complete:
             raise SyncIncomplete(f"the gateway never finished sending {', '.join(picture.missing)}")
         if hint is not RecoveryHint.NONE or self.state is not State.READY:
             self._become(State.RECONCILING, "")
+        why = self._manager.needs_reconcile
         first, second = self._doubted, picture
         enough = first is not None and (picture.taken_at - first.taken_at).total_seconds() >= SECOND_PASS_SECONDS - 0.5
         report = await self._manager.reconcile(first, second) if first is not None and enough else await self._manager.reconcile(picture)
         self._doubted = None
-        if report.needs_second:
+        if report.needs_second or (kind == FULL and first is None):  # a full comparison takes two readings
             self._doubted = picture if first is None or enough else first  # the first of the pair to come
         self.reconcile_reason = report.reason
         self._on_picture(picture)
-        if not report.ok:
+        blocked = await self._books.compared(picture, report, kind=kind, reason=why)
+        if blocked or not report.ok:
             self._manager.set_reconciled(False)
-            self._become(State.RECONCILING, report.reason or "our books and the broker's differ")
+            self._become(State.RECONCILING, blocked or report.reason or "our books and the broker's differ")
             return
         self._manager.set_reconciled(True)
         self.reconciled_at = utc_now()

@@ -23,6 +23,7 @@ from positions.domain.order_manager import OrderManager
 from positions.domain.ports import LinkDown, RecoveryHint
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch, write_health
+from tradingsite.worker.books import Books
 from tradingsite.worker.database import Database
 from tradingsite.worker.equity import Equity
 from tradingsite.worker.health import Health, read_flow
@@ -61,6 +62,7 @@ class Worker:
     subscriptions: Subscriptions
     rhythm: Rhythm
     health: Health
+    books: Books
     code: int = EXIT_OK
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fill_heard: asyncio.Event = field(default_factory=asyncio.Event)
@@ -116,6 +118,7 @@ class Worker:
         await self.tracker.start()
         self.manager.restore(orders, positions, elsewhere)
         failpoint("restore.loaded")
+        await self.books.load()
         await self.switch.refresh()
         log.info("restored %d orders and %d positions, epoch %d", len(orders), len(positions), self.epoch)
 
