@@ -54,6 +54,16 @@ class HoldingEvent(SystemEvent):
 
 
 @event
+class ProtectionEvent(SystemEvent):
+    """A stop could not be placed ("alarm", with the rule that is followed: flatten or hold), or is there again ("restored")."""
+
+    symbol: str = ""
+    state: str = ""
+    rule: str = ""
+    detail: str = ""
+
+
+@event
 class TradingStateEvent(SystemEvent):
     """Whether orders may leave: active, reduce_only or halted."""
 

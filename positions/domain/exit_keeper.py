@@ -7,7 +7,10 @@ The rules, in order of importance:
 
 The broker keeps most of this by itself: children wait for their parent and never exceed what it filled, and an OCA group
 of type 2 shrinks and cancels its members. So a mismatch has `GRACE_SECONDS` to heal before we send anything: a modify
-that crosses the broker's own reduction on the wire could enlarge a stop beyond the position.
+that crosses the broker's own reduction on the wire could enlarge a stop beyond the position. A missing stop waits half
+as long, and what cannot cross anything is urgent and does not wait.
+
+A stop that did not stay twice is an alarm: the manager says so and follows the rule a person chose, flatten or hold.
 """
 
 from __future__ import annotations
@@ -21,10 +24,13 @@ from events.order import OrderRole, PendingRequest
 from events.position import PositionStatus
 from positions.domain.order import Order
 from positions.domain.position import Position
+from positions.domain.protection import is_bare
 
-GRACE_SECONDS = 2.0
-PROTECT_ATTEMPTS = 3  # so many in PROTECT_WINDOW that did not stay: the stop is reported missing and a person decides
+GRACE_SECONDS = 1.5
+BARE_GRACE_SECONDS = 0.75
+PROTECT_ATTEMPTS = 2  # so many in PROTECT_WINDOW that did not stay are an alarm
 PROTECT_WINDOW = timedelta(minutes=10)
+AGAIN_SECONDS = 15.0  # after an alarm the rule is followed again this often, until it has worked
 _PAIR = (OrderRole.STOP, OrderRole.TARGET)
 
 
@@ -32,6 +38,8 @@ class Repair(StrEnum):
     CANCEL = "cancel"
     RESIZE = "resize"
     PROTECT = "protect"
+    ALARM = "alarm"  # stops are refused: tell, and follow the rule
+    RESTORED = "restored"  # an alarm is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +50,24 @@ class Work:
     order: Order | None = None
     quantity: float = 0
     reason: str
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """A position whose stop could not be placed."""
+
+    position_id: str
+    symbol: str
+    detail: str
+    since: datetime
 
 
 class ExitKeeper:
     """Remembers since when something was wrong, so that the broker gets its chance to put it right first."""
 
     def __init__(self) -> None:
+        self.alarms: dict[str, Alarm] = {}  # position_id → what is wrong with its stop
         self._since: dict[str, datetime] = {}  # what is wrong (order or position id) → since when
         self._attempts: dict[str, list[datetime]] = {}  # position_id → when stops were placed for it
 
@@ -57,18 +77,40 @@ class ExitKeeper:
         keys = {self._key(position, work): work for work in wanted}
         for key in [key for key in self._since if key.startswith(position.position_id) and key not in keys]:
             del self._since[key]
-        return [work for key, work in keys.items() if self._waited(key, now) and self._may_try(position, work, now)]
+        waited = [work for key, work in keys.items() if self._waited(key, work, now)]
+        ready = [step for work in waited if (step := self._escalated(position, orders, work, now)) is not None]
+        if position.position_id in self.alarms and not is_bare(position, orders):
+            del self.alarms[position.position_id]
+            self._attempts.pop(position.position_id, None)
+            ready.append(Work(repair=Repair.RESTORED, reason="protected again" if position.held else "the position is closed"))
+        return ready
 
     def placed(self, position: Position, now: datetime) -> None:
         """A protective stop was sent."""
         self._attempts.setdefault(position.position_id, []).append(now)
 
-    def _waited(self, key: str, now: datetime) -> bool:
-        return (now - self._since.setdefault(key, now)).total_seconds() >= GRACE_SECONDS
+    def _waited(self, key: str, work: Work, now: datetime) -> bool:
+        grace = BARE_GRACE_SECONDS if work.repair is Repair.PROTECT else GRACE_SECONDS
+        return (now - self._since.setdefault(key, now)).total_seconds() >= grace or work.urgent
 
-    def _may_try(self, position: Position, work: Work, now: datetime) -> bool:
-        recent = [at for at in self._attempts.get(position.position_id, ()) if now - at < PROTECT_WINDOW]
-        return work.repair is not Repair.PROTECT or len(recent) < PROTECT_ATTEMPTS
+    def _escalated(self, position: Position, orders: Sequence[Order], work: Work, now: datetime) -> Work | None:
+        """A stop that did not stay twice becomes an alarm, repeated now and then until it is over."""
+        if work.repair is not Repair.PROTECT:
+            return work
+        attempts = self._attempts.get(position.position_id, [])
+        recent = [at for at in attempts if now - at < PROTECT_WINDOW]
+        if len(recent) < PROTECT_ATTEMPTS:
+            return work
+        known = self.alarms.get(position.position_id)
+        if known is not None and (now - recent[-1]).total_seconds() < AGAIN_SECONDS:
+            return None
+        if known is not None:
+            attempts.append(now)
+            return Work(repair=Repair.ALARM, quantity=work.quantity, reason=known.detail)
+        detail = f"{len(recent)} stops did not stay at the broker{_last_words(orders)}"
+        self.alarms[position.position_id] = Alarm(position_id=position.position_id, symbol=position.symbol, detail=detail, since=now)
+        attempts.append(now)
+        return Work(repair=Repair.ALARM, quantity=work.quantity, reason=detail, urgent=True)
 
     @staticmethod
     def _key(position: Position, work: Work) -> str:
@@ -80,15 +122,19 @@ def repairs(position: Position, orders: Sequence[Order]) -> list[Work]:
     live = [order for order in orders if order.is_live and not order.external]
     exits = [order for order in live if order.role in _PAIR]
     if position.status is PositionStatus.CLOSED:
-        leftovers = [order for order in live if order.is_exit]
-        return [_cancel(order, "the position is closed") for order in leftovers if _may_cancel(order)]
+        return _after_the_end(orders, live)
     entry = next((order for order in live if order.role is OrderRole.ENTRY), None)
     if entry is not None:
         return _while_entering(entry, orders, exits)
     held = abs(position.held)
     room = held - leaving(orders)
+    extra = _extra_stops(exits)
+    kept = [order for order in exits if order not in extra]
+    kept_room = room - sum(order.remaining_quantity for order in extra)
     grouped = [order for order in live if order.role is OrderRole.EXIT and order.oca_group]
-    work = [piece for order in (*exits, *grouped) if (piece := _fit(order, room)) is not None]
+    calm = not any(order.is_exit and order.filled_quantity for order in orders)  # then no reduction of the broker's is on its way
+    work = [_cancel(order, "one stop takes over for all shares", urgent=True) for order in extra if _may_cancel(order)]
+    work += [piece for order in (*kept, *grouped) if (piece := _fit(order, kept_room, calm=calm)) is not None]
     separate = [order for order in live if order.role is OrderRole.EXIT and not order.oca_group and order.remaining_quantity > held]
     work += [piece for order in separate if (piece := _fit(order, held)) is not None]
     has_stop = any(order.role is OrderRole.STOP for order in exits)
@@ -115,17 +161,32 @@ def stop_state(position: Position, orders: Sequence[Order]) -> str:
     return "missing" if position.held else "none"
 
 
+def _after_the_end(orders: Sequence[Order], live: Sequence[Order]) -> list[Work]:
+    """Nothing may rest for a closed position. The broker itself ends the group of the order that closed it."""
+    ended = {order.oca_group for order in orders if order.is_exit and order.filled_quantity}
+    leftovers = [order for order in live if order.is_exit and _may_cancel(order)]
+    return [_cancel(order, "the position is closed", urgent=order.oca_group not in ended) for order in leftovers]
+
+
+def _extra_stops(exits: Sequence[Order]) -> list[Order]:
+    """Stops beside the oldest confirmed one, left by an addition to the position: one stop takes over from them."""
+    stops = sorted((order for order in exits if order.role is OrderRole.STOP), key=lambda order: order.created_at)
+    keeper = next((stop for stop in stops if stop.is_acked and stop.pending is not PendingRequest.CANCEL), None)
+    return [stop for stop in stops if stop is not keeper] if keeper is not None else []
+
+
 def _while_entering(entry: Order, orders: Sequence[Order], exits: Sequence[Order]) -> list[Work]:
     """Children wait at the broker for their parent. An entry must not fill any further once its stop is gone or an exit began."""
     had_stop = any(order.role is OrderRole.STOP and order.parent_id == entry.order_id for order in orders)
-    has_stop = any(order.role is OrderRole.STOP for order in exits)
+    has_stop = any(order.role is OrderRole.STOP and order.parent_id == entry.order_id for order in exits)
     if had_stop and not has_stop and _may_cancel(entry):
         return [_cancel(entry, "its stop is not at the broker")]
-    leaving_already = any(order.is_exit and order.filled_quantity for order in orders)
+    since = [order for order in orders if order.is_exit and order.filled_quantity]
+    leaving_already = any(order.is_live or (order.finished_at or entry.created_at) >= entry.created_at for order in since)
     return [_cancel(entry, "its exit has begun")] if leaving_already and _may_cancel(entry) else []
 
 
-def _fit(order: Order, room: float) -> Work | None:
+def _fit(order: Order, room: float, *, calm: bool = False) -> Work | None:
     """Make the order close exactly `room` shares."""
     if not order.is_acked or order.pending is PendingRequest.CANCEL:
         return None
@@ -134,7 +195,7 @@ def _fit(order: Order, room: float) -> Work | None:
     total = order.filled_quantity + room
     if abs((order.wanted("quantity") or 0) - total) < 1e-9:
         return None
-    return Work(repair=Repair.RESIZE, order=order, quantity=total, reason="it must match what is held")
+    return Work(repair=Repair.RESIZE, order=order, quantity=total, reason="it must match what is held", urgent=calm)
 
 
 def _group_exit(orders: Sequence[Order]) -> bool:
@@ -145,5 +206,11 @@ def _may_cancel(order: Order) -> bool:
     return order.is_live and order.pending is not PendingRequest.CANCEL
 
 
-def _cancel(order: Order, reason: str) -> Work:
-    return Work(repair=Repair.CANCEL, order=order, reason=reason)
+def _cancel(order: Order, reason: str, *, urgent: bool = False) -> Work:
+    return Work(repair=Repair.CANCEL, order=order, reason=reason, urgent=urgent)
+
+
+def _last_words(orders: Sequence[Order]) -> str:
+    """What the broker said of the last stop that ended without a fill."""
+    ended = [order for order in orders if order.role is OrderRole.STOP and order.is_terminal and order.message]
+    return f": {max(ended, key=lambda order: order.created_at).message}" if ended else ""

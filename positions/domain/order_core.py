@@ -26,6 +26,7 @@ from positions.domain.order_states import Trigger
 from positions.domain.ports import Broker, BrokerError, Contract, LinkDown, LinkState, SendRefused, Tick, UnknownContract
 from positions.domain.position import Position
 from positions.domain.position_events import Before
+from positions.domain.protection import is_bare
 from positions.domain.risk import RiskContext, RiskGate, TradingState, trading_refusal
 from positions.domain.tracker import PositionTracker
 
@@ -63,6 +64,8 @@ class OrderCore:
         self.ref_prefix = ref_prefix
         self.book = OrderBook()
         self.keeper = ExitKeeper()
+        self.when_refused = "hold"  # the rule for a position whose stop is refused: flatten or hold
+        self.bare = False  # a position has just lost or outgrown its stop: look at once
         self.quotes: dict[str, Tick] = {}  # symbol → the last quote heard
         self.contracts: dict[str, Contract] = {}  # symbol → its contract, asked for once
         self.trading_state = TradingState.ACTIVE
@@ -241,8 +244,11 @@ class OrderCore:
         if position is None or position.status is PositionStatus.CLOSED:
             return
         before = Before.of(position)
-        state = stop_state(position, self.book.of_position(position_id))
-        if position.set_stop_state(state):
+        orders = self.book.of_position(position_id)
+        state = stop_state(position, orders)
+        clocked = position.observe_protection(bare=is_bare(position, orders))
+        self.bare = self.bare or clocked
+        if position.set_stop_state(state) or clocked:
             await self.tracker.announce(position, before, f"stop {state}")
 
     def entry_of(self, position: Position) -> Order | None:

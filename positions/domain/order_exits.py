@@ -5,6 +5,7 @@ See the head of `order_manager.py` for how a close keeps its protection.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from events.failpoints import failpoint
 from events.order import OrderRole, OrderSide, OrderType, PendingRequest
 from events.position import PositionStatus
+from events.system import ProtectionEvent
 from positions.domain import families, order_events
 from positions.domain.errors import InvalidPrice
 from positions.domain.exit_keeper import Repair, Work
@@ -25,6 +27,8 @@ from positions.domain.position_events import Before
 from positions.domain.pricing import checked_price, snap_limit, snap_stop
 from positions.domain.references import new_ulid
 
+log = logging.getLogger(__name__)
+
 SHRINK_SECONDS = 10.0  # how long a partial exit waits for stop and target to become smaller
 _PAIR = (OrderRole.STOP, OrderRole.TARGET)
 
@@ -37,6 +41,7 @@ class WaitingClose:
     reason: str
     quantity: float | None = None
     order: Order | None = None
+    intent_id: str = ""
 
 
 class OrderExits:
@@ -79,9 +84,10 @@ class OrderExits:
         price = snap_stop(price, side, self.core.contracts[position.symbol].increments)
         if trailing and position.stop_loss is not None and (price - position.stop_loss) * position.direction <= 0:
             return _denied("ratchet", "A trailing stop only tightens.", "Nothing to do.", stop=position.stop_loss, asked=price)
-        stop = self._live_one(position_id, OrderRole.STOP)
-        if stop is not None:
-            return await self._replace(stop, "stop moved", stop_price=price)
+        stops = self.core.book.live(position_id, OrderRole.STOP)
+        if stops:
+            moved = [await self._replace(stop, "stop moved", stop_price=price) for stop in stops]
+            return next((answer for answer in moved if isinstance(answer, Denied)), moved[0])
         if not position.held:
             return _denied("no_stop_order", "The entry carries no stop.", "Wait for the fill, then set one.")
         return await self._protect(position, abs(position.held), stop_loss=price)
@@ -138,9 +144,12 @@ class OrderExits:
 
     # ---- close ----------------------------------------------------------------------------------------------------------
 
-    async def close(self, position_id: str, quantity: float | None, reason: str) -> Order | Denied:
-        """The exit order, or the entry whose cancel comes first, or why not."""
+    async def close(self, position_id: str, quantity: float | None, reason: str, *, intent_id: str = "") -> Order | Denied:
+        """The exit order, or the entry whose cancel comes first, or why not. The same `intent_id` again is the same exit."""
         core = self.core
+        known = core.book.of_intent(intent_id) if intent_id else []
+        if known:
+            return known[0]
         position = core.tracker.find(position_id)
         if position is None or not position.is_active:
             return _gone(position_id)
@@ -153,13 +162,13 @@ class OrderExits:
         entry = core.entry_of(position)
         if entry is not None:
             # Whatever has filled is closed when the entry can fill no further; its children would die with it otherwise.
-            self.waiting[position_id] = WaitingClose(since=core.now(), reason=reason, quantity=quantity)
+            self.waiting[position_id] = WaitingClose(since=core.now(), reason=reason, quantity=quantity, intent_id=intent_id)
             if entry.pending is PendingRequest.CANCEL:
                 return entry
             return await core.cancel(entry, reason or "position closed") or entry
         if not position.held:
             return _denied("no_position", "There is nothing to close.", "Reload the page.")
-        return await self._exit(position, quantity, reason)
+        return await self._exit(position, quantity, reason, intent_id)
 
     async def cancel_entries(self, reason: str) -> list[Order | Denied]:
         """Ask for the end of every working entry."""
@@ -179,11 +188,11 @@ class OrderExits:
                 results.append(await self.close(position.position_id, None, reason))
         return results
 
-    async def _exit(self, position: Position, quantity: float | None, reason: str) -> Order | Denied:
+    async def _exit(self, position: Position, quantity: float | None, reason: str, intent_id: str = "") -> Order | Denied:
         core = self.core
         held = abs(position.held)
         intent = OrderIntent(
-            intent_id=new_ulid(core.now()),
+            intent_id=intent_id or new_ulid(core.now()),
             symbol=position.symbol,
             side=OrderSide.SELL if position.held > 0 else OrderSide.BUY,
             quantity=held if quantity is None else quantity,
@@ -239,7 +248,7 @@ class OrderExits:
                 del self.waiting[position_id]
                 if position.held:
                     quantity = None if wait.quantity is None or wait.quantity >= abs(position.held) else wait.quantity
-                    await self._exit(position, quantity, wait.reason)
+                    await self._exit(position, quantity, wait.reason, wait.intent_id)
 
     async def _advance_partial(self, position: Position, wait: WaitingClose, order: Order) -> None:
         room = abs(position.held) - order.quantity
@@ -266,6 +275,7 @@ class OrderExits:
         if not core.link_up:
             return
         positions = {p.position_id: p for p in core.tracker.active() if p.is_active}
+        positions |= {alarmed: over for alarmed in core.keeper.alarms if (over := core.tracker.find(alarmed)) is not None}
         for order in core.book:
             over = core.tracker.find(order.position_id) if order.is_live and order.is_exit and not order.external else None
             if over is not None:
@@ -279,6 +289,8 @@ class OrderExits:
             await self.core.cancel(work.order, work.reason)
         elif work.repair is Repair.RESIZE and work.order is not None:
             await self.core.modify(work.order, work.reason, quantity=work.quantity)
+        elif work.repair in (Repair.ALARM, Repair.RESTORED):
+            await self._alarm(position, work)
         elif work.repair is Repair.PROTECT and await self._need_contract(position.symbol) is None:
             target = self._live_one(position.position_id, OrderRole.TARGET)
             self.core.keeper.placed(position, self.core.now())
@@ -301,6 +313,20 @@ class OrderExits:
     async def need_contract(self, symbol: str) -> Denied | None:
         """Learn the symbol's contract; the Denied says why there is none."""
         return await self._need_contract(symbol)
+
+    async def _alarm(self, position: Position, work: Work) -> None:
+        """Stops are refused: say so, then flatten or hold as a person chose. Holding tries again."""
+        core = self.core
+        rule = core.when_refused if work.repair is Repair.ALARM else ""
+        if work.urgent or work.repair is Repair.RESTORED:
+            row: dict[str, Any] = {"position_id": position.position_id, "signal_id": position.signal_id, "symbol": position.symbol}
+            await core.bus.emit(ProtectionEvent(**row, state=work.repair.value, rule=rule, detail=work.reason))
+        if rule == "flatten":
+            denied = await self.close(position.position_id, None, "no stop could be placed")
+            if isinstance(denied, Denied):
+                log.error("%s has no stop and cannot be closed: %s", position, denied)
+        elif rule and not work.urgent:
+            await self._protect(position, work.quantity, stop_loss=position.stop_loss)
 
     async def _protect(
         self,

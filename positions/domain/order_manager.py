@@ -25,6 +25,7 @@ from typing import Any
 from events.bus import EventBus
 from events.clock import Clock
 from events.order import OrderState
+from positions.domain.exit_keeper import Alarm
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_core import OrderCore
@@ -104,6 +105,15 @@ class OrderManager:
         """symbol → shares at the broker, by the last reading, that neither our book nor those holdings explain."""
         return self._reconcile.gaps
 
+    @property
+    def protection_alarms(self) -> dict[str, Alarm]:
+        """position_id → why its stop could not be placed."""
+        return self.core.keeper.alarms
+
+    def set_protection_rule(self, when_refused: str) -> None:
+        """What happens to a position whose stop is refused twice: "flatten" or "hold"."""
+        self.core.when_refused = when_refused
+
     def set_trading_state(self, state: TradingState, reason: str = "") -> None:
         self.core.trading_state, self.core.trading_reason = state, reason
 
@@ -158,11 +168,13 @@ class OrderManager:
             await self._hearing.drain()
             return await self._exits.change_target(position_id, price)
 
-    async def close_position(self, position_id: str, quantity: float | None = None, reason: str = "") -> Order | Denied:
-        """`quantity` in absolute shares, None for all of it. See the head of the file."""
+    async def close_position(
+        self, position_id: str, quantity: float | None = None, reason: str = "", *, intent_id: str = ""
+    ) -> Order | Denied:
+        """`quantity` in absolute shares, None for all of it. The same `intent_id` twice is one exit. See the head of the file."""
         async with self._lock:
             await self._hearing.drain()
-            return await self._exits.close(position_id, quantity, reason)
+            return await self._exits.close(position_id, quantity, reason, intent_id=intent_id)
 
     async def flatten_all(self, reason: str = "") -> list[Order | Denied]:
         """Cancel every entry and close every position; one result each."""
@@ -223,6 +235,9 @@ class OrderManager:
             count = await self._hearing.drain()
             if count:
                 await self._exits.advance()
+            if self.core.bare:
+                self.core.bare = False
+                await self._exits.keep()
             return count
 
     async def run(self) -> None:
@@ -230,6 +245,12 @@ class OrderManager:
         while True:
             await self._heard.wait()
             await self.drain()
+
+    async def guard(self) -> None:
+        """Between two ticks: put right the exits whose time has come."""
+        async with self._lock:
+            await self._hearing.drain()
+            await self._exits.keep()
 
     async def tick(self, now: datetime | None = None) -> None:
         """Once a second: silence becomes doubt, stale entries are cancelled, waiting closes advance, exits are kept right."""

@@ -15,6 +15,7 @@ from typing import Any, Self
 from events.clock import utc_now
 from events.position import PositionStatus
 from positions.domain.errors import IllegalTransition, InvalidQuantity, PositionClosed
+from positions.domain.exit_rules import ExitRules
 from positions.domain.holding import EntryKind, LedgerEntry, fold
 from positions.domain.ledger import split_exec_id
 from positions.domain.levels import check_levels
@@ -258,6 +259,24 @@ class Position(PositionFacts):
         self._record("stop_state", {"stop_state": [before, state]})
         return True
 
+    def set_exit_rules(self, rules: ExitRules, kind: str, changed: dict[str, Any], *, reason: str = "", by: str = "") -> None:
+        """Take over changed rules and keep what happened: `kind` is armed, disarmed, or what a rule did. Also after the close."""
+        self.exit_rules = rules
+        self._record(kind, changed, reason, by)
+
+    def observe_protection(self, *, bare: bool) -> bool:
+        """Start or stop the clock of seconds without a stop; True if it did."""
+        before = self.protection.total(self._now())
+        began = self.protection.bare_since
+        if not self.protection.observe(bare=bare, held=bool(self._fold.quantity), now=self._now()):
+            return False
+        if bare:
+            self._record("unprotected", {"held": self._fold.quantity})
+        elif began is not None:
+            gap = (self._now() - began).total_seconds()
+            self._record("protected", {"seconds without a stop": [round(before - gap, 3), round(before, 3)]})
+        return True
+
     # ---- marks ------------------------------------------------------------------------------------------------------
 
     def attach(self, mark: Mark) -> None:
@@ -360,6 +379,7 @@ class Position(PositionFacts):
         self.close_time = self._now()
         self.reason = reason
         self.stop_state = "none"
+        self.protection.observe(bare=False, held=False, now=self._now())
 
     def _note_order(self, order_id: str) -> None:
         if order_id and order_id not in self.order_ids:

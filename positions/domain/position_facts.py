@@ -12,8 +12,10 @@ from typing import Any
 
 from events.clock import utc_now
 from events.position import PositionStatus
+from positions.domain.exit_rules import ExitRules
 from positions.domain.holding import Fold, LedgerEntry
 from positions.domain.marks import Mark
+from positions.domain.protection_clock import ProtectionClock
 
 S = PositionStatus
 HOLDING = frozenset({S.OPEN, S.ADJUSTING, S.CLOSING})
@@ -43,6 +45,8 @@ class PositionFacts:
         self.planned_quantity: float = 0
         self.initial_stop: float | None = None
         self.stop_state = "none"  # none, pending (asked, not confirmed), resting (at the broker), missing
+        self.exit_rules = ExitRules()
+        self.protection = ProtectionClock()
         self.order_ids: list[str] = []
         self.history: list[dict[str, Any]] = []  # oldest first: type, version, time, what changed, why, by whom
         self.reason = ""

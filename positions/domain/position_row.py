@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from events.position import PositionStatus
+from positions.domain.exit_rules import ExitRules
 from positions.domain.holding import Fold, LedgerEntry, fold
+from positions.domain.protection_clock import ProtectionClock
 
 if TYPE_CHECKING:
     from positions.domain.position import Position
@@ -37,6 +39,8 @@ def position_row(position: Position) -> dict[str, Any]:
         "initial_stop": position.initial_stop,
         "stop_state": position.stop_state,
         "stop_distance_pct": (last - stop) * position.direction / last if last and stop is not None and position.is_active else None,
+        "exit_rules": position.exit_rules.to_dict(),
+        "protection": position.protection.to_dict(),
         "open_risk": position.open_risk,
         "r_multiple": position.r_multiple,
         "mfe": position.mfe,
@@ -65,6 +69,8 @@ def restore_position(position: Position, row: dict[str, Any]) -> None:
     position.planned_quantity = row["planned_quantity"]
     position._stop_loss, position._take_profit = row["stop_loss"], row["take_profit"]
     position.initial_stop, position.stop_state = row["initial_stop"], row["stop_state"]
+    position.exit_rules = ExitRules.from_dict(row.get("exit_rules"))
+    position.protection = ProtectionClock.from_dict(row.get("protection"))
     position.mfe, position.mae = row["mfe"], row["mae"]
     position.create_time = datetime.fromisoformat(row["create_time"])
     position.update_time = datetime.fromisoformat(row["at"])

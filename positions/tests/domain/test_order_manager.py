@@ -9,6 +9,7 @@ import pytest
 
 from events.order import CancelEvent, FillEvent, NewOrderEvent, OrderRole, OrderSide, OrderState, PendingRequest, RejectEvent
 from events.position import PositionCloseEvent, PositionOpenEvent, PositionStatus
+from events.system import ProtectionEvent
 from positions.domain.intent import Denied
 from positions.domain.order import Order
 from positions.domain.ports import ErrorReport, OrderTicket, PositionReport
@@ -305,7 +306,7 @@ async def test_a_lost_stop_is_placed_again(desk: Desk) -> None:
     assert desk.broker.order("-S").remaining == 100
 
 
-async def test_a_stop_that_never_stays_is_placed_three_times_and_then_left_missing_for_a_person(desk: Desk) -> None:
+async def test_a_stop_that_does_not_stay_twice_is_an_alarm_and_is_tried_again_while_holding(desk: Desk) -> None:
     position = await desk.held(take_profit=None)
     for _ in range(12):
         stop = desk.broker.order("-S")
@@ -314,7 +315,31 @@ async def test_a_stop_that_never_stays_is_placed_three_times_and_then_left_missi
             desk.broker.say(stop)
         await desk.wait(3)
     assert position.stop_state == "missing"
-    assert sum(t.order_ref.endswith("-S") for t in sent(desk)) == 1 + 3
+    assert position.position_id in desk.manager.protection_alarms
+    assert (desk.said(ProtectionEvent)[0].state, desk.said(ProtectionEvent)[0].rule) == ("alarm", "hold")
+    assert position.held == 100
+    await desk.wait(20)
+    assert desk.said(ProtectionEvent)[-1].state == "restored"
+    assert desk.manager.protection_alarms == {}
+    assert position.stop_state == "resting"
+
+
+async def test_a_stop_that_does_not_stay_twice_flattens_where_that_is_the_rule(desk: Desk) -> None:
+    desk.manager.set_protection_rule("flatten")
+    position = await desk.held(take_profit=None)
+    for _ in range(6):
+        stop = desk.broker.order("-S")
+        if stop.live:
+            stop.status = "Cancelled"
+            desk.broker.say(stop)
+        await desk.wait(2)
+    desk.broker.fill(desk.broker.order("-X"), 100, 99.0)
+    await desk.manager.drain()
+    await desk.wait(2)
+    assert position.status is PositionStatus.CLOSED
+    assert [event.state for event in desk.said(ProtectionEvent)] == ["alarm", "restored"]
+    assert desk.manager.protection_alarms == {}
+    assert not desk.broker.fillable()
 
 
 async def test_the_stop_of_held_shares_cannot_be_cancelled(desk: Desk) -> None:
