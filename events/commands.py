@@ -47,7 +47,7 @@ class Command:
 class ApproveSignal(Command):
     """Trade this signal. Prices per share, quantity in shares; `version` is the signal version the person saw.
 
-    `action` is open_long, open_short or close_long; for close_long, stop and target are None.
+    `action` is open_long, open_short, close_long or close_short; to close takes neither stop nor target.
     """
 
     signal_id: str
@@ -265,7 +265,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "version": _whole,
         "symbol": _symbol,
         "direction": _one_of(1, -1),
-        "action": _one_of("open_long", "open_short", "close_long"),
+        "action": _one_of("open_long", "open_short", "close_long", "close_short"),
         "quantity": _number(0, MAX_QUANTITY),
         "limit_price": _PRICE,
         "stop_loss": _number(0, MAX_PRICE, optional=True),

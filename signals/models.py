@@ -145,7 +145,7 @@ class SignalRecord(models.Model):
     prediction = models.ForeignKey(PredictionRecord, null=True, on_delete=models.PROTECT, related_name="signals")
     symbol = models.CharField(max_length=21)
     direction = models.SmallIntegerField(help_text="+1 buy, -1 sell")
-    action = models.CharField(max_length=10, default="open_long", help_text="open_long, open_short, close_long")
+    action = models.CharField(max_length=11, default="open_long", help_text="open_long, open_short, close_long, close_short")
     confidence = models.FloatField()
     threshold = models.FloatField(default=0.75)
     model = models.CharField(max_length=200, blank=True)

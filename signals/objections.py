@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from signals.facts import Facts
     from signals.proposal import Proposal
 
-CLOSE = "close_long"
+CLOSES = ("close_long", "close_short")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def trading_allows_it(proposal: Proposal, facts: Facts) -> Objection | None:
     why = f": {facts.trading_reason}" if facts.trading_reason else ""
     if facts.trading is TradingState.HALTED:
         return Objection(code="halted", message=f"Trading is halted{why}. An admin has to resume it first.")
-    if facts.trading is TradingState.REDUCE_ONLY and proposal.signal.action != CLOSE:
+    if facts.trading is TradingState.REDUCE_ONLY and proposal.signal.action not in CLOSES:
         return Objection(code="reduce_only", message=f"Trading is reduce-only{why}. Only exits are allowed.")
     return None
 
@@ -65,7 +65,7 @@ def session_is_open(proposal: Proposal, facts: Facts) -> Objection | None:
 
 
 def symbol_is_allowed(proposal: Proposal, facts: Facts) -> Objection | None:
-    if proposal.signal.action == CLOSE or proposal.signal.symbol not in facts.limits.restricted_symbols.upper().split():
+    if proposal.signal.action in CLOSES or proposal.signal.symbol not in facts.limits.restricted_symbols.upper().split():
         return None
     return Objection(code="restricted", message=f"{proposal.signal.symbol} is on the restricted list.")
 
@@ -105,17 +105,18 @@ def drift_is_within(proposal: Proposal, facts: Facts) -> Objection | None:
 def there_is_something_to_trade(proposal: Proposal, facts: Facts) -> Objection | None:
     if proposal.ticket is None:
         return Objection(code="no_size", message=f"No size can be proposed: {proposal.sizing or 'no price'}.")
-    if proposal.signal.action != CLOSE:
+    if proposal.signal.action not in CLOSES:
         return None
-    if proposal.held <= 0:
+    if proposal.held * proposal.signal.direction >= 0:
         return Objection(code="nothing_held", message=f"No {proposal.signal.symbol} is held any more; there is nothing to close.")
-    if proposal.ticket.quantity > proposal.held:
-        return Objection(code="too_many", message=f"Only {proposal.held:g} shares are held.")
+    if proposal.ticket.quantity > abs(proposal.held):
+        word = "held" if proposal.held > 0 else "short"
+        return Objection(code="too_many", message=f"Only {abs(proposal.held):g} shares are {word}.")
     return None
 
 
 def not_opposite_to_what_is_held(proposal: Proposal, facts: Facts) -> Objection | None:
-    if proposal.signal.action == CLOSE or proposal.held * proposal.signal.direction >= 0:
+    if proposal.signal.action in CLOSES or proposal.held * proposal.signal.direction >= 0:
         return None
     word = "long" if proposal.held > 0 else "short"
     return Objection(code="opposite_position", message=f"We are {word} {abs(proposal.held):g} {proposal.signal.symbol}. Close that first.")
@@ -124,7 +125,7 @@ def not_opposite_to_what_is_held(proposal: Proposal, facts: Facts) -> Objection 
 def levels_are_on_their_sides(proposal: Proposal, facts: Facts) -> Objection | None:
     """Long: stop < entry < target, and stop < market < target; short the other way round."""
     ticket, quote, sign = proposal.ticket, proposal.quote, proposal.signal.direction
-    if ticket is None or proposal.signal.action == CLOSE:
+    if ticket is None or proposal.signal.action in CLOSES:
         return None
     if ticket.stop is None:
         return Objection(code="no_stop", message="An entry needs a stop.")
@@ -153,7 +154,7 @@ def entry_is_in_the_collar(proposal: Proposal, facts: Facts) -> Objection | None
 
 def order_is_within_limits(proposal: Proposal, facts: Facts) -> Objection | None:
     ticket, limits = proposal.ticket, facts.limits
-    if ticket is None or proposal.signal.action == CLOSE:
+    if ticket is None or proposal.signal.action in CLOSES:
         return None
     if ticket.quantity > limits.max_order_quantity:
         return Objection(code="max_quantity", message=f"{ticket.quantity:g} shares; one order may have {limits.max_order_quantity:,}.")
@@ -171,7 +172,7 @@ def order_is_within_limits(proposal: Proposal, facts: Facts) -> Objection | None
 
 def book_is_within_limits(proposal: Proposal, facts: Facts) -> Objection | None:
     limits = facts.limits
-    if proposal.ticket is None or proposal.signal.action == CLOSE:
+    if proposal.ticket is None or proposal.signal.action in CLOSES:
         return None
     if not proposal.held and facts.open_positions >= limits.max_open_positions:
         return Objection(

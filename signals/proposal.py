@@ -16,7 +16,7 @@ from positions.domain.pricing import snap_limit, snap_stop
 from signals.domain.sizing import Caps, Sizing, SizingMethod, size
 from signals.facts import Facts, Quote, gather
 from signals.models import SignalRecord, SignalSettings
-from signals.objections import CLOSE, Objection, objection_to
+from signals.objections import CLOSES, Objection, objection_to
 
 _METHODS = {
     SignalSettings.Sizing.SHARES: (SizingMethod.FIXED_SHARES, "shares"),
@@ -141,10 +141,14 @@ def _with_ticket(base: Proposal, facts: Facts) -> Proposal:
     market = (quote.ask if buying else quote.bid) or quote.last
     offset = facts.settings.entry_offset_pct / 100
     entry = snap_limit(market * (1 + offset if buying else 1 - offset), side)
-    if signal.action == CLOSE:
-        held = max(0.0, base.held)
+    if signal.action in CLOSES:
+        held = max(0.0, -base.held * signal.direction)
         ticket = Ticket(quantity=held, entry=entry, stop=None, target=None) if held else None
-        return replace(base, ticket=ticket, sizing="all that is held" if held else "nothing is held any more")
+        return replace(
+            base,
+            ticket=ticket,
+            sizing=("all that is held" if base.held > 0 else "all that is short") if held else "nothing is held any more",
+        )
     distance = max(facts.settings.stop_atr_multiple * (base.atr or 0.0), facts.settings.min_stop_pct / 100 * entry)
     exit_side = OrderSide.SELL if buying else OrderSide.BUY
     sign = 1 if buying else -1
@@ -169,9 +173,9 @@ def _warnings(proposal: Proposal) -> tuple[str, ...]:
     """What a person should know but may decide."""
     said = []
     signal = proposal.signal
-    if proposal.ticket is not None and signal.action != CLOSE and proposal.atr is None:
+    if proposal.ticket is not None and signal.action not in CLOSES and proposal.atr is None:
         said.append("No volatility known yet: the stop is at the minimum distance.")
-    if signal.action != CLOSE and proposal.held * signal.direction > 0:
+    if signal.action not in CLOSES and proposal.held * signal.direction > 0:
         said.append(f"Already {'long' if proposal.held > 0 else 'short'} {abs(proposal.held):g} shares: this adds to them.")
     if proposal.drift is not None and proposal.allowed_drift and abs(proposal.drift) > proposal.allowed_drift / 2:
         said.append("The price has used up more than half of the allowed drift.")

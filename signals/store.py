@@ -165,7 +165,7 @@ def _action(symbol: str, direction: int, entry: WatchListEntry | None) -> tuple[
     """(what the signal would do, why it may not)."""
     held = held_quantity(symbol)
     if direction > 0:
-        return "open_long", "a short is held: buying would not open a long" if held < 0 else ""
+        return ("close_short" if held < 0 else "open_long"), ""
     if held > 0:
         return "close_long", ""
     return "open_short", "" if entry is not None and entry.allow_short else "short not allowed"

@@ -26,7 +26,7 @@ from signals.approval import Decision, Refusal, approve, reject
 from signals.facts import gather
 from signals.forms import REJECT_REASONS, ApproveForm, DecisionForm, HistoryFilter, RejectForm
 from signals.models import SignalRecord
-from signals.objections import CLOSE
+from signals.objections import CLOSES
 from signals.proposal import Ticket, pending_proposals, propose
 
 PAGE_SIZE = 30
@@ -122,7 +122,7 @@ def _decision(request: HttpRequest, form: DecisionForm) -> Decision:
 def _ticket(form: ApproveForm, signal: SignalRecord) -> Ticket:
     """The person's numbers. A close has neither stop nor target, whatever was sent."""
     said = form.cleaned_data
-    levels = {name: float(said[name]) if said[name] is not None and signal.action != CLOSE else None for name in ("stop", "target")}
+    levels = {name: float(said[name]) if said[name] is not None and signal.action not in CLOSES else None for name in ("stop", "target")}
     return Ticket(quantity=said["quantity"], entry=float(said["entry"]), **levels)
 
 

@@ -99,8 +99,9 @@ def test_unknown_names_unknown_fields_and_missing_fields_are_refused() -> None:
         parse_command("CancelOrder", ["o"])  # type: ignore[arg-type]
 
 
-def test_an_absent_stop_and_target_are_allowed_because_a_close_has_none() -> None:
-    assert ApproveSignal(**GOOD | {"action": "close_long", "stop_loss": None, "take_profit": None}).stop_loss is None
+@pytest.mark.parametrize("action", ["close_long", "close_short"])
+def test_an_absent_stop_and_target_are_allowed_because_a_close_has_none(action: str) -> None:
+    assert ApproveSignal(**GOOD | {"action": action, "stop_loss": None, "take_profit": None}).stop_loss is None
 
 
 @given(

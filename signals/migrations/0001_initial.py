@@ -281,7 +281,10 @@ class Migration(migrations.Migration):
                 ("signal_id", models.CharField(max_length=36, primary_key=True, serialize=False)),
                 ("symbol", models.CharField(max_length=21)),
                 ("direction", models.SmallIntegerField(help_text="+1 buy, -1 sell")),
-                ("action", models.CharField(default="open_long", help_text="open_long, open_short, close_long", max_length=10)),
+                (
+                    "action",
+                    models.CharField(default="open_long", help_text="open_long, open_short, close_long, close_short", max_length=11),
+                ),
                 ("confidence", models.FloatField()),
                 ("threshold", models.FloatField(default=0.75)),
                 ("model", models.CharField(blank=True, max_length=200)),

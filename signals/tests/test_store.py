@@ -169,11 +169,10 @@ def test_a_filtered_sell_becomes_a_signal_once_a_long_is_held(entry):
     assert (signal.state, signal.action) == ("pending", "close_long")
 
 
-def test_a_buy_while_a_short_is_held_is_filtered(entry):
+def test_a_buy_closes_a_short_that_is_held(entry):
     hold(-50)
     signal = tell(entry, said()).signal
-    assert signal.state == "filtered"
-    assert "short is held" in signal.reason
+    assert (signal.state, signal.action) == ("pending", "close_short")
 
 
 def test_a_closed_position_counts_for_nothing(entry):

@@ -9,7 +9,7 @@ import { ageText, money, pct, price, quantity, setMultiple, setSignedPct, setTex
 import { toast } from "./toasts.js";
 
 const SHORT_MS = 20_000;
-const CLOSE = "close_long";
+const CLOSES = ["close_long", "close_short"];
 
 const cell = (card, name) => card.querySelector(`[data-f="${name}"]`);
 const plain = (value) => (typeof value === "number" ? String(value) : "");
@@ -56,7 +56,7 @@ function writeTicket(card, row) {
   const form = card.querySelector('[data-decide="approve"]');
   form.elements.entry.value = plain(row.entry);
   for (const name of ["quantity", "stop", "target"]) propose(form, name, row[name]);
-  for (const label of card.querySelectorAll("[data-levels]")) hideIf(label, row.action === CLOSE);
+  for (const label of card.querySelectorAll("[data-levels]")) hideIf(label, CLOSES.includes(row.action));
   for (const name of ["stop", "target"]) setText(cell(card, name), price(row[name]));
   setText(cell(card, "quantity"), quantity(row.quantity));
   setText(cell(card, "entry"), price(row.entry));
@@ -168,7 +168,7 @@ export function confirmApproval(card, dialog) {
   const say = (name, text) => setText(dialog.querySelector(`[data-c="${name}"]`), text);
   say("title", `${row.direction > 0 ? "Buy" : "Sell"} ${quantity(shares)} ${row.symbol}`);
   say("order", `limit ${price(entry)}`);
-  say("levels", row.action === CLOSE ? "closes the position" : `${price(stop)} / ${price(target)}`);
+  say("levels", CLOSES.includes(row.action) ? "closes the position" : `${price(stop)} / ${price(target)}`);
   say("notional", money(worth));
   say("risk", money(risk));
   dialog.returnValue = "";

@@ -301,6 +301,23 @@ def test_a_close_sends_no_stop_and_no_target_and_never_more_than_is_held(make_si
     assert (payload["action"], payload["stop_loss"], payload["take_profit"]) == ("close_long", None, None)
 
 
+def test_buying_back_a_short_sends_no_levels_and_never_more_than_is_short(make_signal: Maker, signed_in: Maker, ticket: Maker) -> None:
+    make_signal(action="close_short")
+    now = utc_now()
+    client = signed_in()
+    assert post(client, "approve", ticket()).json()["code"] == "nothing_held"
+    PositionRecord.objects.create(
+        position_id="p", symbol="AAPL", status="open", quantity=-60, entry_price=160, current_price=150, created_at=now, updated_at=now
+    )
+    TradingState.objects.update(state="reduce_only")
+    [row] = [row for row in client.get("/live/signals").json()["rows"] if row["state"] == "pending"]
+    assert (row["quantity"], row["stop"], row["target"], row["blocked"]) == (60, None, None, "")
+    assert post(client, "approve", ticket(quantity=61)).json()["code"] == "too_many"
+    assert post(client, "approve", ticket(quantity=60)).status_code == 202
+    payload = CommandRecord.objects.get().payload
+    assert (payload["action"], payload["stop_loss"], payload["take_profit"]) == ("close_short", None, None)
+
+
 def test_settings_of_the_admin_hold_at_once(make_signal: Maker, signed_in: Maker, ticket: Maker) -> None:
     make_signal()
     SignalSettings.objects.update(max_age_seconds=0)
