@@ -30,7 +30,6 @@ class EventRecordAdmin(ReadOnlyAdmin):
     list_display = ("seq", "timestamp", "event_type", "symbol", "source", "signal_id", "order_id", "position_id")
     list_filter = ("event_type", "source")
     search_fields = ("symbol", "event_id", "signal_id", "order_id", "position_id")
-    date_hierarchy = "timestamp"
     show_full_result_count = False
     list_per_page = 50
 

@@ -18,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from inspect import isawaitable
+from types import CoroutineType
 from typing import Any
 
 from events.base import BaseEvent
@@ -96,8 +97,11 @@ class EventBus:
             for handler in route:
                 try:
                     result = handler(event)
-                    if result is not None and isawaitable(result):
-                        await self._wait(result)
+                    if result is not None and (result.__class__ is CoroutineType or isawaitable(result)):
+                        # `_wait`, without a coroutine of its own around every asynchronous handler
+                        self._current_turn = turn = object()
+                        _turn.set(turn)
+                        await result
                 except Exception as error:
                     await self._handler_failed(event, handler, error)
             if self._queue:

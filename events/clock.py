@@ -15,6 +15,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def unix_milliseconds() -> int:
+    """Now, in whole milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
 def monotonic() -> float:
     """Seconds since an arbitrary start; only differences mean anything."""
     return time.monotonic()

@@ -33,11 +33,9 @@ _readers: dict[type[BaseEvent], tuple[tuple[str, ...], attrgetter[tuple[Any, ...
 def to_json(event: BaseEvent) -> bytes:
     """`event.to_dict()` as JSON."""
     names, read = _reader(event.__class__)
-    fields: dict[str, Any] = {"event_type": event.__class__.__name__}
-    fields.update(zip(names, read(event), strict=True))
     try:
-        text = orjson.dumps(fields, default=plain, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # a lone surrogate or an integer beyond 64 bits, from a source that sends garbage
+        text = orjson.dumps(dict(zip(names, read(event), strict=True)), default=plain)
+    except TypeError:  # a key that is no text, or a lone surrogate or an integer beyond 64 bits from a source that sends garbage
         return _careful_json(event)
     return text if _NUL not in text else _careful_json(event)
 
@@ -82,6 +80,6 @@ def to_row(event: BaseEvent) -> Row:
 def _reader(kind: type[BaseEvent]) -> tuple[tuple[str, ...], attrgetter[tuple[Any, ...]]]:
     known = _readers.get(kind)
     if known is None:
-        names = kind.field_names()
+        names = ("event_type", *kind.field_names())
         known = _readers[kind] = (names, attrgetter(*names))
     return known

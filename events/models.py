@@ -11,7 +11,7 @@ class EventRecord(models.Model):
     """One journaled event. `seq` is the global order that pages resume from."""
 
     seq = models.BigAutoField(primary_key=True)
-    event_id = models.CharField(max_length=36, unique=True)
+    event_id = models.CharField(max_length=36)
     event_type = models.CharField(max_length=64)
     source = models.CharField(max_length=32, blank=True)
     symbol = models.CharField(max_length=21, blank=True)
@@ -31,8 +31,10 @@ class EventRecord(models.Model):
             models.Index(fields=["position_id", "seq"]),
             models.Index(fields=["order_id", "seq"]),
             models.Index(fields=["signal_id", "seq"]),
-            models.Index(fields=["timestamp"]),
+            models.Index(fields=["cause", "seq"]),
         ]
+        # Not `unique=True`: on PostgreSQL that makes a second index, for LIKE, which every insert would pay for.
+        constraints = [models.UniqueConstraint(fields=["event_id"], name="events_eventrecord_event_id")]
 
     def __str__(self) -> str:
         return f"{self.seq} {self.event_type} {self.symbol}".rstrip()

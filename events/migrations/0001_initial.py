@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             name="EventRecord",
             fields=[
                 ("seq", models.BigAutoField(primary_key=True, serialize=False)),
-                ("event_id", models.CharField(max_length=36, unique=True)),
+                ("event_id", models.CharField(max_length=36)),
                 ("event_type", models.CharField(max_length=64)),
                 ("source", models.CharField(blank=True, max_length=32)),
                 ("symbol", models.CharField(blank=True, max_length=21)),
@@ -53,8 +53,9 @@ class Migration(migrations.Migration):
                     models.Index(fields=["position_id", "seq"], name="events_even_positio_23e138_idx"),
                     models.Index(fields=["order_id", "seq"], name="events_even_order_i_8005a3_idx"),
                     models.Index(fields=["signal_id", "seq"], name="events_even_signal__ceeccb_idx"),
-                    models.Index(fields=["timestamp"], name="events_even_timesta_329467_idx"),
+                    models.Index(fields=["cause", "seq"], name="events_even_cause_4aa291_idx"),
                 ],
+                "constraints": [models.UniqueConstraint(fields=("event_id",), name="events_eventrecord_event_id")],
             },
         ),
         migrations.CreateModel(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from events import api, order, position, system  # noqa: F401 - imported for the classes they declare
 from events.base import BadField, BaseEvent, EventError, UnknownEventType, UnknownField, event_class, event_classes, new_id
+from events.clock import unix_milliseconds
 from events.encoding import to_json
 from events.market import PriceEvent
 from events.order import FillEvent, OrderSide, OrderState, OrderType
@@ -207,9 +208,18 @@ def test_garbage_text_and_huge_numbers_are_stored_in_a_form_every_database_takes
     assert metadata == {"nul": "a\ufffdb", "surrogate": "x\ufffdy", "huge": 2**80, "backslash": "\\u0000"}
 
 
-def test_ids_are_proper_random_uuids() -> None:
-    ids = {new_id() for _ in range(1000)}
-    assert len(ids) == 1000
+def test_ids_are_proper_uuids_that_begin_with_the_time() -> None:
+    before = unix_milliseconds()
+    ids = [new_id() for _ in range(1000)]
+    assert len(set(ids)) == 1000
     for text in ids:
         found = uuid.UUID(text)
-        assert (str(found), found.version, found.variant) == (text, 4, uuid.RFC_4122)
+        assert (str(found), found.version, found.variant) == (text, 7, uuid.RFC_4122)
+        assert before <= found.int >> 80 <= unix_milliseconds()
+    moments = [text[:13] for text in ids]
+    assert moments == sorted(moments)
+
+
+def test_a_key_that_is_no_text_becomes_text() -> None:
+    event = PriceEvent(metadata={1: "one", None: "none"})
+    assert json.loads(to_json(event))["metadata"] == event.to_dict()["metadata"] == {"1": "one", "None": "none"}
