@@ -18,6 +18,7 @@ from positions.domain.pricing import increment_at, snap_stop
 
 BEFORE_SESSION_END = timedelta(minutes=2)  # a market order still fills in the session it was sent in
 MOST_TARGETS = 4
+MOST_TRIES = 3  # exits of one target that came to nothing; then a person decides
 
 
 class TrailKind(StrEnum):
@@ -39,11 +40,11 @@ class Trail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialTarget:
-    """Close `percent` of the largest size held once the gain is `at_r` times the first risk. `order_id` is its exit order."""
+    """Close `percent` of the largest size held once the gain is `at_r` times the first risk. `intent_id` names its exit order."""
 
     at_r: float
     percent: float
-    order_id: str = ""
+    intent_id: str = ""
     sent_at: datetime | None = None
     done_at: datetime | None = None
     tries: int = 0
@@ -202,7 +203,7 @@ def _time_stop(rules: ExitRules, held: Held, market: Market) -> Action | None:
 
 def _target(number: int, target: PartialTarget, held: Held, market: Market) -> Action | None:
     gain = held.gain_in_r(market.price)
-    if target.done_at is not None or target.order_id or gain is None or gain < target.at_r:
+    if target.done_at is not None or target.intent_id or target.tries >= MOST_TRIES or gain is None or gain < target.at_r:
         return None
     cause = f"partial target: {target.percent:g} % at {target.at_r:g} R"
     shares = math.floor(held.opened * target.percent / 100 + 1e-9)
@@ -228,6 +229,12 @@ def _trail(rules: ExitRules, held: Held, market: Market, pace: Pace) -> Action |
     words = f"{trail.value:g} %" if trail.kind is TrailKind.PERCENT else f"{trail.value:g} ATR"
     cause = f"trailing {words}: best price {trail.best:g}"
     return _move(held, market, trail.best - distance * held.direction, "trail", cause, least_ticks=pace.ticks)
+
+
+def at_break_even(held: Held, market: Market) -> bool:
+    """Whether the stop already rests at the entry price or better."""
+    side = OrderSide.SELL if held.direction > 0 else OrderSide.BUY
+    return held.stop is not None and (held.stop - snap_stop(held.entry, side, market.increments)) * held.direction >= -1e-9
 
 
 def _move(held: Held, market: Market, wanted: float, rule: str, cause: str, *, least_ticks: float) -> Action | None:

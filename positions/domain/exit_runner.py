@@ -1,0 +1,247 @@
+"""Carries out what the exit rules of positions ask for, through the order manager, and keeps on the position what was done.
+
+A rule's exit has an intent id that follows from the position and the rule, written down before anything is sent: after a
+crash the same rule makes the same order, never a second one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from events.order import OrderSide, OrderState, OrderType
+from events.position import PositionStatus
+from positions.domain import position_events
+from positions.domain.exit_rules import Action, Ask, ExitRules, Held, Market, Pace, PartialTarget, Reverse, at_break_even, evaluate, watched
+from positions.domain.intent import Denied, OrderIntent
+from positions.domain.order_manager import OrderManager
+from positions.domain.position import Position
+from positions.domain.position_events import Before
+from positions.domain.tracker import PositionTracker
+
+STALE_PRICE = timedelta(seconds=15)  # an older price moves no stop and reaches no target
+AGAIN = timedelta(seconds=2)  # after a refusal
+LOST = timedelta(seconds=30)  # an exit that was asked for and never became an order
+REVERSE_THROUGH = 0.003  # the reversing entry's limit is this fraction through the market
+REVERSE_LIFE_SECONDS = 60.0
+_RULES = uuid.UUID("5d2a3a7e-3c55-4a3f-9c1e-0b3f6f1f6a10")
+
+
+class ExitRunner:
+    """`atr` gives dollars, `session_end` the end of the session that is open; both by symbol, None when unknown."""
+
+    def __init__(
+        self,
+        manager: OrderManager,
+        tracker: PositionTracker,
+        now: Callable[[], datetime],
+        *,
+        atr: Callable[[str], float | None] = lambda symbol: None,
+        session_end: Callable[[str], datetime | None] = lambda symbol: None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.pace = pace or Pace()
+        self._manager = manager
+        self._tracker = tracker
+        self._now = now
+        self._atr = atr
+        self._session_end = session_end
+        self._not_before: dict[tuple[str, str], datetime] = {}  # (position_id, rule) → when a refused action is tried again
+
+    async def run_once(self) -> None:
+        """Look at every position with a rule armed."""
+        for position in self._tracker.active():
+            if position.held and position.exit_rules.armed:
+                await self._look(position)
+        for position in await self._tracker.get_closed_positions():
+            reverse = position.exit_rules.reverse
+            if reverse is not None and not reverse.outcome:
+                await self._reverse(position, reverse)
+
+    async def arm(self, position: Position, rules: ExitRules, what: str, *, by: str) -> None:
+        """Take over rules a person, or a default, asked for; `what` says it in words."""
+        await self._keep(position, rules, "exit rule", {}, reason=what, by=by)
+
+    # ---- looking --------------------------------------------------------------------------------------------------------
+
+    async def _look(self, position: Position) -> None:
+        await self._settle_targets(position)
+        await self._settle_time_stop(position)
+        held, market, rules = _held(position), self._market(position), position.exit_rules
+        if market is None:
+            rules = _timed_only(rules)
+            market = Market(price=held.entry, now=self._now(), session_end=self._session_end(position.symbol))
+        else:
+            position.exit_rules = watched(rules, held, market)  # kept with the next change: a best price alone is no news
+            await self._settle_break_even(position, held, market)
+            rules = position.exit_rules
+        for action in evaluate(rules, held, market, self.pace):
+            key = (position.position_id, action.rule)
+            if self._not_before.get(key, self._now()) <= self._now():
+                await self._do(position, action, market)
+
+    def _market(self, position: Position) -> Market | None:
+        """None while the price is too old to act on."""
+        price, at, now = position.current_price, position.price_at, self._now()
+        if price is None or at is None or now - at > STALE_PRICE:
+            return None
+        contract = self._manager.core.contracts.get(position.symbol)
+        return Market(
+            price=price,
+            now=now,
+            atr=self._atr(position.symbol),
+            session_end=self._session_end(position.symbol),
+            increments=contract.increments if contract is not None else ((0.0, 0.01),),
+        )
+
+    # ---- doing ----------------------------------------------------------------------------------------------------------
+
+    async def _do(self, position: Position, action: Action, market: Market) -> None:
+        if action.ask is Ask.MOVE_STOP and action.price is not None:
+            await self._move_stop(position, action, action.price, market)
+        elif action.rule == "target":
+            await self._take_part(position, action)
+        else:
+            await self._leave(position, action)
+
+    async def _move_stop(self, position: Position, action: Action, price: float, market: Market) -> None:
+        before = position.stop_loss
+        answer = await self._manager.change_stop(position.position_id, price, trailing=True)
+        if isinstance(answer, Denied):
+            self._later(position, action.rule)
+            return
+        rules = position.exit_rules
+        if action.rule == "trail" and rules.trail is not None:
+            rules = replace(rules, trail=replace(rules.trail, moved_at=market.now, moves=rules.trail.moves + 1))
+        else:
+            self._not_before[(position.position_id, action.rule)] = market.now + LOST  # asked; the broker's word makes it done
+        changed = {"stop_loss": [before, price], "last price": market.price}
+        await self._keep(position, rules, "stop moved by rule", changed, reason=action.cause, by="exit rule")
+
+    async def _take_part(self, position: Position, action: Action) -> None:
+        target = position.exit_rules.targets[action.target]
+        intent_id = str(uuid.uuid5(_RULES, f"{position.position_id} {target.at_r:g} {target.percent:g} {target.tries}"))
+        sent = replace(target, intent_id=intent_id, sent_at=self._now())
+        changed = {"shares": action.quantity}
+        await self._keep(position, _with_target(position.exit_rules, action.target, sent), "target reached", changed, reason=action.cause)
+        quantity = None if action.ask is Ask.CLOSE else action.quantity
+        answer = await self._manager.close_position(position.position_id, quantity, action.cause, intent_id=intent_id)
+        if isinstance(answer, Denied):
+            self._later(position, action.rule)
+            back = replace(target, tries=target.tries + (answer.code not in ("link_down", "not_confirmed")))
+            await self._keep(position, _with_target(position.exit_rules, action.target, back), "target refused", {}, reason=str(answer))
+
+    async def _leave(self, position: Position, action: Action) -> None:
+        await self._keep(position, replace(position.exit_rules, time_stop_at=self._now()), "time stop", {}, reason=action.cause)
+        answer = await self._manager.close_position(position.position_id, None, action.cause)
+        if isinstance(answer, Denied):
+            self._later(position, action.rule)
+            await self._keep(position, replace(position.exit_rules, time_stop_at=None), "time stop refused", {}, reason=str(answer))
+
+    # ---- what became of it ----------------------------------------------------------------------------------------------
+
+    async def _settle_targets(self, position: Position) -> None:
+        """An exit that filled makes its target done; one that came to nothing arms it again."""
+        for number, target in enumerate(position.exit_rules.targets):
+            if not target.intent_id or target.done_at is not None:
+                continue
+            orders = self._manager.core.book.of_intent(target.intent_id)
+            lost = not orders and target.sent_at is not None and self._now() - target.sent_at > LOST
+            if orders and orders[0].is_terminal and orders[0].filled_quantity:
+                done, price = replace(target, done_at=self._now()), orders[0].average_price
+                changed = {"shares": orders[0].filled_quantity, "price": price}
+                await self._keep(position, _with_target(position.exit_rules, number, done), "target taken", changed, reason=_words(target))
+            elif lost or (orders and orders[0].is_terminal and orders[0].state is not OrderState.FILLED):
+                again = replace(target, intent_id="", sent_at=None, tries=target.tries + 1)
+                why = orders[0].message or orders[0].state.value if orders else "its exit never became an order"
+                await self._keep(position, _with_target(position.exit_rules, number, again), "target not taken", {}, reason=why)
+
+    async def _settle_time_stop(self, position: Position) -> None:
+        """The exit of a time stop that did not close the position: ask again."""
+        at = position.exit_rules.time_stop_at
+        if at is None or position.status is not PositionStatus.OPEN or self._now() - at < LOST:
+            return
+        await self._keep(position, replace(position.exit_rules, time_stop_at=None), "time stop armed again", {}, reason="still held")
+
+    async def _settle_break_even(self, position: Position, held: Held, market: Market) -> None:
+        rules = position.exit_rules
+        if rules.break_even_r is None or rules.break_even_at is not None or not at_break_even(held, market):
+            return
+        changed = {"stop_loss": [None, position.stop_loss]}
+        reason = f"the stop rests at the entry price or better; asked for at {rules.break_even_r:g} R"
+        await self._keep(position, replace(rules, break_even_at=market.now), "break-even", changed, reason=reason)
+
+    # ---- reversing ------------------------------------------------------------------------------------------------------
+
+    async def _reverse(self, position: Position, reverse: Reverse) -> None:
+        """The position is closed: open the other way, once, while the wish is fresh."""
+        now, side = self._now(), OrderSide.SELL if position.direction > 0 else OrderSide.BUY
+        sign = 1 if side is OrderSide.BUY else -1
+        market = self._manager.core.context(position.symbol).market
+        outcome = "not opened: the wish had lapsed" if now >= reverse.expires_at else ""
+        if not outcome and market is None:
+            return
+        if not outcome and market is not None:
+            limit = market * (1 + sign * REVERSE_THROUGH)
+            intent = OrderIntent(
+                intent_id=reverse.intent_id,
+                symbol=position.symbol,
+                side=side,
+                quantity=reverse.quantity,
+                entry_type=OrderType.LIMIT,
+                limit_price=limit,
+                stop_loss=limit - sign * reverse.risk,
+                take_profit=None if reverse.reward is None else limit + sign * reverse.reward,
+                strategy=position.strategy,  # no signal: its one order was the position that has just closed
+                reference_price=market,
+                expires_at=reverse.expires_at,
+                entry_life_seconds=REVERSE_LIFE_SECONDS,
+                cause=f"reverse of {position.position_id}",
+            )
+            answer = await self._manager.submit(intent)
+            outcome = f"not opened: {answer}" if isinstance(answer, Denied) else f"opened as position {answer.position_id}"
+        rules = replace(position.exit_rules, reverse=replace(reverse, outcome=outcome))
+        await self._keep(position, rules, "reversed", {}, reason=outcome)
+
+    # ---- inside ---------------------------------------------------------------------------------------------------------
+
+    async def _keep(
+        self, position: Position, rules: ExitRules, kind: str, changed: dict[str, Any], *, reason: str, by: str = "exit rule"
+    ) -> None:
+        """On the position, in its history, and on the bus."""
+        before = Before.of(position)
+        position.set_exit_rules(rules, kind, changed, reason=reason, by=by)
+        await self._tracker.event_bus.emit(position_events.updated(position, before, reason=f"{kind}: {reason}"[:200]))
+
+    def _later(self, position: Position, rule: str) -> None:
+        self._not_before[(position.position_id, rule)] = self._now() + AGAIN
+
+
+def _held(position: Position) -> Held:
+    return Held(
+        direction=position.direction,
+        shares=abs(position.held),
+        opened=position.opened_quantity,
+        entry=position.entry_price or 0.0,
+        initial_stop=position.initial_stop,
+        stop=position.stop_loss,
+        open_time=position.open_time,
+    )
+
+
+def _timed_only(rules: ExitRules) -> ExitRules:
+    """What can be judged without a fresh price."""
+    return ExitRules(
+        close_after_minutes=rules.close_after_minutes, close_at_session_end=rules.close_at_session_end, time_stop_at=rules.time_stop_at
+    )
+
+
+def _with_target(rules: ExitRules, number: int, target: PartialTarget) -> ExitRules:
+    return replace(rules, targets=tuple(target if n == number else other for n, other in enumerate(rules.targets)))
+
+
+def _words(target: PartialTarget) -> str:
+    return f"{target.percent:g} % at {target.at_r:g} R"
