@@ -32,6 +32,13 @@ STATE_WORDS: dict[str, str] = {
     OrderState.IN_DOUBT: "The link broke before the broker answered. It is being checked; it may be live.",
 }
 
+# What a held order waits for (events.tape.order_state_words) → a sentence.
+HELD_WORDS: dict[str, str] = {
+    "resting": "Rests at the broker until its price is touched.",
+    "waiting for entry": "The broker keeps it until the entry fills.",
+    "waiting for shares to borrow": "The broker looks for shares to borrow.",
+}
+
 PENDING_WORDS: dict[str, str] = {
     PendingRequest.REPLACE: "A change was sent; the broker has not confirmed it.",
     PendingRequest.CANCEL: "A cancel was sent; the broker has not confirmed it.",

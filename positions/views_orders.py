@@ -12,15 +12,16 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from events.models import CommandRecord, EventRecord
+from events.tape import order_state_words
 from positions.analytics import day_start
 from positions.forms import OrderFilter
 from positions.models import FillRecord, OrderRecord
-from positions.orders import LIVE_STATES, PENDING_WORDS, ROLE_WORDS, STATE_WORDS
+from positions.orders import HELD_WORDS, LIVE_STATES, PENDING_WORDS, ROLE_WORDS, STATE_WORDS
 from positions.wishes import first_error
 
 PAGE_SIZE = 50
 MAX_EVENTS = 200
-WORDS = {"state_words": STATE_WORDS, "pending_words": PENDING_WORDS, "role_words": ROLE_WORDS}
+WORDS = {"state_words": STATE_WORDS | HELD_WORDS, "pending_words": PENDING_WORDS, "role_words": ROLE_WORDS}
 
 
 @require_GET
@@ -70,7 +71,11 @@ def _filtered(wanted: dict[str, Any]) -> QuerySet[OrderRecord]:
 def order_line(record: OrderRecord) -> dict[str, Any]:
     """A page row with what the blotter adds: is it alive, and the state in plain words."""
     row = record.as_row()
-    words = {"state_words": STATE_WORDS.get(row["state"], ""), "pending_words": PENDING_WORDS.get(row["pending"], "")}
+    shown = order_state_words(row["state"], row.get("why_held"), row.get("role"))
+    words = {
+        "state_words": HELD_WORDS.get(shown) or STATE_WORDS.get(row["state"], ""),
+        "pending_words": PENDING_WORDS.get(row["pending"], ""),
+    }
     return {**row, **words, "live": row["state"] in LIVE_STATES, "role_words": ROLE_WORDS.get(row["role"], "")}
 
 

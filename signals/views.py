@@ -23,13 +23,14 @@ from events.rows import command_row
 from positions.models import FillRecord, OrderRecord, PositionRecord
 from positions.wishes import first_error, wants_json
 from signals.approval import Decision, Refusal, approve, reject
+from signals.chain import steps
 from signals.facts import gather
 from signals.forms import REJECT_REASONS, ApproveForm, DecisionForm, HistoryFilter, RejectForm
 from signals.models import SignalRecord
 from signals.objections import CLOSES
 from signals.proposal import Ticket, pending_proposals, propose
 
-PAGE_SIZE = 30
+PAGE_SIZE = 20
 EASTERN = ZoneInfo("America/New_York")
 MAX_EVENTS = 200
 
@@ -75,15 +76,19 @@ def detail(request: HttpRequest, signal_id: str) -> HttpResponse:
     signal = get_object_or_404(SignalRecord.objects.select_related("prediction"), pk=signal_id)
     proposal = propose(signal, gather({signal.symbol})) if signal.state == SignalRecord.State.PENDING else None
     positions = list(PositionRecord.objects.filter(signal_id=signal_id).order_by("created_at"))
+    commands = list(CommandRecord.objects.filter(signal_id=signal_id).select_related("created_by").order_by("id"))
+    orders = list(OrderRecord.objects.filter(signal_id=signal_id).order_by("created_at", "order_id"))
+    fills = list(FillRecord.objects.filter(signal_id=signal_id, superseded=False).order_by("fill_time", "id"))
     context = {
         "signal": signal,
+        "steps": steps(signal, commands, orders, fills, positions),
         "prediction": signal.prediction,
         "proposal": proposal,
         "row": proposal.as_row() if proposal else None,
         "reasons": REJECT_REASONS,
-        "commands": CommandRecord.objects.filter(signal_id=signal_id).select_related("created_by").order_by("id"),
-        "orders": OrderRecord.objects.filter(signal_id=signal_id).order_by("created_at", "order_id"),
-        "fills": FillRecord.objects.filter(signal_id=signal_id, superseded=False).order_by("fill_time", "id"),
+        "commands": commands,
+        "orders": orders,
+        "fills": fills,
         "positions": positions,
         "result": sum((position.realized_pnl for position in positions), start=0) if positions else None,
         "trail": EventRecord.objects.filter(signal_id=signal_id).order_by("-seq")[:MAX_EVENTS],

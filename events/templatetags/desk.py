@@ -20,13 +20,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.clock import utc_now
+from events.tape import order_state_words
 
 register = template.Library()
 
 UNKNOWN = "–"
 MINUS = "\u2212"  # as wide as the plus sign, so that signed columns line up
 EASTERN = ZoneInfo("America/New_York")
-_TIME_SHAPES = {"time": "%H:%M:%S", "minute": "%H:%M", "day": "%b %-d, %Y", "full": "%b %-d, %Y %H:%M:%S"}
+_TIME_SHAPES = {"time": "%H:%M:%S", "short": "%b %-d, %H:%M", "minute": "%H:%M", "day": "%b %-d, %Y", "full": "%b %-d, %Y %H:%M:%S"}
 
 
 def _number(value: Any) -> Decimal | None:
@@ -121,6 +122,19 @@ def signed_pct(value: Any, decimals: int = 2) -> SafeString:
 
 
 @register.filter
+def drift(value: Any, direction: Any) -> SafeString:
+    """How far the price has moved since the prediction, a fraction; coloured by what that does to an entry in `direction`."""
+    number = _number(value)
+    if number is None:
+        return _marked(None, 2)
+    text, way = _explicit(number * 100, 2)
+    triangle = {"up": "▲", "down": "▼", "flat": ""}[way]
+    worse = number * (_number(direction) or 0) > 0  # up for a buy, down for a sell
+    colour = "flat" if way == "flat" else "down" if worse else "up"
+    return format_html('<span class="num pnl {}"><span class="tri" aria-hidden="true">{}</span>{}\u202f%</span>', colour, triangle, text)
+
+
+@register.filter
 def pct(value: Any, decimals: int = 1) -> str:
     """A fraction as a percentage: 0.8 -> 80.0 %."""
     number = _number(value)
@@ -162,7 +176,7 @@ def age(value: Any, limit: int | str = "") -> SafeString | str:
 
 @register.filter
 def et(value: Any, shape: str = "time") -> SafeString | str:
-    """Exchange time with its zone. Shapes: time, minute, day, full."""
+    """Exchange time with its zone. Shapes: time, minute, day, short, full."""
     moment = _moment(value)
     if moment is None:
         return UNKNOWN
@@ -229,10 +243,18 @@ def query(context: template.Context, **changes: Any) -> str:
 _STATES = {
     "good": "ok connected ready done filled resting approved active",
     "info": "open working acked sending opening closing adjusting partial pending claimed syncing connecting reconciling starting",
-    "warn": "degraded reduce_only expired in_doubt denied upstream_lost held rejected refused",
+    "warn": "degraded reduce_only expired in_doubt denied upstream_lost rejected refused",
     "alarm": "down missing halted disconnected misconfigured",
 }
 _TONES = {state: tone for tone, states in _STATES.items() for state in states.split()}
+
+
+@register.filter
+def order_state(order: Any) -> str:
+    """The state of an OrderRecord or of its page row in words: a stop held until its price is "resting"."""
+    row = order if isinstance(order, dict) else getattr(order, "data", None) or {}
+    state = row.get("state") or getattr(order, "state", "")
+    return order_state_words(state, row.get("why_held"), row.get("role") or getattr(order, "role", ""))
 
 
 @register.filter

@@ -81,6 +81,7 @@ const shapes = {
   time: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
   minute: { hour: "2-digit", minute: "2-digit" },
   day: { year: "numeric", month: "short", day: "numeric" },
+  short: { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" },
   full: { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" },
 };
 
@@ -123,12 +124,21 @@ export function timeElement(iso, { shape = "time", age = false, limit = 0 } = {}
 const tones = {
   good: ["ok", "connected", "ready", "done", "filled", "resting", "approved", "active"],
   info: ["open", "working", "acked", "sending", "opening", "closing", "adjusting", "partial", "pending", "claimed", "syncing", "connecting", "reconciling", "starting"],
-  warn: ["degraded", "reduce_only", "expired", "in_doubt", "denied", "upstream_lost", "held", "rejected", "refused"],
+  warn: ["degraded", "reduce_only", "expired", "in_doubt", "denied", "upstream_lost", "rejected", "refused"],
   alarm: ["down", "missing", "halted", "disconnected", "misconfigured"],
 };
 const toneOf = new Map(Object.entries(tones).flatMap(([tone, states]) => states.map((state) => [state, tone])));
 
 export const tone = (state) => toneOf.get(String(state ?? "").toLowerCase()) ?? "quiet";
+
+/* events.tape.order_state_words: IB holds a stop back until its price is touched, which is a stop at rest. */
+export function orderState({ state, why_held: why, role }) {
+  if (state !== "held") return words(state);
+  const waits = { trigger: "resting", child: "waiting for entry", locate: "waiting for shares to borrow" };
+  const known = Object.keys(waits).find((sign) => why?.includes(sign));
+  return known ? waits[known] : role === "stop" ? "resting" : "held by the broker";
+}
+
 export const words = (state) => String(state ?? "").replaceAll("_", " ");
 
 /* The browser's partials/_badge.html. */

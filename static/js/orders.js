@@ -1,7 +1,7 @@
 /* The blotter and the page of one order: rows follow the "orders" topic, cancels are confirmed, sent and answered here. */
 
 import { feed } from "./feed.js";
-import { price, quantity, setBadge, setText, timeElement, words } from "./format.js";
+import { orderState, price, quantity, setBadge, setText, timeElement, words } from "./format.js";
 import { freshKey, send } from "./positions_send.js";
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -19,6 +19,7 @@ const rows = new Map(); // id -> newest row heard
 let asked = null; // the form whose cancel is being confirmed
 
 const rowElement = (id) => body.querySelector(`tr[data-order="${CSS.escape(id)}"]`);
+const meaning = (row) => STATE_WORDS[orderState(row)] ?? STATE_WORDS[row.state] ?? "";
 const upper = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
 
 const writers = {
@@ -30,7 +31,7 @@ const writers = {
   price: (element, row) => setText(element, price(row.stop_price ?? row.limit_price)),
   filled: (element, row) => setText(element, quantity(row.filled_quantity)),
   average: (element, row) => setText(element, price(row.average_price)),
-  state: (element, row) => { setBadge(element, row.state); element.title = STATE_WORDS[row.state] ?? ""; },
+  state: (element, row) => { setBadge(element, row.state, orderState(row)); element.title = meaning(row); },
   pending: (element, row) => {
     element.hidden = row.pending === "none";
     setText(element, `${words(row.pending)} pending`);
@@ -65,7 +66,7 @@ function show(row) {
   const form = element.querySelector("form[data-cancel]");
   if (form) form.hidden = !isLive;
   const sentence = document.querySelector("[data-state-sentence]");
-  if (sentence) setText(sentence, `${STATE_WORDS[row.state] ?? ""} ${PENDING_WORDS[row.pending] ?? ""}`.trim());
+  if (sentence) setText(sentence, `${meaning(row)} ${PENDING_WORDS[row.pending] ?? ""}`.trim());
 }
 
 /* --- cancelling -------------------------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
 
 import { startChart } from "./chart_position.js";
 import { feed } from "./feed.js";
-import { badge, price, quantity, setBadge, setText, words } from "./format.js";
+import { badge, orderState, price, quantity, setBadge, setText, words } from "./format.js";
 import { writePosition } from "./positions_cells.js";
 import { refreshDialog, startWishes } from "./positions_wishes.js";
 
@@ -30,7 +30,7 @@ function onOrders(fresh) {
     setText(element.querySelector('[data-o="price"]'), price(order.stop_price ?? order.limit_price));
     setText(element.querySelector('[data-o="filled"]'), quantity(order.filled_quantity));
     setText(element.querySelector('[data-o="average"]'), price(order.average_price));
-    element.querySelector('[data-o="state"]').replaceChildren(badge(order.state, words(order.state)));
+    element.querySelector('[data-o="state"]').replaceChildren(badge(order.state, orderState(order)));
   }
 }
 

@@ -5,7 +5,7 @@
 
 import { feed } from "./feed.js";
 import { freshKey, send } from "./positions_send.js";
-import { ageText, money, pct, price, quantity, setMultiple, setSignedPct, setText, timeElement, words } from "./format.js";
+import { ageText, money, pct, price, quantity, setMultiple, setSignedPct, setText, signedParts, timeElement, words } from "./format.js";
 import { toast } from "./toasts.js";
 
 const SHORT_MS = 20_000;
@@ -40,9 +40,19 @@ function writeMarket(card, row) {
   const at = cell(card, "last_at");
   if (row.last_at) at.replaceChildren(timeElement(row.last_at, { age: true }));
   else setText(at, "no fresh price");
-  setSignedPct(cell(card, "drift_pct"), row.drift_pct);
+  writeDrift(cell(card, "drift_pct"), cell(card, "drift_word"), row);
   setText(cell(card, "allowed_drift_pct"), pct(row.allowed_drift_pct, 2));
   setText(cell(card, "held"), quantity(row.held));
+}
+
+/* The triangle tells where the price went, the colour and the word what that does to the entry: up is worse for a buy, better for a sell. */
+function writeDrift(element, word, { drift_pct: drift, direction }) {
+  setSignedPct(element, drift);
+  const { way } = signedParts(drift * 100);
+  const moved = way === "up" || way === "down";
+  const worse = drift * direction > 0;
+  if (moved) element.firstElementChild.className = `num pnl ${worse ? "down" : "up"}`;
+  setText(word, moved ? `${worse ? "worse" : "better"}, limit` : "limit");
 }
 
 /* A field the person has touched is theirs: new proposals no longer write over it. */

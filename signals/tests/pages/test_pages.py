@@ -127,7 +127,7 @@ def test_the_history_filters_and_pages(make_signal: Maker, signed_in: Maker) -> 
     for n in range(35):
         make_signal(f"old-{n}", symbol="MSFT" if n % 5 else "TSLA", state="expired", created_at=now - timedelta(days=n))
     assert b"Page 1 of 2" in client.get("/signals/").content
-    assert client.get("/signals/?page=2").content.count(b"data-signal=") == 5
+    assert client.get("/signals/?page=2").content.count(b"data-signal=") == 15
     assert client.get("/signals/?page=nonsense").status_code == 200
     assert client.get("/signals/?symbol=tsla").content.count(b"data-signal=") == 7
     assert client.get("/signals/?state=approved").content.count(b"data-signal=") == 0

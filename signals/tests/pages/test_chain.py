@@ -1,0 +1,54 @@
+"""The steps of one signal's chain: told as far as they have happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from events.clock import utc_now
+from events.models import CommandRecord
+from positions.models import FillRecord, OrderRecord, PositionRecord
+from signals.chain import Step, steps
+from signals.models import SignalRecord
+
+Maker = Callable[..., SignalRecord]
+NOW = utc_now()
+
+
+def named(found: list[Step]) -> dict[str, Step]:
+    return {step.title: step for step in found}
+
+
+def order(state: str) -> OrderRecord:
+    return OrderRecord(order_id=state, symbol="AAPL", role="entry", state=state, created_at=NOW)
+
+
+def test_a_pending_signal_has_a_prediction_and_nothing_after_it(make_signal: Maker) -> None:
+    found = steps(make_signal(), [], [], [], [])
+    assert [step.title for step in found] == ["Prediction", "Decision", "Command", "Orders", "Fills", "Position", "Result"]
+    assert [bool(step.at) for step in found] == [True, False, False, False, False, False, False]
+    assert found[0].text == "91.0% sure"
+
+
+def test_an_expired_signal_says_why_nobody_acted(make_signal: Maker) -> None:
+    found = named(steps(make_signal(state="expired", reason="nobody decided in time"), [], [], [], []))
+    assert (found["Decision"].state, found["Decision"].text) == ("expired", "nobody decided in time")
+
+
+def test_an_open_position_has_no_result_yet(make_signal: Maker) -> None:
+    signal = make_signal(state="approved", decided_by="ann", decided_at=NOW)
+    command = CommandRecord(state="done", created_at=NOW, finished_at=NOW)
+    fills = [FillRecord(quantity=Decimal(60), fill_time=NOW), FillRecord(quantity=Decimal("40.5"), fill_time=NOW)]
+    position = PositionRecord(status="open", quantity=Decimal("-1200.0000"), created_at=NOW, open_time=NOW)
+    found = named(steps(signal, [command], [order("filled"), order("working")], fills, [position]))
+    assert found["Decision"].text == "by ann"
+    assert found["Command"].state == "done"
+    assert found["Orders"].text == "2 sent, 1 live"
+    assert found["Fills"].text == "2 fills, 100.5 shares"
+    assert found["Position"].text == "−1,200 held"
+    assert found["Result"] == Step(title="Result", anchor="position")
+
+
+def test_the_result_is_the_net_profit_once_everything_is_closed(make_signal: Maker) -> None:
+    closed = [PositionRecord(status="closed", realized_pnl=Decimal(amount), created_at=NOW, close_time=NOW) for amount in ("10.5", "-0.25")]
+    assert named(steps(make_signal(), [], [], [], closed))["Result"].money == Decimal("10.25")
