@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
+from events.admin_pages import ReadOnlyAdmin
 from events.models import CommandRecord, EventRecord, WorkerLease
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Pages to read and search; no add, no save, no delete, no bulk action."""
-
-    actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from events.tape import tape_text
 
 
 @admin.register(EventRecord)
 class EventRecordAdmin(ReadOnlyAdmin):
-    list_display = ("seq", "timestamp", "event_type", "symbol", "source", "signal_id", "order_id", "position_id")
+    list_display = ("seq", "timestamp", "event_type", "symbol", "told", "signal_id", "order_id", "position_id")
     list_filter = ("event_type", "source")
     search_fields = ("symbol", "event_id", "signal_id", "order_id", "position_id")
-    show_full_result_count = False
-    list_per_page = 50
+
+    @admin.display(description="Told")
+    def told(self, record: EventRecord) -> str:
+        return tape_text(record.data)
 
 
 @admin.register(CommandRecord)
@@ -40,7 +26,7 @@ class CommandRecordAdmin(ReadOnlyAdmin):
     list_filter = ("state", "name")
     search_fields = ("signal_id", "order_id", "position_id", "key")
     list_select_related = ("created_by",)
-    list_per_page = 50
+    date_hierarchy = "created_at"
 
 
 @admin.register(WorkerLease)

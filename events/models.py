@@ -24,6 +24,7 @@ class EventRecord(models.Model):
     data = models.JSONField(default=dict)
 
     class Meta:
+        verbose_name = "event"
         ordering = ["-seq"]
         indexes = [
             models.Index(fields=["event_type", "-seq"]),
@@ -68,6 +69,7 @@ class CommandRecord(models.Model):
     attempts = models.IntegerField(default=0, help_text="Times a worker claimed it; above 1 after a crash.")
 
     class Meta:
+        verbose_name = "command"
         ordering = ["-id"]
         indexes = [models.Index(fields=["state", "id"]), models.Index(fields=["position_id"]), models.Index(fields=["signal_id"])]
 

@@ -85,6 +85,7 @@ class OrderRecord(models.Model):
     data = models.JSONField(default=dict, help_text="The whole order state, as the state event carried it.")
 
     class Meta:
+        verbose_name = "order"
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["state"]),
@@ -128,6 +129,7 @@ class FillRecord(models.Model):
     epoch = models.BigIntegerField(default=0)
 
     class Meta:
+        verbose_name = "fill"
         ordering = ["-fill_time", "-id"]
         indexes = [models.Index(fields=["order_id"]), models.Index(fields=["position_id"]), models.Index(fields=["fill_time"])]
         constraints = [
@@ -192,6 +194,7 @@ class PositionRecord(models.Model):
     data = models.JSONField(default=dict, help_text="The whole position state, history included.")
 
     class Meta:
+        verbose_name = "position"
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["status"]),
@@ -222,6 +225,7 @@ class EquityPoint(models.Model):
     epoch = models.BigIntegerField(default=0)
 
     class Meta:
+        verbose_name = "equity point"
         ordering = ["at"]
         constraints = [models.UniqueConstraint(fields=["account", "at"], name="equity_point_once")]
         indexes = [models.Index(fields=["account", "resolution", "at"])]
@@ -250,6 +254,7 @@ class MinuteBar(models.Model):
     volume = models.BigIntegerField(default=0)
 
     class Meta:
+        verbose_name = "minute bar"
         ordering = ["at"]
         constraints = [models.UniqueConstraint(fields=["symbol", "at"], name="minute_bar_once")]
 

@@ -9,20 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from events.admin_pages import ReadOnlyAdmin
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that only the desk itself writes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(WatchListEntry)
@@ -79,9 +67,12 @@ class PredictionAdmin(ReadOnlyAdmin):
 @admin.register(SourceHealth)
 class SourceHealthAdmin(ReadOnlyAdmin):
     list_display = ["__str__", "state", "last_success", "last_new", "errors_in_row", "last_error"]
+    list_filter = ["state"]
+    search_fields = ["ticker", "last_error"]
 
 
 @admin.register(FlowPoint)
 class FlowPointAdmin(ReadOnlyAdmin):
     list_display = ["at", "kind", "ticker", "key"]
     list_filter = ["kind", "ticker"]
+    search_fields = ["ticker", "key"]

@@ -120,6 +120,7 @@ class PredictionRecord(models.Model):
     signal_id = models.CharField(max_length=36, blank=True)
 
     class Meta:
+        verbose_name = "prediction"
         ordering = ["-received_at"]
         constraints = [
             models.UniqueConstraint(fields=["source", "ticker", "timestamp", "model_path", "use_default_only"], name="prediction_once")
@@ -163,6 +164,7 @@ class SignalRecord(models.Model):
     decision = models.JSONField(default=dict, help_text="{quantity, limit_price, stop_loss, take_profit, edited: [...]} as approved.")
 
     class Meta:
+        verbose_name = "signal"
         ordering = ["-created_at"]
         indexes = [models.Index(fields=["state", "expires_at"]), models.Index(fields=["symbol", "-created_at"])]
         constraints = [models.UniqueConstraint(fields=["symbol"], condition=models.Q(state="pending"), name="one_pending_signal")]

@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
                 ("data", models.JSONField(default=dict)),
             ],
             options={
+                "verbose_name": "event",
                 "ordering": ["-seq"],
                 "indexes": [
                     models.Index(fields=["event_type", "-seq"], name="events_even_event_t_fd6231_idx"),
@@ -98,6 +99,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "command",
                 "ordering": ["-id"],
                 "indexes": [
                     models.Index(fields=["state", "id"], name="events_comm_state_587692_idx"),

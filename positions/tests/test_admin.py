@@ -1,5 +1,6 @@
 """The admin asks the worker and never writes its rows."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,6 +13,12 @@ from positions.models import RiskLimits, TradingState
 from positions.tests.rows import Trip, make_position
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def no_worker_answers(monkeypatch):
+    """Nobody is there to answer, so nobody waits for an answer."""
+    monkeypatch.setattr("positions.admin.ANSWER_SECONDS", 0)
 
 
 @pytest.fixture
@@ -72,11 +79,25 @@ def test_a_stop_that_is_no_price_is_refused_on_the_page(admin, held, bad):
 
 def test_the_page_shows_what_became_of_the_wish(admin, held):
     save(admin, held, stop="147.5", target="160")
-    assert "PENDING" in admin.get(page(held)).content.decode()
+    assert "waiting for the worker" in admin.get(page(held)).content.decode()
     CommandRecord.objects.update(state="refused", reason="The stop must be below <the market>.", finished_at=datetime.now(UTC))
     text = admin.get(page(held)).content.decode()
-    assert "REFUSED" in text
+    assert "<strong>refused</strong>" in text
     assert "The stop must be below &lt;the market&gt;." in text
+    assert re.search(r'class="error">Stop change to 147.50: refused. The stop must be below &lt;the market&gt;.', text)
+
+
+def test_numbers_times_and_names_are_written_as_on_the_desk(admin):
+    record = make_position(Trip(symbol="AAPL", exit=None, stop=145.5, target=160.0, last=151.0), "held")
+    form = admin.get(page(record)).content.decode()
+    assert re.search(r'name="stop_loss" value="145.5"', form)
+    assert re.search(r'name="take_profit" value="160"', form)
+    listed = admin.get(reverse("admin:positions_positionrecord_changelist")).content.decode()
+    for shown in (form, listed):
+        assert "145.500000" not in shown.replace("145.5000000", "")
+        assert "Unrealized P&amp;L" in shown
+        assert re.search(r"E[SD]T</span>", shown)
+    assert "Select position to" in listed
 
 
 def test_a_closed_position_offers_nothing_to_edit(admin):

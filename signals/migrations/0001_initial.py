@@ -266,6 +266,7 @@ class Migration(migrations.Migration):
                 ("signal_id", models.CharField(blank=True, max_length=36)),
             ],
             options={
+                "verbose_name": "prediction",
                 "ordering": ["-received_at"],
                 "indexes": [models.Index(fields=["ticker", "-timestamp"], name="signals_pre_ticker_fbec5c_idx")],
                 "constraints": [
@@ -325,6 +326,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "signal",
                 "ordering": ["-created_at"],
                 "indexes": [
                     models.Index(fields=["state", "expires_at"], name="signals_sig_state_e1b31b_idx"),
