@@ -1,5 +1,5 @@
 # `make run` starts the desk, `make test` tests it; both set up everything they need and skip what is done already.
-.PHONY: run test check bench screenshots clean install install-dev assets browser python
+.PHONY: run test check bench chaos screenshots clean install install-dev assets browser python
 .NOTPARALLEL:
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -33,6 +33,10 @@ check: install-dev assets
 
 bench: install-dev assets
 	@$(PY) manage.py bench
+
+# Longer: make chaos CHAOS="--rounds 200 --database postgres"; the tests of the tests: make chaos CHAOS=--sabotage
+chaos: install-dev
+	@$(PY) manage.py chaos $(CHAOS)
 
 screenshots: install-dev assets browser
 	@$(PY) manage.py screenshots

@@ -100,7 +100,7 @@ class Armed:
 
 
 _armed: dict[str, Armed] | None = None
-_cut: Callable[[], None] | None = None
+_cut: Callable[[], object] | None = None
 _seconds = STALL_SECONDS
 _log = ""
 
@@ -111,7 +111,7 @@ def failpoint(name: str) -> None:
         _pass(name)
 
 
-def cut_with(cut: Callable[[], None]) -> None:
+def cut_with(cut: Callable[[], object]) -> None:
     """What the kind "cut" does in this process; may be called from any thread."""
     global _cut
     _cut = cut

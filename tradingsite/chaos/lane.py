@@ -1,0 +1,212 @@
+"""One desk under test: a real gateway, a real worker and a real person, on a database and ports of their own.
+
+Nothing listens on its Redis address: that orders need no Redis is part of what is proven.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tradingsite.chaos import oracle
+from tradingsite.chaos.oracle import Violation
+from tradingsite.testing.network import LOOPBACK, free_port, wait_until_accepting
+from tradingsite.testing.processes import ROOT, LiveProcess, clean_environment
+
+SYMBOLS = ("AAPL", "AMZN", "META", "MSFT", "NVDA", "TSLA")
+HEAL_SECONDS = 30.0
+SAFE = "chaos-" + "x" * 50
+
+
+@dataclass(slots=True)
+class Lane:
+    """`open()` it, then break it. `folder` holds everything."""
+
+    folder: Path
+    template: Path | None = None  # a migrated SQLite file to start from
+    database: str = ""
+    seed: int = 7
+    extra: dict[str, str] = field(default_factory=dict)  # more environment for every process (sabotage)
+    gateway: LiveProcess = field(init=False)
+    worker: LiveProcess = field(init=False)
+    control_port: int = field(init=False)
+    environment: dict[str, str] = field(init=False)
+    _person: subprocess.Popen[str] | None = field(default=None, init=False)
+    _next: int = field(default=0, init=False)
+
+    def open(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.database:
+            file = self.folder / "desk.sqlite3"
+            if self.template is not None:
+                shutil.copy(self.template, file)
+            self.database = f"sqlite:///{file}"
+        port, self.control_port = free_port(), free_port()
+        self.environment = {
+            "DATA_DIR": str(self.folder / "var"), "DATABASE_URL": self.database, "REDIS_URL": f"redis://{LOOPBACK}:1/0",
+            "SECRET_KEY": SAFE, "TRADING_MODE": "simulated", "IB_HOST": LOOPBACK, "IB_PORT": str(port), "FLOW_API_KEY": "chaos",
+        } | self.extra  # fmt: skip
+        arguments = ("--port", str(port), "--control-port", str(self.control_port), "--seed", str(self.seed))
+        self.gateway = LiveProcess.manage(
+            "gateway",
+            "ibgateway",
+            *arguments,
+            "--state-dir",
+            str(self.folder / "gateway"),
+            environment=self.environment,
+            folder=self.folder,
+        )
+        self.worker = LiveProcess.manage("worker", "ibworker", environment=self.environment, folder=self.folder)
+        if self.template is None:
+            self.manage("migrate", "-v0")
+        self.ask(do="prepare", symbols=list(SYMBOLS))
+        self.gateway.start()
+        wait_until_accepting(port)
+        wait_until_accepting(self.control_port)
+
+    def close(self) -> None:
+        self.dismiss_person()
+        for process in (self.worker, self.gateway):
+            process.reap()
+
+    def manage(self, *arguments: str) -> None:
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        subprocess.run(command, cwd=ROOT, env=clean_environment(self.environment), check=True, capture_output=True)
+
+    # --- failing ---
+
+    @property
+    def struck_file(self) -> Path:
+        return self.folder / "struck"
+
+    @property
+    def struck(self) -> bool:
+        return self.struck_file.exists()
+
+    def start_worker(self, failpoint: str = "") -> None:
+        """A new worker; the old one is killed. With a failpoint armed, `struck` says when it was reached."""
+        self.worker.kill()
+        self.struck_file.unlink(missing_ok=True)
+        self.worker.environment = clean_environment(self.environment | self._armed(failpoint))
+        self.worker.start()
+
+    def revive_worker(self) -> None:
+        """Start it again, whole, if it is dead."""
+        if not self.worker.running:
+            self.worker.environment = clean_environment(self.environment)
+            self.worker.start()
+
+    def restart_gateway(self) -> None:
+        """kill -9 and start again with the same book."""
+        self.gateway.kill()
+        self.gateway.start()
+        wait_until_accepting(self.control_port)
+
+    def control(self, **command: Any) -> dict[str, Any]:
+        """One command to the gateway's control channel."""
+        with socket.create_connection((LOOPBACK, self.control_port), timeout=5) as link:
+            link.sendall(json.dumps(command).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(link.makefile().readline())
+        return answer
+
+    def signal_worker(self, number: signal.Signals) -> None:
+        if self.worker.running:
+            os.kill(self.worker.pid, number)
+
+    def _armed(self, failpoint: str) -> dict[str, str]:
+        return {"FAILPOINT": failpoint, "FAILPOINT_LOG": str(self.struck_file)} if failpoint else {}
+
+    # --- a person ---
+
+    def ask(self, *, failpoint: str = "", **request: Any) -> dict[str, Any]:
+        """The person's answer; {"died": code} if they did not survive it."""
+        if failpoint:
+            self.dismiss_person()
+            self.struck_file.unlink(missing_ok=True)
+        if self._person is None:
+            environment = clean_environment(self.environment | self._armed(failpoint))
+            log = (self.folder / "person.log").open("a")
+            command = [sys.executable, "-m", "tradingsite.chaos.person"]
+            self._person = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        line = _converse(self._person, json.dumps(request))
+        if line:
+            return dict(json.loads(line))
+        code = self._person.wait(10)
+        self._person = None
+        return {"died": code}
+
+    def dismiss_person(self) -> None:
+        if self._person is not None:
+            self._person.kill()
+            self._person.wait(10)
+            self._person = None
+
+    # --- looking ---
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with oracle.desk(self.database) as rows:
+            return list(rows(sql))
+
+    def examine(self, *, settled: bool = True) -> list[Violation]:
+        return oracle.examine(self.folder / "gateway" / "gateway.sqlite3", self.database, settled=settled)
+
+    def ready(self) -> bool:
+        pid = self.worker.pid if self.worker.running else -1
+        return bool(self.rows(f"SELECT 1 FROM events_workerlease WHERE state = 'ready' AND pid = {pid}"))  # noqa: S608 - a number
+
+    def open_positions(self) -> list[str]:
+        return [row[0] for row in self.rows("SELECT position_id FROM positions_positionrecord WHERE status <> 'closed' AND quantity <> 0")]
+
+    def next_symbol(self) -> str:
+        self._next += 1
+        return SYMBOLS[self._next % len(SYMBOLS)]
+
+    def wait(self, check: Callable[[], Any], seconds: float) -> bool:
+        """Whether it became true in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if check():
+                return True
+            time.sleep(0.1)
+        return bool(check())
+
+    def healed(self, seconds: float = HEAL_SECONDS) -> tuple[float, list[Violation]]:
+        """(seconds it took, what is still wrong after them): a worker that is ready, and nothing the judge objects to."""
+        began = time.monotonic()
+        self.revive_worker()
+        found: list[Violation] = []
+
+        def well() -> bool:
+            nonlocal found
+            self.revive_worker()
+            found = self.examine()
+            if not found and not self.ready():
+                found = [Violation(invariant="I11", detail="the worker is not ready")]
+            return not found
+
+        self.wait(well, seconds)
+        return time.monotonic() - began, found
+
+
+def _converse(person: subprocess.Popen[str], request: str) -> str:
+    """One line there, one line back; an empty one from somebody who died."""
+    if person.stdin is None or person.stdout is None:
+        return ""
+    try:
+        person.stdin.write(request + "\n")
+        person.stdin.flush()
+    except BrokenPipeError:
+        return ""
+    return person.stdout.readline()

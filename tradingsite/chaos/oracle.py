@@ -1,0 +1,218 @@
+"""The judge: what the gateway's own ledger says really happened, against what the desk's database says happened.
+
+It shares no code with the product: two files (or one file and PostgreSQL) read by plain SQL, and arithmetic. The ledger is
+append-only and written by the gateway before any client hears of a change.
+
+    I1  each approved wish: at most one entry at the gateway, and each reference is one order; in the end it is answered
+    I2  no order at the gateway with our reference that has no row
+    I3  every execution is recorded exactly once, at its highest revision, with its commission
+    I4  positions equal, per symbol
+    I5  the stops resting for a symbol cover exactly what is held
+    I8  no entry was placed after its wish had expired
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+INVARIANTS = {
+    "I1": "an approved wish is at most one order per leg, and is answered",
+    "I2": "no order at the gateway without its row",
+    "I3": "every execution recorded exactly once, with its fee",
+    "I4": "positions equal",
+    "I5": "stops cover every open position",
+    "I8": "nothing sent after its time to live",
+}
+OURS = "TD"
+LATE = 1.0  # seconds an order may be on its way
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    invariant: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.detail}"
+
+
+@dataclass(slots=True)
+class Truth:
+    """The gateway's ledger, folded."""
+
+    placed: dict[tuple[int, int], Row] = field(default_factory=dict)  # (client, order id) → its first placing
+    executions: dict[str, Row] = field(default_factory=dict)  # base id → highest revision
+    held: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # symbol → signed shares
+    live: list[Row] = field(default_factory=list)  # orders in the book
+
+
+def examine(ledger: Path, database: str, *, settled: bool = True) -> list[Violation]:
+    """All violations. Without `settled` (right after a crash) only what must hold at every instant."""
+    truth = read_ledger(ledger)
+    with desk(database) as rows:
+        always = [*_one_order(truth, rows), *_rows_first(truth, rows), *_not_late(truth, rows)]
+        return (
+            always
+            if not settled
+            else [*always, *_answered(rows), *_executions(truth, rows), *_positions(truth, rows), *_stops(truth, rows)]
+        )
+
+
+class Rows:
+    """Plain SELECTs on the desk's database."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+
+    def __call__(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        cursor = self._link.cursor()
+        cursor.execute(sql)
+        yield from cursor.fetchall()
+
+
+@contextmanager
+def desk(database: str) -> Iterator[Rows]:
+    """`database` is a URL: sqlite:///path or postgres://…"""
+    if database.startswith("sqlite:///"):
+        with closing(sqlite3.connect(f"file:{database.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=20)) as link:
+            yield Rows(link)
+    else:
+        import psycopg  # not needed for SQLite
+
+        with psycopg.connect(database, autocommit=True) as link:
+            yield Rows(link)
+
+
+def read_ledger(path: Path) -> Truth:
+    """Recompute orders, executions and holdings from the ledger alone; the book is read for what rests now."""
+    truth = Truth()
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as link:
+        for at, kind, text in link.execute("SELECT at, kind, data FROM ledger ORDER BY seq"):
+            row = json.loads(text) | {"at": at}
+            if kind == "place":
+                truth.placed.setdefault((row["client_id"], row["order_id"]), row)
+            elif kind == "execution":
+                base, _, revision = row["exec_id"].rpartition(".")
+                known = truth.executions.get(base)
+                if known is None or int(revision) > int(known["exec_id"].rpartition(".")[2]):
+                    truth.executions[base] = row
+        truth.live = [json.loads(text) for (text,) in link.execute("SELECT data FROM orders WHERE live = 1")]
+    for row in truth.executions.values():
+        if not row["liquidation"]:
+            truth.held[row["symbol"]] += row["quantity"] if row["side"].upper().startswith("B") else -row["quantity"]
+    return truth
+
+
+def _one_order(truth: Truth, rows: Rows) -> Iterator[Violation]:
+    """One id per reference at the gateway; one entry per wish, by our rows and by what the gateway was given."""
+    references = Counter(row["order_ref"] for row in truth.placed.values() if row["order_ref"].startswith(OURS))
+    for reference, count in references.items():
+        if count > 1:
+            yield Violation(invariant="I1", detail=f"{reference} is {count} orders at the gateway")
+    wish_of = dict(rows("SELECT order_ref, intent_id FROM positions_orderrecord WHERE role = 'entry'"))
+    sent = Counter(wish_of[reference] for reference in references if reference in wish_of)
+    for wish, count in sent.items():
+        if count > 1:
+            yield Violation(invariant="I1", detail=f"{wish} sent {count} entries")
+    entries = Counter(position for (position,) in rows("SELECT position_id FROM positions_orderrecord WHERE role = 'entry'"))
+    for position, count in entries.items():
+        if position and count > 1:
+            yield Violation(invariant="I1", detail=f"position {position} has {count} entries")
+
+
+def _answered(rows: Rows) -> Iterator[Violation]:
+    for key, name, state in rows("SELECT id, name, state FROM events_commandrecord WHERE state IN ('pending', 'claimed')"):
+        yield Violation(invariant="I1", detail=f"{name} {key} is still {state}")
+    for reference, state in rows("SELECT order_ref, state FROM positions_orderrecord WHERE state IN ('planned', 'sending', 'in_doubt')"):
+        yield Violation(invariant="I1", detail=f"order {reference} is still {state}")
+
+
+def _rows_first(truth: Truth, rows: Rows) -> Iterator[Violation]:
+    known = {reference for (reference,) in rows("SELECT order_ref FROM positions_orderrecord")}
+    for row in truth.placed.values():
+        if row["order_ref"].startswith(OURS) and row["order_ref"] not in known:
+            yield Violation(invariant="I2", detail=f"{row['order_ref']} ({row['side']} {row['quantity']} {row['symbol']}) has no row")
+
+
+def _executions(truth: Truth, rows: Rows) -> Iterator[Violation]:
+    recorded: dict[str, list[Row]] = defaultdict(list)
+    for exec_id, base, quantity, price, fee in rows(
+        "SELECT exec_id, exec_base, quantity, price, commission FROM positions_fillrecord WHERE NOT superseded"
+    ):
+        recorded[base].append({"exec_id": exec_id, "quantity": float(quantity), "price": float(price), "fee": fee})
+    for base, real in truth.executions.items():
+        ours = recorded.pop(base, [])
+        if real["liquidation"]:
+            continue
+        if len(ours) != 1:
+            yield Violation(invariant="I3", detail=f"{real['exec_id']} of {real['order_ref']} is recorded {len(ours)} times")
+            continue
+        [fill] = ours
+        same = fill["exec_id"] == real["exec_id"] and _close(fill["quantity"], real["quantity"]) and _close(fill["price"], real["price"])
+        if not same:
+            yield Violation(invariant="I3", detail=f"{real['exec_id']} is recorded as {fill}")
+        if fill["fee"] is None or not _close(float(fill["fee"]), real["commission"]):
+            yield Violation(invariant="I3", detail=f"{real['exec_id']} cost {real['commission']}, recorded {fill['fee']}")
+    for base in recorded:
+        yield Violation(invariant="I3", detail=f"{base} never happened at the gateway")
+
+
+def _positions(truth: Truth, rows: Rows) -> Iterator[Violation]:
+    ours: dict[str, float] = defaultdict(float)
+    for symbol, quantity in rows("SELECT symbol, quantity FROM positions_positionrecord WHERE status <> 'closed'"):
+        ours[symbol] += float(quantity)
+    for symbol in sorted(ours.keys() | truth.held.keys()):
+        if not _close(ours[symbol], truth.held[symbol]):
+            yield Violation(invariant="I4", detail=f"{symbol}: {ours[symbol]:g} in the database, {truth.held[symbol]:g} at the gateway")
+
+
+def _stops(truth: Truth, rows: Rows) -> Iterator[Violation]:
+    """By symbol: stops that rest, not waiting for a parent, close exactly what is held."""
+    resting: dict[str, float] = defaultdict(float)
+    waiting = {(row["spec"]["client_id"], row["spec"]["order_id"]) for row in truth.live}
+    for row in truth.live:
+        spec = row["spec"]
+        if spec["kind"] == "STP" and (spec["client_id"], spec["parent_id"]) not in waiting:
+            sign = 1 if spec["side"].upper().startswith("S") else -1
+            resting[spec["symbol"]] += sign * (row["quantity"] - row["filled"])
+    for symbol in sorted(resting.keys() | truth.held.keys()):
+        if not _close(resting[symbol], truth.held[symbol]):
+            detail = f"{symbol}: {truth.held[symbol]:g} held, stops for {resting[symbol]:g}"
+            yield Violation(invariant="I5", detail=detail)
+
+
+def _not_late(truth: Truth, rows: Rows) -> Iterator[Violation]:
+    deadline = {
+        f"command-{key}": _seconds(at)
+        for key, at in rows("SELECT id, expires_at FROM events_commandrecord WHERE name = 'ApproveSignal'")
+        if at
+    }
+    wish_of = dict(rows("SELECT order_ref, intent_id FROM positions_orderrecord WHERE role = 'entry'"))
+    for row in truth.placed.values():
+        limit = deadline.get(wish_of.get(row["order_ref"], ""))
+        if limit is not None and row["at"] > limit + LATE:
+            yield Violation(invariant="I8", detail=f"{row['order_ref']} was placed {row['at'] - limit:.1f} s after its wish expired")
+
+
+def _seconds(at: str | datetime) -> float:
+    moment = at if isinstance(at, datetime) else datetime.fromisoformat(at)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _close(one: float, other: float) -> bool:
+    return abs(one - other) < 1e-4
+
+
+def counts(violations: Iterable[Violation]) -> dict[str, int]:
+    """Invariant → how often it was violated; every invariant is named."""
+    found = Counter(violation.invariant for violation in violations)
+    return {name: found[name] for name in INVARIANTS}

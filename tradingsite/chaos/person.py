@@ -1,0 +1,122 @@
+"""A person at a web page, as a process of its own: makes a signal, approves it, files wishes. JSON lines in, JSON lines out.
+
+It calls what the pages call (`signals.approval.approve`, `file_command`), so it can be killed in the middle of an approval.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+SECONDS = 25.0  # how long a signal waits for a quote and a ready worker
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = VERBS[request.pop("do")](**request)
+        except Exception as error:  # the answer says so; whoever asked decides what it means
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def prepare(symbols: list[str]) -> dict[str, Any]:
+    """A watch list, a trader, and limits wide enough for hundreds of orders."""
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group
+
+    from positions.models import RiskLimits, TradingState
+    from signals.models import SignalSettings, WatchListEntry
+
+    for symbol in symbols:
+        WatchListEntry.objects.get_or_create(symbol=symbol)
+    WatchListEntry.objects.exclude(symbol__in=symbols).delete()
+    limits, _ = RiskLimits.objects.get_or_create(pk=1)
+    for name, value in {
+        "max_open_positions": 1000, "max_open_risk": 10_000_000, "daily_loss_limit": 10_000_000, "max_order_quantity": 100_000,
+        "max_position_notional": 10_000_000, "max_entries_per_hour": 100_000, "max_messages_per_minute": 100_000,
+    }.items():  # fmt: skip
+        if hasattr(limits, name):
+            setattr(limits, name, value)
+    limits.save()
+    TradingState.objects.update_or_create(pk=1, defaults={"state": "active"})
+    SignalSettings.objects.get_or_create(pk=1)
+    user, _ = get_user_model().objects.get_or_create(username="trader")
+    user.groups.add(Group.objects.get(name="trader"))
+    return {"ok": True}
+
+
+def approve(symbol: str, quantity: float, through: float = 0.005) -> dict[str, Any]:
+    """A signal in `symbol`, approved a little through the market; waits until the page would let it."""
+    from django.contrib.auth import get_user_model
+
+    from events.clock import utc_now
+    from signals.approval import Decision, Refusal
+    from signals.approval import approve as decide
+    from signals.facts import gather
+    from signals.proposal import Ticket
+
+    decision = Decision(user=get_user_model().objects.get(username="trader"), key=uuid.uuid4().hex, version=1)
+    answer: Any = None
+    for _ in _attempts():
+        quote = gather({symbol}, now=utc_now()).quotes.get(symbol)
+        if quote is None or not quote.live or quote.age > 3:
+            answer = answer or {"refused": "no_quote"}
+            continue
+        last = quote.last
+        ticket = Ticket(quantity=quantity, entry=round(last * (1 + through), 2), stop=round(last * 0.97, 2), target=round(last * 1.06, 2))
+        signal = _signal(symbol, last)
+        decided = decide(signal, decision, ticket, edited=[])
+        if not isinstance(decided, Refusal):
+            return {"command": decided.pk, "signal": signal}
+        answer = {"refused": decided.code, "message": decided.message}
+    return dict(answer)
+
+
+def _attempts() -> Any:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        yield None
+        time.sleep(0.3)
+
+
+def _signal(symbol: str, price: float) -> str:
+    from events.clock import utc_now
+    from signals.models import PredictionRecord, SignalRecord
+
+    now, signal_id = utc_now(), str(uuid.uuid4())
+    said = {"confidence": 0.9, "data_time": now}
+    prediction = PredictionRecord.objects.create(
+        source="chaos", ticker=symbol, timestamp=time.time_ns() // 1000, word="BUY", numeric=1, received_at=now, prediction_time=now,
+        verdict="signal", stock_price=price, signal_id=signal_id, **said,
+    )  # fmt: skip
+    SignalRecord.objects.create(
+        signal_id=signal_id, prediction=prediction, symbol=symbol, direction=1, action="open_long", price=price, created_at=now,
+        expires_at=now + timedelta(seconds=120), model="chaos", **said,
+    )  # fmt: skip
+    return signal_id
+
+
+def wish(name: str, seconds: float = 60, **fields: Any) -> dict[str, Any]:
+    """File any command."""
+    from events.commands import parse_command
+    from events.inbox import file_command
+
+    record, _ = file_command(parse_command(name, fields), user=None, key=uuid.uuid4().hex, expires_in=seconds)
+    return {"command": record.pk}
+
+
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {"prepare": prepare, "approve": approve, "wish": wish}
+
+if __name__ == "__main__":
+    main()

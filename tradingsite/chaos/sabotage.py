@@ -1,0 +1,154 @@
+"""The tests of the tests: each planted defect must be caught by the judge, and the same stories without one must be clean."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tradingsite.chaos import rounds
+from tradingsite.chaos.defects import DEFECTS
+from tradingsite.chaos.lane import Lane
+from tradingsite.chaos.oracle import Violation
+
+CAUGHT_WITHIN = 12.0  # a whole desk is healed well before, in all these stories
+QUANTITY = 10.0
+Story = Callable[[Lane], list[Violation]]
+
+
+def run_all(folder: Path, template: Path, lanes: int, say: Callable[[str], object]) -> bool:
+    """True when every defect was caught and no whole desk was accused."""
+    stories = [("", name) for name in STORIES] + [(patch.__name__, story) for patch, story in DEFECTS.items()]
+    say(f"{len(DEFECTS)} defects, {len(STORIES)} stories without any first")
+    with ThreadPoolExecutor(lanes) as pool:
+        verdicts = [pool.submit(_one, folder, template, defect, story, say) for defect, story in stories]
+        right = [verdict.result() for verdict in verdicts]
+    caught = sum(good for (defect, _), good in zip(stories, right, strict=True) if defect)
+    say(f"{caught} of {len(DEFECTS)} defects caught; {sum(right) - caught} of {len(STORIES)} whole desks found whole")
+    return all(right)
+
+
+def _one(folder: Path, template: Path, defect: str, story: str, say: Callable[[str], object]) -> bool:
+    lane = Lane(folder / f"{defect or 'whole'}-{story}", template=template)
+    lane.open()
+    if defect:
+        lane.worker.command = [sys.executable, "-m", "tradingsite.chaos.defects", defect, "ibworker"]
+    try:
+        found = STORIES[story](lane)
+        lane.wait(lambda: not lane.examine(), CAUGHT_WITHIN)
+        found = found or lane.healed(0.5 if defect else 30.0)[1]
+        if not found:
+            lane.worker.terminate()
+            found = rounds.replay(lane)
+    finally:
+        lane.close()
+    good = bool(found) is bool(defect)
+    names = ", ".join(sorted({violation.invariant for violation in found})) or "nothing"
+    say(
+        f"{'ok' if good else 'WRONG':6} {defect or '(whole desk)':26} {story:22} found {names}"
+        + (f": {found[0].detail[:90]}" if found else "")
+    )
+    return good
+
+
+def _approved(lane: Lane, *, failpoint: str = "", through: float = 0.005) -> None:
+    lane.start_worker(failpoint)
+    lane.wait(lane.ready, 20)
+    lane.ask(do="approve", symbol="AAPL", quantity=QUANTITY, through=through)
+
+
+def _approve(lane: Lane) -> list[Violation]:
+    _approved(lane)
+    lane.wait(lane.open_positions, 10)
+    return []
+
+
+def _crash_after_sending(lane: Lane) -> list[Violation]:
+    _approved(lane, failpoint="order.sent:exit")
+    lane.wait(lambda: not lane.worker.running, 10)
+    at_crash = lane.examine(settled=False)
+    lane.revive_worker()
+    lane.wait(lane.ready, 20)
+    return at_crash
+
+
+def _late(lane: Lane) -> list[Violation]:
+    lane.start_worker()
+    lane.wait(lane.ready, 20)
+    time.sleep(2.5)  # a heartbeat with quotes
+    lane.signal_worker(signal.SIGSTOP)
+    lane.ask(do="approve", symbol="AAPL", quantity=QUANTITY)
+    with sqlite3.connect(lane.database.removeprefix("sqlite:///"), timeout=20) as link:
+        link.execute("UPDATE events_commandrecord SET expires_at = created_at")
+    link.close()
+    time.sleep(2.5)
+    lane.signal_worker(signal.SIGCONT)
+    return []
+
+
+def _correction(lane: Lane) -> list[Violation]:
+    _approve(lane)
+    lane.wait(lambda: not lane.examine(), 10)
+    lane.control(fault="correction", match={"symbol": "AAPL"}, price=100.0)
+    return []
+
+
+def _lose_stop(lane: Lane) -> list[Violation]:
+    _approve(lane)
+    lane.wait(lambda: not lane.examine(), 10)
+    lane.control(fault="unsolicited_cancel", match={"kind": "STP"})
+    return []
+
+
+def _filled_while_away(lane: Lane) -> list[Violation]:
+    _approved(lane, through=-0.01)
+    found: list[tuple[float]] = []
+
+    def working() -> bool:
+        found[:] = [
+            (row[0],) for row in lane.rows("SELECT limit_price FROM positions_orderrecord WHERE role = 'entry' AND state = 'working'")
+        ]
+        return bool(found)
+
+    lane.wait(working, 10)
+    lane.worker.kill()
+    lane.control(set_price="AAPL", price=round(float(found[0][0]) - 0.2, 2), hold=True)
+    time.sleep(1)
+    lane.revive_worker()
+    lane.wait(lane.ready, 20)
+    return []
+
+
+def _close(lane: Lane) -> list[Violation]:
+    _approve(lane)
+    lane.wait(lambda: not lane.examine(), 10)
+    for position in lane.open_positions():
+        lane.ask(do="wish", name="ClosePosition", position_id=position)
+    lane.wait(lambda: not lane.open_positions(), 10)
+    time.sleep(1)
+    return []
+
+
+def _cut(lane: Lane) -> list[Violation]:
+    _approve(lane)
+    lane.wait(lambda: not lane.examine(), 10)
+    lane.control(fault="drop_socket")
+    lane.wait(lambda: not lane.ready(), 10)
+    lane.wait(lane.ready, 15)
+    return []
+
+
+STORIES: dict[str, Story] = {
+    "approve": _approve,
+    "crash_after_sending": _crash_after_sending,
+    "late": _late,
+    "correction": _correction,
+    "lose_stop": _lose_stop,
+    "filled_while_away": _filled_while_away,
+    "close": _close,
+    "cut": _cut,
+}

@@ -1,0 +1,52 @@
+"""`manage.py chaos`: break the desk in every way we know, and let an independent judge say what was left of it."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from events.failpoints import Kind
+from tradingsite.chaos import campaign
+
+
+class Command(BaseCommand):
+    help = "Crashes real processes at every failpoint and at random, and checks the invariants. Exit code 1 on any violation."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--rounds", type=int, default=200, help="random rounds after the matrix (default 200)")
+        parser.add_argument("--seed", type=int, default=None, help="of the random rounds; printed, default from the clock")
+        parser.add_argument("--kinds", default=",".join(Kind), help="kinds of the matrix, comma separated; empty for no matrix")
+        parser.add_argument("--points", default="", help="only failpoints that begin so, comma separated")
+        parser.add_argument("--lanes", type=int, default=2, help="desks broken at the same time (default 2)")
+        parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+        parser.add_argument("--short", action="store_true", help="a subset of about two minutes")
+        parser.add_argument("--sabotage", action="store_true", help="plant known defects instead, and show that each is caught")
+        parser.add_argument("--keep", action="store_true", help="keep databases, books and logs")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        seed = options["seed"] if options["seed"] is not None else int(time.time())
+        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        plan = campaign.Plan(
+            folder=folder,
+            seed=seed,
+            rounds=options["rounds"],
+            kinds=tuple(Kind(kind) for kind in options["kinds"].split(",") if kind),
+            points=tuple(point for point in options["points"].split(",") if point),
+            lanes=options["lanes"],
+            postgres=options["database"] == "postgres",
+        )
+        plan = plan.short() if options["short"] else plan
+        run = campaign.sabotage if options["sabotage"] else campaign.run
+        good = run(plan, self.stdout.write)
+        if good and not options["keep"]:
+            campaign.remove(folder)
+        else:
+            self.stdout.write(f"databases, books and logs: {folder}")
+        sys.exit(0 if good else 1)

@@ -1,0 +1,131 @@
+"""The judge of the chaos runs finds what it is there to find. Its two databases are made by hand here: it knows no product code."""
+
+import ast
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tradingsite.chaos import oracle
+from tradingsite.chaos.oracle import examine
+
+NOW = "2026-11-20 15:00:00"
+DESK = """
+CREATE TABLE positions_orderrecord (order_ref, intent_id, position_id, role, state);
+CREATE TABLE positions_fillrecord (exec_id, exec_base, quantity, price, commission, superseded);
+CREATE TABLE positions_positionrecord (position_id, symbol, quantity, status);
+CREATE TABLE events_commandrecord (id, name, state, expires_at);
+INSERT INTO events_commandrecord VALUES (1, 'ApproveSignal', 'done', '2026-11-20 15:00:30');
+INSERT INTO positions_orderrecord VALUES ('TD1-E', 'command-1', 'p', 'entry', 'filled'), ('TD1-S', 'command-1', 'p', 'stop', 'working');
+INSERT INTO positions_fillrecord VALUES ('x.01', 'x', 10, 100.0, 1.0, 0);
+INSERT INTO positions_positionrecord VALUES ('p', 'AAPL', 10, 'open');
+"""
+GATEWAY = """
+CREATE TABLE ledger (seq INTEGER PRIMARY KEY, at REAL, kind TEXT, data TEXT);
+CREATE TABLE orders (live INTEGER, data TEXT);
+"""
+AT = 1_795_186_810.0  # ten seconds later
+
+
+class Books:
+    """A desk and a gateway that agree: one bracket, filled, its stop resting."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger_path = folder / "gateway.sqlite3"
+        self.desk_path = folder / "desk.sqlite3"
+        self.desk(DESK)
+        self.gateway(GATEWAY)
+        self.place(1, "TD1-E", "BUY", "LMT")
+        self.place(2, "TD1-S", "SELL", "STP")
+        self.execution("x.01")
+        self.rest(2, "STP", 10)
+
+    def desk(self, sql: str) -> None:
+        with sqlite3.connect(self.desk_path) as link:
+            link.executescript(sql)
+        link.close()
+
+    def gateway(self, sql: str, *values: object) -> None:
+        with sqlite3.connect(self.ledger_path) as link:
+            link.execute(sql, values) if values else link.executescript(sql)
+        link.close()
+
+    def tell(self, what: str, at: float = AT, /, **data: object) -> None:
+        self.gateway("INSERT INTO ledger (at, kind, data) VALUES (?, ?, ?)", at, what, json.dumps(data))
+
+    def place(self, number: int, ref: str, side: str, kind: str, *, at: float = AT) -> None:
+        self.tell("place", at, client_id=17, order_id=number, order_ref=ref, side=side, kind=kind, quantity=10, symbol="AAPL")
+
+    def execution(self, exec_id: str, *, price: float = 100.0, bust: int = 0) -> None:
+        words = {"exec_id": exec_id, "order_ref": "TD1-E", "symbol": "AAPL", "side": "BUY", "quantity": 10, "price": price}
+        self.tell("execution", **words, commission=1.0, liquidation=bust)
+
+    def rest(self, number: int, kind: str, quantity: float, *, parent: int = 0) -> None:
+        spec = {"client_id": 17, "order_id": number, "symbol": "AAPL", "side": "SELL", "kind": kind, "parent_id": parent}
+        self.gateway("INSERT INTO orders VALUES (1, ?)", json.dumps({"spec": spec, "quantity": quantity, "filled": 0}))
+
+    def violated(self, *, settled: bool = True) -> set[str]:
+        return {v.invariant for v in examine(self.ledger_path, f"sqlite:///{self.desk_path}", settled=settled)}
+
+
+@pytest.fixture
+def books(tmp_path):
+    return Books(tmp_path)
+
+
+def test_books_that_agree_violate_nothing(books):
+    assert books.violated() == set()
+
+
+@pytest.mark.parametrize(
+    ("invariant", "tamper"),
+    [
+        ("I1", lambda b: b.place(9, "TD1-E", "BUY", "LMT")),
+        ("I1", lambda b: b.desk("UPDATE events_commandrecord SET state = 'claimed'")),
+        ("I1", lambda b: b.desk("UPDATE positions_orderrecord SET state = 'in_doubt' WHERE role = 'stop'")),
+        ("I2", lambda b: b.place(9, "TD9-E", "BUY", "LMT")),
+        ("I3", lambda b: b.desk("DELETE FROM positions_fillrecord")),
+        ("I3", lambda b: b.desk("INSERT INTO positions_fillrecord VALUES ('x.01b', 'x', 10, 100.0, 1.0, 0)")),
+        ("I3", lambda b: b.desk("UPDATE positions_fillrecord SET commission = NULL")),
+        ("I3", lambda b: b.desk("INSERT INTO positions_fillrecord VALUES ('y.01', 'y', 10, 100.0, 1.0, 0)")),
+        ("I3", lambda b: b.execution("x.02", price=101.0)),
+        ("I4", lambda b: b.desk("UPDATE positions_positionrecord SET quantity = 20")),
+        ("I4", lambda b: b.execution("x.02", bust=1)),
+        ("I5", lambda b: b.gateway("UPDATE orders SET live = 0")),
+        ("I5", lambda b: b.rest(3, "STP", 10)),
+        ("I8", lambda b: b.desk("UPDATE events_commandrecord SET expires_at = '2026-11-20 15:00:05'")),
+    ],
+)
+def test_every_disagreement_is_named(books, invariant, tamper):
+    tamper(books)
+    assert invariant in books.violated()
+
+
+def test_two_entries_of_one_wish_are_found_even_under_two_references(books):
+    books.desk("INSERT INTO positions_orderrecord VALUES ('TD2-E', 'command-1', 'q', 'entry', 'filled')")
+    books.place(9, "TD2-E", "BUY", "LMT")
+    assert "I1" in books.violated()
+
+
+def test_a_stop_that_waits_for_its_entry_covers_nothing_yet(books):
+    books.rest(7, "LMT", 10)
+    books.rest(8, "STP", 10, parent=7)
+    assert books.violated() == set()
+
+
+def test_a_modify_is_the_same_order(books):
+    books.place(1, "TD1-E", "BUY", "LMT")
+    assert books.violated() == set()
+
+
+def test_in_the_middle_of_a_crash_only_what_always_holds_is_asked(books):
+    books.desk("UPDATE events_commandrecord SET state = 'claimed'; DELETE FROM positions_fillrecord;")
+    assert books.violated(settled=False) == set()
+
+
+def test_the_judge_shares_no_code_with_the_product():
+    tree = ast.parse(Path(oracle.__file__).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert not {name for name in imported if name.split(".")[0] in ("events", "positions", "signals", "tradingsite", "django")}
