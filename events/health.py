@@ -28,7 +28,7 @@ def contribute(part: str, read: Callable[[], dict[str, Any]]) -> None:
 
 
 def health_now(now: datetime | None = None) -> dict[str, Any]:
-    """The health frame for pages: {"at","mode","account","epoch","trading","worker","gateway","flow","redis","database","counters"}."""
+    """The health frame for pages: {"at","mode","account","epoch","trading","worker","gateway","books","flow","redis","database","counters"}."""
     now = now or utc_now()
     frame: dict[str, Any] = {
         "at": now.isoformat(),
@@ -38,6 +38,7 @@ def health_now(now: datetime | None = None) -> dict[str, Any]:
         "trading": {"state": "unknown", "reason": ""},
         "worker": {"state": "unknown", "heartbeat_at": None},
         "gateway": {"state": "unknown"},
+        "books": {"state": "unknown"},
         "flow": {"state": "unknown"},
         "redis": {"state": "unknown"},
         "database": {"state": "ok"},

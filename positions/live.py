@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from events import live
 from events.clock import utc_now
 from events.position import PositionStatus
-from positions.models import EquityPoint, MinuteBar, OrderRecord, PositionRecord
+from positions.models import BrokerCheck, EquityPoint, MinuteBar, OrderRecord, PositionRecord
 from positions.store import FINISHED
 
 LATELY = timedelta(hours=24)
@@ -42,6 +42,11 @@ def bars(request: HttpRequest) -> list[dict[str, Any]]:
     return [bar_row(bar) for bar in reversed(newest)]
 
 
+def broker(request: HttpRequest) -> list[dict[str, Any]]:
+    """The newest comparison of our book with the broker's."""
+    return [check.data for check in BrokerCheck.objects.order_by("-at", "-pk")[:1]]
+
+
 def bar_row(bar: Any) -> dict[str, Any]:
     """A MinuteBar row or a broker Bar as frames carry it."""
     return {
@@ -60,3 +65,4 @@ def register() -> None:
     live.register("orders", orders)
     live.register("equity", equity)
     live.register("bars", bars)
+    live.register("broker", broker)

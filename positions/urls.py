@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from positions import views_orders, views_pnl, views_positions, views_wishes
+from positions import views_broker, views_orders, views_pnl, views_positions, views_wishes
 
 
 class IdConverter:
@@ -30,6 +30,14 @@ urlpatterns = [
     path("orders/", views_orders.order_list, name="orders"),
     path("orders/<id:order_id>/", views_orders.order_detail, name="order_detail"),
     path("orders/<id:order_id>/cancel", views_wishes.cancel, name="order_cancel"),
+    path("broker/", views_broker.broker, name="broker"),
+    path("broker/rows", views_broker.broker_rows, name="broker_rows"),
+    path("broker/adopt", views_broker.adopt, name="broker_adopt"),
+    path("broker/close", views_broker.close_holding, name="broker_close"),
+    path("broker/release", views_broker.release, name="broker_release"),
+    path("broker/acknowledge", views_broker.acknowledge, name="broker_acknowledge"),
+    path("broker/statements/", views_broker.statement_check, name="broker_statement_check"),
+    path("broker/statements/<int:pk>/", views_broker.statement, name="broker_statement"),
     path("pnl/", views_pnl.pnl, name="pnl"),
     path("pnl/equity.json", views_pnl.equity_json, name="pnl_equity"),
     path("pnl/export.csv", views_pnl.pnl_csv, name="pnl_csv"),

@@ -59,11 +59,21 @@ def file_wish(request: HttpRequest, command: Command, *, key: str, back: str) ->
     return redirect(back)
 
 
-WORDS = {"ClosePosition": "A close", "ChangeStop": "A stop change", "ChangeTarget": "A target change", "CancelOrder": "A cancel"}
+WORDS = {
+    "ClosePosition": "A close",
+    "ChangeStop": "A stop change",
+    "ChangeTarget": "A target change",
+    "CancelOrder": "A cancel",
+    "AdoptHolding": "An adoption",
+    "CloseHolding": "A close",
+    "ReleasePosition": "A release",
+    "AcknowledgeDifference": "An acknowledgement",
+}
 
 
 def _running(command: Command) -> Any:
     """Unfinished commands of the same kind about the same thing."""
     payload = command.to_payload()
-    about = {field: payload[field] for field in ("position_id", "order_id") if field in payload}
+    about: dict[str, Any] = {field: payload[field] for field in ("position_id", "order_id") if field in payload}
+    about |= {f"payload__{field}": payload[field] for field in ("symbol", "row") if field in payload}
     return CommandRecord.objects.filter(name=command.name, state__in=UNFINISHED, **about)

@@ -71,6 +71,11 @@ class Account:
         self._move(holding, signed, opening, price, commission - fee_closing)
         return Settled(commission=commission, realized=realized)
 
+    def refund(self, commission: float) -> None:
+        """A busted execution costs nothing."""
+        self.cash = round(self.cash + commission, 6)
+        self.commissions = round(self.commissions - commission, 6)
+
     def start_day(self, price: Price) -> None:
         """Rolls the day: today's results begin again from the present equity."""
         self.opening_equity = self.equity(price)

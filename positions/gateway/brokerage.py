@@ -247,6 +247,8 @@ class Brokerage:
         new_quantity = 0.0 if bust else execution.quantity if quantity is None else quantity
         side = execution.side
         self.account.settle(execution.symbol, side.opposite, execution.quantity, execution.price, 0.0)
+        if bust:
+            self.account.refund(execution.commission)
         if new_quantity:
             self.account.settle(execution.symbol, side, new_quantity, new_price, 0.0)
         head, _, revision = execution.exec_id.rpartition(".")

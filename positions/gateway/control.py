@@ -5,7 +5,7 @@ believes with what really happened. An answer is {"ok": true, ...} or {"ok": fal
 
 Commands:
   {"fault": NAME, "match": {...}, "times": N, ...settings}   rules of faults.py, or an immediate fault of _NOW below
-  {"query": "book"|"orders"|"executions"|"positions"|"sessions"|"received"|"account"|"faults"|"ledger"|"prices", ...}
+  {"query": "book"|"orders"|"executions"|"positions"|"sessions"|"received"|"account"|"faults"|"ledger"|"prices"|"statement", ...}
   {"set_price": SYMBOL, "price": 101.5, "hold": true}        hold: the stock stands still there
   {"shift": SYMBOL, "pct": -5, "seconds": 2}                 moves by per cent, over seconds
   {"release": SYMBOL}                                        a held stock ticks again
@@ -23,13 +23,16 @@ import math
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from positions.gateway.contracts import NoContract
 from positions.gateway.faults import RULE_KINDS
 from positions.gateway.gateway import DataState, Gateway
+from positions.gateway.hours import ZONE
 from positions.gateway.orders import BookOrder, OrderSpec
 from positions.gateway.prices import Prices
+from positions.gateway.statement import activity_statement, flex_statement
 from positions.gateway.transport import Mode
 
 log = logging.getLogger(__name__)
@@ -291,12 +294,19 @@ class Control:
             "account": lambda: {"cash": broker.account.cash, **broker.account.values(broker.last)},
             "faults": lambda: [asdict(strike) for strike in self._gateway.faults.strikes],
             "ledger": lambda: broker.store.ledger(int(command.get("after", 0))),
+            "statement": lambda: self._statement(command),
             "prices": lambda: asdict(broker.prices.quote(str(command["symbol"]), self._gateway.now())),
         }
         view = views.get(command["query"])
         if view is None:
             raise Refused(f"no view {command['query']!r}; known: {sorted(views)}")
         return {"rows": view()}
+
+    def _statement(self, command: Command) -> str:
+        """A day's statement (day: ISO date, today's without; format: flex or activity) from the ledger."""
+        text = str(command.get("day") or datetime.fromtimestamp(self._gateway.now(), ZONE).date().isoformat())
+        make = {"flex": flex_statement, "activity": activity_statement}[str(command.get("format", "flex"))]
+        return make(self._gateway.broker.store.whole_ledger(), date.fromisoformat(text))
 
     def _sessions(self) -> list[Answer]:
         return [

@@ -114,6 +114,13 @@ class Store:
         rows = self._db.execute(query, (after, limit))
         return [{"seq": seq, "at": at, "kind": kind, "data": json.loads(data)} for seq, at, kind, data in rows]
 
+    def whole_ledger(self) -> list[dict[str, Any]]:
+        """Every line, oldest first."""
+        lines: list[dict[str, Any]] = []
+        while page := self.ledger(lines[-1]["seq"] if lines else 0):
+            lines += page
+        return lines
+
 
 def _order(data: dict[str, Any]) -> BookOrder:
     spec = data.pop("spec")

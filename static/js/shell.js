@@ -63,9 +63,17 @@ function showGateway(gateway) {
   if (down) setText(bannerPart(gatewayBanner, "text"), `Orders cannot be sent or changed; what rests at the broker stays. ${gateway.detail || words(gateway.state)}`);
 }
 
+/* A difference between our book and the broker's holds entries back on every page, not only on its own. */
+function showBooks(books) {
+  const banner = byId("banner-books");
+  banner.hidden = !books?.blocked;
+  if (books?.blocked) setText(bannerPart(banner, "text"), books.blocked);
+}
+
 feed.health((health) => {
   showTrading(health.trading);
   showGateway(health.gateway);
+  showBooks(health.books);
 });
 
 /* --- pending signals: badge and title ---------------------------------------------------------------------------- */
@@ -182,7 +190,7 @@ addEventListener("pageshow", (event) => {
 
 /* --- keyboard: g then a letter goes to a page, Shift+H opens the halt dialog, / goes to the search field ----------- */
 
-const pages = { o: "/", s: "/signals/", p: "/positions/", b: "/orders/", h: "/pnl/", e: "/events/" };
+const pages = { o: "/", s: "/signals/", p: "/positions/", b: "/orders/", i: "/broker/", h: "/pnl/", e: "/events/" };
 let goPressed = 0;
 
 document.addEventListener("keydown", (event) => {

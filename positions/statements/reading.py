@@ -1,0 +1,25 @@
+"""From a file's bytes to a statement: size, encoding and kind are judged before anything is parsed."""
+
+from __future__ import annotations
+
+from positions.statements.activity import read_activity
+from positions.statements.flex import read_flex
+from positions.statements.statement import BadStatement, Statement
+
+LARGEST_FILE = 5 * 1024 * 1024  # bytes
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_statement(data: bytes) -> Statement:
+    """Raises BadStatement with a sentence for the person who gave the file."""
+    if not data.strip():
+        raise BadStatement("The file is empty.")
+    if len(data) > LARGEST_FILE:
+        raise BadStatement("The file is larger than 5 MB. Ask IB for a shorter period.")
+    if data.startswith(_UTF16) or b"\x00" in data:
+        raise BadStatement("The file is not UTF-8 text. Save it as IB gave it, without another program in between.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadStatement("The file is not UTF-8 text. Save it as IB gave it, without another program in between.") from None
+    return read_flex(text) if text.lstrip().startswith("<") else read_activity(text)

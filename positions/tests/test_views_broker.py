@@ -1,0 +1,168 @@
+"""The Broker page: what it shows of the last comparison, what it lets people file, and statements given to it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+
+from events.clock import utc_now
+from events.models import CommandRecord
+from positions.models import BrokerCheck, FillRecord, StatementCheck
+from positions.statement_check import _ours
+from positions.statements.matching import with_realized
+from positions.tests.people import logged_in
+from positions.tests.rows import NOON, Trip, make_position
+
+pytestmark = pytest.mark.django_db
+KEY = "a-fresh-key-123"
+
+
+def row(kind, key, state, **more):
+    empty = {"symbol": "AAPL", "what": "shares", "cause": "", "blocks": False, "ours": 0, "theirs": 0, "difference": 0, "detail": ""}
+    return {"id": f"{kind}:{key}", "kind": kind, "state": state, "order_id": "", "position_id": "", **empty, **more}
+
+
+def compared(*rows, age=5, blocked=""):
+    at = utc_now() - timedelta(seconds=age)
+    data = {"id": "check", "v": 0, "at": at.isoformat(), "rows": list(rows), "blocked": blocked}
+    return BrokerCheck.objects.create(first_at=at, at=at, kind="light", blocked=blocked, data=data)
+
+
+EXTERNAL = row("position", "AAPL", "external", theirs=60, elsewhere=60, cause="Made elsewhere.")
+
+
+def test_without_a_comparison_the_page_says_so_and_shows_no_numbers():
+    answer = logged_in("viewer").get(reverse("positions:broker"))
+    assert answer.status_code == 200
+    assert b"has not compared the books yet" in answer.content
+
+
+def test_rows_are_shown_with_ours_theirs_difference_and_cause():
+    compared(
+        row("position", "AAPL", "differs", ours=100, theirs=40, difference=-60, cause="nobody knows", blocks=True), blocked="AAPL differs"
+    )
+    answer = logged_in("trader").get(reverse("positions:broker")).content.decode()
+    for text in ("nobody knows", "AAPL differs", "Entries are refused", "\u221260", "Acknowledge"):
+        assert text in answer
+    assert "This comparison is old" in answer.split("data-books-old hidden>")[1]
+
+
+def test_an_old_comparison_is_called_old():
+    compared(EXTERNAL, age=600)
+    assert b"data-books-old>This comparison is old" in logged_in("viewer").get(reverse("positions:broker")).content
+
+
+def test_a_viewer_sees_the_rows_and_cannot_resolve_them():
+    compared(EXTERNAL)
+    viewer = logged_in("viewer")
+    assert b"Resolve</summary>" not in viewer.get(reverse("positions:broker")).content
+    wish = {"key": KEY, "symbol": "AAPL", "quantity": "60", "reason": "x"}
+    assert viewer.post(reverse("positions:broker_close"), wish).status_code == 403
+    assert viewer.post(reverse("positions:broker_statement_check")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("address", "fields", "name", "payload"),
+    [
+        (
+            "broker_adopt",
+            {"symbol": "AAPL", "quantity": "60.0", "stop_loss": "140.5", "take_profit": ""},
+            "AdoptHolding",
+            {"symbol": "AAPL", "quantity": 60.0, "stop_loss": 140.5, "take_profit": None},
+        ),
+        ("broker_close", {"symbol": "AAPL", "quantity": "-60"}, "CloseHolding", {"symbol": "AAPL", "quantity": -60.0}),
+        ("broker_release", {"position_id": "p1", "quantity": "100"}, "ReleasePosition", {"position_id": "p1", "quantity": 100.0}),
+        (
+            "broker_acknowledge",
+            {"row": "cash:USD", "ours": "1.5", "theirs": "2.5"},
+            "AcknowledgeDifference",
+            {"row": "cash:USD", "ours": 1.5, "theirs": 2.5},
+        ),
+    ],
+)
+def test_a_resolution_is_filed_once_with_who_and_why(address, fields, name, payload):
+    trader = logged_in("trader")
+    for _ in range(2):
+        answer = trader.post(reverse(f"positions:{address}"), {**fields, "key": KEY, "reason": "I know"})
+        assert answer.status_code == 302
+    record = CommandRecord.objects.get()
+    assert (record.name, record.payload) == (name, {**payload, "reason": "I know"})
+    assert record.created_by.username == "trader"
+    assert "I know" in trader.get(reverse("positions:broker")).content.decode()
+
+
+@pytest.mark.parametrize(
+    "broken", [{"reason": ""}, {"stop_loss": ""}, {"stop_loss": "NaN"}, {"quantity": "0"}, {"symbol": "<b>"}, {"key": ""}]
+)
+def test_a_broken_resolution_is_refused_in_words(broken):
+    good = {"key": KEY, "symbol": "AAPL", "quantity": "60", "stop_loss": "140", "reason": "mine"}
+    answer = logged_in("trader").post(reverse("positions:broker_adopt"), good | broken)
+    assert answer.status_code == 400
+    assert not CommandRecord.objects.exists()
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+
+
+def flex_of_the_books(**changed):
+    """A Flex statement that says exactly what our fills say, or with something changed."""
+    trades = ""
+    for fill in with_realized([_ours(record) for record in FillRecord.objects.all()]):
+        said = {
+            "symbol": fill.symbol, "ibExecID": fill.exec_id, "dateTime": "20260304;120000", "quantity": fill.quantity,
+            "tradePrice": fill.price,
+            "ibCommission": -(fill.commission or 0), "fifoPnlRealized": fill.realized, "levelOfDetail": "EXECUTION",
+        } | changed  # fmt: skip
+        trades += "<Trade " + " ".join(f'{name}="{value}"' for name, value in said.items()) + "/>"
+    head = '<FlexQueryResponse><FlexStatements><FlexStatement accountId="DUSIM001" fromDate="20260304" toDate="20260304">'
+    return f"{head}<Trades>{trades}</Trades></FlexStatement></FlexStatements></FlexQueryResponse>".encode()
+
+
+def give(data, name="day.xml"):
+    return logged_in("trader").post(reverse("positions:broker_statement_check"), {"file": SimpleUploadedFile(name, data)}, follow=True)
+
+
+def test_a_statement_that_says_the_same_agrees_to_the_cent():
+    make_position(Trip(opened=NOON, closed=NOON + timedelta(minutes=30)))
+    answer = give(flex_of_the_books())
+    check = StatementCheck.objects.get()
+    assert (check.ok, check.matched, check.created_by.username) == (True, 2, "trader")
+    assert b"Agrees to the cent" in answer.content
+
+
+def test_a_cent_of_commission_is_found_and_shown():
+    make_position(Trip(exit=None))
+    answer = give(flex_of_the_books(ibCommission="-1.01"), name="../../<b>evil</b>.xml").content.decode()
+    check = StatementCheck.objects.get()
+    assert (check.ok, check.differs, check.file_name) == (False, 1, "b>.xml")
+    assert "statement 1.01" in answer
+    assert "another commission" in answer
+
+
+def test_a_hostile_file_is_refused_on_the_page_and_nothing_is_stored():
+    answer = give(b'<!DOCTYPE x [<!ENTITY a "b">]><FlexQueryResponse/>')
+    assert answer.status_code == 400
+    assert b"defines entities" in answer.content
+    assert not StatementCheck.objects.exists()
+
+
+def test_another_accounts_statement_is_refused():
+    make_position(Trip(exit=None))
+    assert b"another account" in give(flex_of_the_books().replace(b"DUSIM001", b"U7654321")).content
+
+
+def test_the_command_compares_a_file_and_says_what_differs(tmp_path, capsys):
+    make_position(Trip(exit=None))
+    file = tmp_path / "day.xml"
+    file.write_bytes(flex_of_the_books())
+    call_command("import_statement", str(file))
+    assert "1 match, 0 differ" in capsys.readouterr().out
+    file.write_bytes(flex_of_the_books(tradePrice="1"))
+    with pytest.raises(SystemExit):
+        call_command("import_statement", str(file))
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("import_statement", str(tmp_path / "none.xml"))
