@@ -64,6 +64,17 @@ class ProtectionEvent(SystemEvent):
 
 
 @event
+class OvernightChangeEvent(SystemEvent):
+    """The broker holds another quantity than our book and no execution says why; `kind` is a guess for a person."""
+
+    symbol: str = ""
+    kind: str = ""
+    ours: float = 0.0
+    theirs: float = 0.0
+    detail: str = ""
+
+
+@event
 class TradingStateEvent(SystemEvent):
     """Whether orders may leave: active, reduce_only or halted."""
 
@@ -71,6 +82,31 @@ class TradingStateEvent(SystemEvent):
     reason: str = ""
     changed_by: str = ""
     previous_state: str = ""
+
+
+@event
+class RiskLockEvent(SystemEvent):
+    """Entries were shut for a scope (state locked) or opened again by a person (cleared); `until` empty = until cleared."""
+
+    code: str = ""
+    scope: str = ""
+    name: str = ""
+    state: str = ""
+    reason: str = ""
+    until: str = ""
+    by: str = ""
+
+
+@event
+class LimitChangedEvent(SystemEvent):
+    """A person changed a limit: `limit` names whose, `field` which, with its value before and after."""
+
+    limit: str = ""
+    field: str = ""
+    old: str = ""
+    new: str = ""
+    changed_by: str = ""
+    reason: str = ""
 
 
 @event

@@ -16,6 +16,10 @@ MOST_LETTERS = 300
 
 # Told by a filled-in line; everything else has a function below.
 _LINES = {
+    "RiskLockEvent": "{code} {scope} {name} {state} by {by}: {reason}",
+    "LimitChangedEvent": "{changed_by} changed {limit} {field} from {old} to {new}: {reason}",
+    "ProtectionEvent": "{symbol}: protection {state} {detail} {rule}",
+    "OvernightChangeEvent": "{symbol} changed without a trade ({kind}): {detail}",
     "TradingStateEvent": "Trading {state} by {changed_by}: {reason}",
     "HandlerFailedEvent": "{handler} failed: {error}",
     "IndicatorEvent": "{indicator} {value} {signal_type}",
@@ -28,6 +32,14 @@ COMMANDS = {
     "ClosePosition": "Close",
     "ChangeStop": "Stop change",
     "ChangeTarget": "Target change",
+    "SetTrailing": "Trailing stop",
+    "ClearTrailing": "Trailing stop off",
+    "SetBreakEven": "Break-even",
+    "SetTimeStop": "Time stop",
+    "SetPartialTarget": "Partial target",
+    "ClearPartialTargets": "Partial targets off",
+    "ScaleIn": "Addition",
+    "ReversePosition": "Reverse",
     "CancelOrder": "Cancel",
     "HaltTrading": "Halt",
     "ReduceOnly": "Reduce only",

@@ -8,9 +8,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
+from positions.models_risk import LimitChange, MarginAnswer, RiskLock, ScopedLimitRecord
 
 __all__ = [
     "BrokerAcknowledgement",
@@ -19,16 +21,22 @@ __all__ = [
     "CashAnchor",
     "EquityPoint",
     "FillRecord",
+    "LimitChange",
+    "MarginAnswer",
     "MinuteBar",
     "OrderRecord",
     "PositionRecord",
     "RiskLimits",
+    "RiskLock",
+    "ScopedLimitRecord",
     "StatementCheck",
     "TradingState",
 ]
 
 MONEY: dict[str, Any] = {"max_digits": 18, "decimal_places": 4}
 PRICE: dict[str, Any] = {"max_digits": 18, "decimal_places": 6}
+LIMIT: dict[str, Any] = MONEY | {"validators": [MinValueValidator(Decimal(0)), MaxValueValidator(Decimal("100000000000"))]}
+PERCENT: dict[str, Any] = {"validators": [MinValueValidator(0.0), MaxValueValidator(100.0)]}
 SIZE: dict[str, Any] = {"max_digits": 18, "decimal_places": 4}
 
 # Kept in the row's data, too long for a frame.
@@ -263,13 +271,32 @@ class RiskLimits(models.Model):
     """The one row of limits, edited in the admin and read by the worker before every order."""
 
     max_order_quantity = models.PositiveIntegerField(default=5_000)
-    max_order_notional = models.DecimalField(default=100_000, **MONEY)
-    max_position_notional = models.DecimalField(default=150_000, help_text="Per symbol, working orders counted as filled.", **MONEY)
+    max_order_notional = models.DecimalField(default=100_000, **LIMIT)
+    max_position_notional = models.DecimalField(default=150_000, help_text="Per symbol, working orders counted as filled.", **LIMIT)
     max_open_positions = models.PositiveIntegerField(default=12)
-    max_open_risk = models.DecimalField(default=20_000, help_text="Money at risk over all open positions and working entries.", **MONEY)
-    daily_loss_limit = models.DecimalField(default=10_000, **MONEY)
-    price_collar_pct = models.FloatField(default=3.0, help_text="Entry limit may differ this much from the market, percent.")
+    max_open_risk = models.DecimalField(default=20_000, help_text="Money at risk over all open positions and working entries.", **LIMIT)
+    max_symbol_risk = models.DecimalField(default=10_000, help_text="The same for one symbol.", **LIMIT)
+    max_day_entries = models.PositiveIntegerField(default=200, help_text="Entries sent in one day.")
+    max_day_notional = models.DecimalField(default=5_000_000, help_text="Money of all entries sent in one day.", **LIMIT)
+    max_working_orders = models.PositiveIntegerField(default=15, help_text="Per symbol and side; IB refuses more than 20.")
+    duplicate_window_seconds = models.PositiveIntegerField(default=5, help_text="The same entry again within so long is refused.")
+    repeat_window_seconds = models.PositiveIntegerField(default=900)
+    max_symbol_repeats = models.PositiveIntegerField(default=20, help_text="Entries per symbol in that window; more lock the symbol.")
+    max_source_repeats = models.PositiveIntegerField(default=100, help_text="Entries per source in that window; more lock the source.")
+    no_entry_before_close_minutes = models.PositiveIntegerField(default=5)
+    daily_loss_limit = models.DecimalField(default=10_000, help_text="Realized and open, after fees; locks till the next session.", **LIMIT)
+    weekly_loss_limit = models.DecimalField(default=25_000, help_text="The same since Monday; locks until the next week.", **LIMIT)
+    losing_streak = models.PositiveIntegerField(default=6, help_text="Losing trades in a row that pause all entries; 0 for never.")
+    symbol_losing_streak = models.PositiveIntegerField(default=4, help_text="The same for one symbol.")
+    streak_lock_minutes = models.PositiveIntegerField(default=60)
+    max_drawdown_pct = models.FloatField(default=15.0, help_text="Below the month's highest equity, percent; then locks.", **PERCENT)
+    price_collar_pct = models.FloatField(default=3.0, help_text="Entry limit may differ this much from the market, percent.", **PERCENT)
     quote_max_age_seconds = models.PositiveIntegerField(default=10)
+    require_margin = models.BooleanField(default=True, help_text="No entry leaves before the broker has said what margin it takes.")
+    max_margin_pct = models.FloatField(
+        default=50.0, help_text="What an entry and working ones may take of the excess liquidity, percent.", **PERCENT
+    )
+    margin_max_age_seconds = models.PositiveIntegerField(default=120, help_text="An older answer is asked for again.")
     restricted_symbols = models.CharField(max_length=1000, blank=True, help_text="Never traded; separated by spaces.")
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -1,8 +1,8 @@
-"""Whether the stock market is open, as far as polling cares. The simulated market never closes."""
+"""Whether the stock market is open, and when it opens next. The simulated market never closes."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 
 from django.conf import settings
@@ -13,6 +13,18 @@ from positions.gateway.market_calendar import ExchangeCalendar, day_of, day_star
 @cache
 def _calendar() -> ExchangeCalendar:
     return ExchangeCalendar()
+
+
+def next_session(after: datetime) -> datetime:
+    """When trading next begins at or after that moment; the simulated market trades at once."""
+    if settings.TRADING_MODE == "simulated":
+        return after
+    first = day_of(after.timestamp())
+    for day in range(first, first + 15):
+        trading = _calendar().trading(day)
+        if trading is not None and day_start(day) + trading[0] >= after.timestamp():
+            return datetime.fromtimestamp(day_start(day) + trading[0], UTC)
+    return after
 
 
 def market_open(now: datetime) -> bool:

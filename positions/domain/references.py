@@ -35,6 +35,11 @@ def order_ref(prefix: str, intent_id: str, role: OrderRole) -> str:
     return f"{family_name(prefix, intent_id)}-{_SUFFIX[role]}"
 
 
+def is_entry(reference: str) -> bool:
+    """Whether an order with that reference opens something."""
+    return reference.endswith(f"-{_SUFFIX[OrderRole.ENTRY]}")
+
+
 def _token(intent_id: str) -> str:
     """A ULID as it is; a UUID in 26 characters of base 32; anything else by its hash."""
     if _ULID.fullmatch(intent_id):

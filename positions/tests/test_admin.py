@@ -131,6 +131,6 @@ def test_the_one_row_of_limits_is_edited_but_not_multiplied(admin):
     limits = RiskLimits.objects.get()
     address = reverse("admin:positions_risklimits_change", args=[limits.pk])
     fields = {f.name: getattr(limits, f.name) for f in RiskLimits._meta.concrete_fields if f.name not in ("id", "updated_at")}
-    admin.post(address, fields | {"max_order_quantity": 77})
+    admin.post(address, fields | {"max_order_quantity": 77, "change_reason": "a test"})
     assert RiskLimits.objects.get().max_order_quantity == 77
     assert admin.get(reverse("admin:positions_risklimits_add")).status_code == 403

@@ -36,6 +36,8 @@ from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerError, UnknownContract
 from positions.domain.position import Position
 from positions.domain.tracker import PositionTracker
+from tradingsite.worker.guard import Guard
+from tradingsite.worker.margins import Margins
 from tradingsite.worker.resolutions import RESOLUTIONS, Resolutions
 from tradingsite.worker.session import Session
 from tradingsite.worker.subscriptions import Subscriptions
@@ -44,6 +46,7 @@ from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, TradingSwitc
 log = logging.getLogger(__name__)
 
 LONGEST_LIFE = timedelta(seconds=120)  # an approval older than this is never sent, whatever its row says
+SOURCE = "options flow"
 ENTRIES = frozenset({"ApproveSignal"})
 EXITS = frozenset({"ClosePosition", "ChangeStop", "ChangeTarget", "CancelOrder", "FlattenAll"}) | RESOLUTIONS
 
@@ -61,6 +64,8 @@ class CommandDesk:
         switch: TradingSwitch,
         subscriptions: Subscriptions,
         resolutions: Resolutions,
+        guard: Guard,
+        margins: Margins,
         entry_life_seconds: Callable[[], Awaitable[float]],
     ) -> None:
         self._bus = bus
@@ -69,6 +74,8 @@ class CommandDesk:
         self._session = session
         self._switch = switch
         self._subscriptions = subscriptions
+        self._guard = guard
+        self._margins = margins
         self._entry_life_seconds = entry_life_seconds
         self._handlers: dict[type[Command], Callable[[Any, CommandRecord], Awaitable[Outcome]]] = {
             ApproveSignal: self._approve,
@@ -135,8 +142,11 @@ class CommandDesk:
             return Outcome.refused("books_differ", f"Our book and the broker's differ. {self._session.blocked} The Broker page shows it.")
         await self._switch.refresh()  # the limits and the switch as they are now, not two seconds ago
         await self._subscriptions.one(command.symbol)
-        result = await self._manager.submit(await self._intent(command, record))
+        await self._guard.refresh()
+        intent = await self._margins.bound_to(await self._intent(command, record))
+        result = await self._manager.submit(intent)
         if isinstance(result, Denied):
+            await self._guard.after_refusal(result, intent)
             return _refused(result)
         return Outcome.done(f"sent as {result.order_ref}")
 
@@ -152,7 +162,8 @@ class CommandDesk:
             stop_loss=command.stop_loss,
             take_profit=command.take_profit,
             signal_id=command.signal_id,
-            strategy="options flow",
+            source=SOURCE,
+            strategy=SOURCE,
             reference_price=command.reference_price,
             expires_at=min(record.expires_at or latest, latest),
             entry_life_seconds=await self._entry_life_seconds(),
@@ -213,6 +224,7 @@ class CommandDesk:
 
     async def _halt(self, command: HaltTrading, record: CommandRecord) -> Outcome:
         await self._switch.change(HALTED, command.reason or "halted by hand", _who(record))
+        await self._guard.enforce_halt()
         return Outcome.done("halted: no new entries; protective orders stay at the broker")
 
     async def _reduce_only(self, command: ReduceOnly, record: CommandRecord) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -17,7 +18,7 @@ from events.journal import Fenced, Journal
 from positions import store
 from positions.broker.ib import IbBroker, IbSettings
 from positions.domain.order_manager import OrderManager
-from positions.domain.risk import RiskGate, RiskLimits, TradingState
+from positions.domain.risk import RiskGate, RiskLimits, Scope, ScopedLimit, TradingState
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch
 from signals.models import SignalSettings, WatchListEntry
@@ -26,8 +27,10 @@ from tradingsite.worker.commands import CommandDesk
 from tradingsite.worker.database import Database
 from tradingsite.worker.ears import Ears
 from tradingsite.worker.equity import Equity
+from tradingsite.worker.guard import Guard
 from tradingsite.worker.health import Health
-from tradingsite.worker.hours import session_open
+from tradingsite.worker.hours import session_closes, session_open
+from tradingsite.worker.margins import Margins
 from tradingsite.worker.marks import Marks
 from tradingsite.worker.resolutions import Resolutions
 from tradingsite.worker.rhythm import Rhythm
@@ -68,10 +71,11 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         on_durable=showing.durable,
         on_failure=late.journal_failed,
     )
+    limits = _Limits(gate)
     switch = TradingSwitch(
         bus,
         database,
-        on_limits=lambda row: setattr(gate, "limits", limits_from(row)),
+        on_limits=limits.heard,
         on_state=late.trading_state_changed,
         fence=lambda: check_epoch(epoch),
     )
@@ -113,6 +117,14 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         books=books,
     )
     subscriptions = Subscriptions(broker, database, watched=watched_symbols, held=lambda: [p.symbol for p in tracker.active()])
+    guard = Guard(
+        bus=bus, database=database, manager=manager, tracker=tracker, session=session, equity=equity, switch=switch,
+        limits=lambda: gate.limits, session_closes=lambda: market_closes(broker), fence=lambda: check_epoch(epoch),
+    )  # fmt: skip
+    margins = Margins(
+        broker=broker, manager=manager, tracker=tracker, session=session, equity=equity, database=database,
+        limits=lambda: (limits.version, gate.limits.margin_max_age_seconds),
+    )  # fmt: skip
     desk = CommandDesk(
         bus=bus,
         manager=manager,
@@ -121,6 +133,8 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         switch=switch,
         subscriptions=subscriptions,
         resolutions=Resolutions(manager=manager, books=books, subscriptions=subscriptions),
+        guard=guard,
+        margins=margins,
         entry_life_seconds=lambda: database.run(entry_life_seconds),
     )
     inbox = Inbox(
@@ -149,13 +163,30 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
     worker = Worker(
         epoch=epoch, lock=lock, bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
         tracker=tracker, manager=manager, session=session, switch=switch, marks=marks, equity=equity,
-        subscriptions=subscriptions, rhythm=rhythm, health=health, books=books,
+        subscriptions=subscriptions, rhythm=rhythm, health=health, books=books, guard=guard, margins=margins,
     )  # fmt: skip
     late.worker = worker
-    manager.watch(session_open=lambda: market_open(broker), day_pnl=lambda: equity.row.get("day_pnl"))
+    manager.watch(
+        session_open=lambda: market_open(broker),
+        day_pnl=lambda: equity.row.get("day_pnl"),
+        surroundings=guard.surroundings,
+        last_look=guard.last_look,
+    )
     ears.manager, ears.marks, ears.equity = manager, marks, equity
     ears.link_heard, ears.fill_heard = session.on_link, worker.fill_heard
     return worker
+
+
+class _Limits:
+    """Hands the rows a person edits to the gate. `version` changes with every edit."""
+
+    def __init__(self, gate: RiskGate) -> None:
+        self.version = ""
+        self._gate = gate
+
+    def heard(self, row: dict[str, Any]) -> None:
+        self.version = row["version"]
+        self._gate.limits = limits_from(row)
 
 
 class _Late:
@@ -195,11 +226,28 @@ def market_open(broker: IbBroker) -> bool | None:
     return None if contract is None else session_open(contract, utc_now())
 
 
+def market_closes(broker: IbBroker) -> datetime | None:
+    """When the regular session that is open now ends; None when it is not known, or never ends."""
+    contract = broker.any_contract()
+    return None if contract is None else session_closes(contract, utc_now())
+
+
 def limits_from(row: dict[str, Any]) -> RiskLimits:
-    """The domain's limits from the row a person edits."""
-    numbers = {name: float(value) for name, value in row.items() if name != "restricted_symbols"}
-    numbers["max_open_positions"] = int(numbers["max_open_positions"])
-    return RiskLimits(restricted_symbols=frozenset(row["restricted_symbols"].upper().split()), **numbers)  # type: ignore[arg-type]
+    """The domain's limits from the rows a person edits."""
+    plain = {"restricted_symbols", "require_margin", "scoped", "version"}
+    numbers = {name: int(value) if isinstance(value, int) else float(value) for name, value in row.items() if name not in plain}
+    return RiskLimits(
+        restricted_symbols=frozenset(row["restricted_symbols"].upper().split()),
+        require_margin=bool(row["require_margin"]),
+        scoped=tuple(_scoped(record) for record in row["scoped"]),
+        **numbers,  # type: ignore[arg-type]
+    )
+
+
+def _scoped(record: dict[str, Any]) -> ScopedLimit:
+    numbers = {name: None if value is None else float(value) for name, value in record.items() if name.startswith("max_")}
+    name = record["name"].upper() if record["scope"] == Scope.SYMBOL else record["name"]
+    return ScopedLimit(scope=Scope(record["scope"]), name=name, **numbers)  # type: ignore[arg-type]
 
 
 def watched_symbols() -> list[str]:

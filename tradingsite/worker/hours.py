@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from positions.domain.ports import Contract
+
+LONGEST_SESSION = timedelta(hours=24)  # a market that does not close has no last minutes
 
 
 def session_open(contract: Contract, now: datetime) -> bool | None:
@@ -22,6 +24,20 @@ def session_open(contract: Contract, now: datetime) -> bool | None:
     if not any(label == today for label, _ in days):
         return None
     return any(opens <= now < closes for _, spans in days for opens, closes in spans)
+
+
+def session_closes(contract: Contract, now: datetime) -> datetime | None:
+    """When the session that is open now ends; sessions that follow without a gap are one. None when none is open or known."""
+    try:
+        zone = ZoneInfo(contract.time_zone)
+        spans = sorted(span for part in contract.liquid_hours.split(";") if part for span in _day(part, zone)[1])
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
+    end = None
+    for opens, closes in spans:
+        if opens <= now < closes or opens == end:
+            end = closes
+    return end if end is not None and end - now < LONGEST_SESSION else None
 
 
 def _day(part: str, zone: ZoneInfo) -> tuple[str, list[tuple[datetime, datetime]]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,18 +20,21 @@ from events.journal import Journal
 from positions import store
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
-from positions.domain.ports import LinkDown, RecoveryHint
+from positions.domain.ports import LinkDown, OrderTicket, RecoveryHint, SendRefused
+from positions.domain.references import is_entry
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch, write_health
 from tradingsite.worker.books import Books
 from tradingsite.worker.database import Database
 from tradingsite.worker.equity import Equity
+from tradingsite.worker.guard import Guard
 from tradingsite.worker.health import Health, read_flow
+from tradingsite.worker.margins import Margins
 from tradingsite.worker.marks import Marks
 from tradingsite.worker.rhythm import Rhythm
 from tradingsite.worker.session import Session, State
 from tradingsite.worker.subscriptions import Subscriptions
-from tradingsite.worker.trading import TradingSwitch
+from tradingsite.worker.trading import ACTIVE, TradingSwitch
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,8 @@ class Worker:
     subscriptions: Subscriptions
     rhythm: Rhythm
     health: Health
+    guard: Guard
+    margins: Margins
     books: Books
     code: int = EXIT_OK
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,11 +99,13 @@ class Worker:
         self._lease_ok_at = float("-inf")
         self.stop()
 
-    def before_send(self, tickets: object) -> None:
-        """The last look before the socket: a worker that slept, or lost its lease, sends nothing."""
+    def before_send(self, tickets: Sequence[OrderTicket]) -> None:
+        """The last look before the socket: a worker that slept, or lost its lease, sends nothing; a halted one no entry."""
         silent = monotonic() - self._lease_ok_at
         if silent > LEASE_SECONDS:
             raise LinkDown(f"this worker has not confirmed its lease for {min(silent, 999):.0f} s: nothing is sent")
+        if self.switch.state != ACTIVE and any(is_entry(ticket.order_ref) for ticket in tickets):
+            raise SendRefused(self.switch.state, f"Trading is {self.switch.state.replace('_', ' ')}: {self.switch.reason}")
 
     def fill_heard(self) -> None:
         self._fill_heard.set()
@@ -120,6 +127,7 @@ class Worker:
         failpoint("restore.loaded")
         await self.books.load()
         await self.switch.refresh()
+        await self.guard.refresh()
         log.info("restored %d orders and %d positions, epoch %d", len(orders), len(positions), self.epoch)
 
     def _lives(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -135,6 +143,9 @@ class Worker:
         self.rhythm.every(1.0, "lease", self._confirm_lease)
         self.rhythm.every(1.0, "orders", self.manager.tick)
         self.rhythm.every(2.0, "limits", self.switch.refresh)
+        self.rhythm.every(1.0, "halt", self.guard.enforce_halt)
+        self.rhythm.every(3.0, "locks", self.guard.look)
+        self.rhythm.every(1.0, "margins", self.margins.refresh)
         self.rhythm.every(2.0, "health", self._say_health)
         self.rhythm.every(2.0, "records", self._write_records)
         self.rhythm.every(5.0, "subscriptions", self.subscriptions.sync)

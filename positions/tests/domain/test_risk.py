@@ -74,8 +74,8 @@ def lock(scope: Scope, name: str = "") -> Lock:
 def margin(**changes: Any) -> dict[str, Any]:
     """What the broker said of INTENT: 50 % of it, a hundred thousand free."""
     asked = Margin(
-        symbol="AAPL", side=OrderSide.BUY.value, quantity=100.0, limit_price=100.0, held=0.0, initial_change=5_000.0, maintenance_change=2_500.0,
-        excess_liquidity=100_000.0, asked_at=NOW,
+        symbol="AAPL", side=OrderSide.BUY.value, quantity=100.0, limit_price=100.0, held=0.0, initial_change=5_000.0,
+        maintenance_change=2_500.0, excess_liquidity=100_000.0, asked_at=NOW,
     )  # fmt: skip
     return replace(asked, **changes).to_dict()
 
