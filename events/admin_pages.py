@@ -19,6 +19,8 @@ from events.templatetags import desk
 
 Cell = Callable[[Any], Any]
 
+MONEY_PLACES = 4  # how money is stored; prices have more
+
 # Parts of column names as people write them.
 _WORDS = {"pnl": "P&L", "ib": "IB", "id": "id", "oca": "OCA", "r": "R", "pct": "%", "at": "", "atr": "ATR", "url": "URL", "tif": "TIF"}
 
@@ -54,7 +56,10 @@ def written(field: models.Field[Any, Any], value: Any) -> Any:
     if isinstance(field, models.DateTimeField):
         return desk.et(value, "full")
     if isinstance(field, models.DecimalField):
-        return desk.signed(value) if "pnl" in field.name else plain_number(value)
+        if "pnl" in field.name:
+            return desk.signed(value)
+        is_money = field.decimal_places == MONEY_PLACES and "quantity" not in field.name
+        return desk.money(value) if is_money else plain_number(value)
     if isinstance(field, models.FloatField):
         return plain_number(Decimal(repr(value)))
     if isinstance(field, models.JSONField):
