@@ -3,31 +3,70 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from events.clock import utc_now
 from signals import flow_link, store
-from signals.domain.client import OptionsFlowClient
-from signals.domain.flow_errors import FlowError
+from signals.domain.flow_errors import FlowBudgetSpent, FlowError
 from signals.domain.judgement import Judgement, Reason, Verdict
 from signals.domain.predictions import BadPrediction, Prediction, parse_prediction
 from signals.models import SignalSettings, WatchListEntry
 
 log = logging.getLogger(__name__)
 
-LIMIT = 500
+LIMIT = 500  # rows of one answer
+MOST = 5_000  # rows of one day's answer, should a day have more than LIMIT
+ONE_DAY = timedelta(days=1)
+LONGEST = timedelta(days=31)  # older gaps stay gaps
 _EASTERN = ZoneInfo("America/New_York")
+AskWindow = Callable[[date, date, int], dict[str, Any]]  # first and last day (Eastern), most rows → the answer's data
 
 
 def run(ticker: str, since_ms: int) -> int:
-    """Fetch and store what is newer than `since_ms`; returns how many predictions were new."""
+    """Fetch and store what is newer than `since_ms`; returns how many predictions were new.
+    Raises FlowBudgetSpent when our own budget ran out before the end; what was stored until then stays."""
+    today = utc_now().astimezone(_EASTERN).date()
+    first = max(datetime.fromtimestamp(since_ms / 1000, UTC).astimezone(_EASTERN).date(), today - LONGEST)
+    new = 0
     try:
-        answer = flow_link.ask(lambda client: _fetch(client, ticker, since_ms))
+        for answer in collect(partial(_ask, ticker), first, today):
+            new += _store(ticker, answer, since_ms)
+    except FlowBudgetSpent:
+        raise
     except FlowError as error:
         log.warning("no back-fill of %s: %s", ticker, error)
-        return 0
+    return new
+
+
+def collect(ask: AskWindow, first: date, last: date) -> Iterator[dict[str, Any]]:
+    """The answers that hold every prediction of the days from `first` to `last`. An answer as long as its limit may have been
+    cut: its days are halved, and a single day is asked for again with a higher limit."""
+    windows = [(first, last, LIMIT)]
+    while windows:
+        start, end, limit = windows.pop()
+        answer = ask(start, end, limit)
+        rows = answer.get("predictions")
+        if not isinstance(rows, list) or len(rows) < limit:
+            yield answer
+        elif start < end:
+            middle = start + (end - start) // 2
+            windows += [(middle + ONE_DAY, end, limit), (start, middle, limit)]
+        elif limit < MOST:
+            windows.append((start, end, MOST))
+        else:
+            log.warning("the predictions of %s may be incomplete: %d rows for one day", start, len(rows))
+            yield answer
+
+
+def _ask(ticker: str, first: date, last: date, limit: int) -> dict[str, Any]:
+    return flow_link.ask(lambda client: client.prediction.get_predictions_async(ticker, limit=limit, start_date=first, end_date=last))
+
+
+def _store(ticker: str, answer: dict[str, Any], since_ms: int) -> int:
     entry = WatchListEntry.objects.filter(symbol=ticker).first()
     settings = SignalSettings.current()
     now = utc_now()
@@ -44,11 +83,6 @@ def run(ticker: str, since_ms: int) -> int:
         )
         new += store.record(judgement, entry=entry, settings=settings, now=now, revise=False).new
     return new
-
-
-async def _fetch(client: OptionsFlowClient, ticker: str, since_ms: int) -> dict[str, Any]:
-    since = datetime.fromtimestamp(since_ms / 1000, UTC).astimezone(_EASTERN).date()
-    return await client.prediction.get_predictions_async(ticker, limit=LIMIT, start_date=since)
 
 
 def read_history(ticker: str, data: dict[str, Any]) -> list[Prediction]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
@@ -15,31 +16,46 @@ from signals.domain.client import OptionsFlowClient
 from signals.domain.flow_errors import FlowConfigError
 from signals.rate_limit import RedisLimiter
 
-PATIENCE = 8.0  # seconds a poll waits for a token; the next tick tries again
-
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a caller asks: seconds it waits for a token, tokens it leaves to others, tries after a failure that may pass.
+    Callers of different `line`s do not trip each other's breaker."""
+
+    line: str
+    patience: float
+    reserve: float = 0.0
+    retries: int = 1
+
+
+POLLING = Manner(line="polling", patience=8.0)  # the next tick tries again
+CONTEXT = Manner(line="context", patience=6.0, reserve=1.0, retries=0)  # for a person's eyes only: after everything else
+
+
 @cache
-def _breaker(base_url: str) -> CircuitBreaker:
-    """One per process and provider: its threads see each other's failures."""
+def _breaker(base_url: str, line: str) -> CircuitBreaker:
+    """One per process, provider and line of callers: its threads see each other's failures."""
     return CircuitBreaker()
 
 
 @asynccontextmanager
-async def flow_client() -> AsyncIterator[OptionsFlowClient]:
+async def flow_client(manner: Manner | None = None) -> AsyncIterator[OptionsFlowClient]:
     """A client for this event loop. Raises FlowConfigError when the settings cannot be used."""
     if not settings.FLOW_API_KEY:
         raise FlowConfigError("FLOW_API_KEY is not set")
+    manner = manner or POLLING
     limiter = RedisLimiter(settings.REDIS_URL, settings.FLOW_API_KEY)
     try:
         client = OptionsFlowClient(
             settings.FLOW_API_URL,
             settings.FLOW_API_KEY,
             limiter=limiter,
-            breaker=_breaker(settings.FLOW_API_URL),
-            retries=1,
-            patience=PATIENCE,
+            breaker=_breaker(settings.FLOW_API_URL, manner.line),
+            retries=manner.retries,
+            patience=manner.patience,
+            reserve=manner.reserve,
         )
         async with client:
             yield client
@@ -47,11 +63,11 @@ async def flow_client() -> AsyncIterator[OptionsFlowClient]:
         await limiter.aclose()
 
 
-def ask(question: Callable[[OptionsFlowClient], Awaitable[T]]) -> T:
+def ask(question: Callable[[OptionsFlowClient], Awaitable[T]], manner: Manner | None = None) -> T:
     """Run one conversation with the API from synchronous code."""
 
     async def conversation() -> T:
-        async with flow_client() as client:
+        async with flow_client(manner) as client:
             return await question(client)
 
     return async_to_sync(conversation)()

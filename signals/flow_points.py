@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from signals import flow_link
 from signals.domain.client import OptionsFlowClient
-from signals.domain.flow_errors import FlowError
+from signals.domain.flow_errors import FlowBudgetSpent, FlowError
 from signals.domain.flow_fields import BadField, from_milliseconds, integer, milliseconds, number, text
 from signals.domain.symbols import is_symbol
 from signals.models import FlowPoint
@@ -36,6 +36,7 @@ Ask = Callable[[OptionsFlowClient, str], Awaitable[dict[str, Any]]]
 # kind → (the call, the name of its list, the field that is the key, the field of its time, number fields)
 _CALLS: dict[str, tuple[Ask, str, str, str, tuple[str, ...]]] = {
     "trade": (lambda c, t: c.trades.get_trades_async(t, limit=ROWS, recent=True), "trades", "id", "trade_timestamp", _TRADE),
+    "divergence": (lambda c, t: c.divergence.get_divergence_async(t), "divergence_data", "timestamp", "timestamp", _DIVERGENCE),
     "minute": (
         lambda c, t: c.minute_data.get_minute_data_async(t, limit=ROWS, recent=True),
         "minute_data",
@@ -43,19 +44,20 @@ _CALLS: dict[str, tuple[Ask, str, str, str, tuple[str, ...]]] = {
         "timestamp",
         _MINUTE,
     ),
-    "divergence": (lambda c, t: c.divergence.get_divergence_async(t), "divergence_data", "timestamp", "timestamp", _DIVERGENCE),
 }
 
 
 def refresh(ticker: str) -> dict[str, int]:
-    """Fetch and store all three kinds; returns how many rows of each. A call that fails leaves the others alone."""
+    """Fetch and store all three kinds; returns how many rows of each was stored. A call that fails leaves the others alone
+    and its kind out of the answer."""
     stored = {}
     for kind, (call, *_) in _CALLS.items():
         try:
-            data = flow_link.ask(lambda client, call=call: call(client, ticker))  # type: ignore[misc]
+            data = flow_link.ask(lambda client, call=call: call(client, ticker), flow_link.CONTEXT)  # type: ignore[misc]
+        except FlowBudgetSpent:  # everyday life, told by the limiter; the next look at this ticker asks again
+            continue
         except FlowError as error:
             log.warning("no %s rows of %s: %s", kind, ticker, error)
-            stored[kind] = 0
             continue
         stored[kind] = keep(kind, ticker, data)
     return stored

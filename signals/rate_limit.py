@@ -15,11 +15,12 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from signals.domain.limiter import BUDGETS, Budget, CallClass, LocalLimiter
+from signals.domain.limiter import BUDGETS, Budget, CallClass, LocalLimiter, least_tokens
 
 log = logging.getLogger(__name__)
 
-# KEYS[1] the bucket; ARGV: burst, tokens per second, now ("" = Redis' clock), what ("take", "level", "pause"), seconds of the pause
+# KEYS[1] the bucket; ARGV: burst, tokens per second, now ("" = Redis' clock), what ("take", "level", "pause"),
+# and a number: the seconds of the pause, or the tokens a bucket must hold before one is taken
 _SCRIPT = """
 local burst, rate = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = tonumber(ARGV[3])
@@ -37,10 +38,10 @@ elseif now < paused then
   answer = ARGV[4] == 'take' and paused - now or 0
 elseif ARGV[4] == 'level' then
   answer = tokens
-elseif tokens >= 1 then
+elseif tokens >= tonumber(ARGV[5]) then
   tokens = tokens - 1
 else
-  answer = (1 - tokens) / rate
+  answer = (tonumber(ARGV[5]) - tokens) / rate
 end
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(now), 'paused', tostring(paused))
 redis.call('PEXPIRE', KEYS[1], math.ceil(math.max(burst / rate, paused - now, 1) * 1000) + 60000)
@@ -72,9 +73,9 @@ class RedisLimiter:
         self._clock = clock
         self._fallback = _fallback(self._prefix)
 
-    async def take(self, kind: CallClass) -> float:
-        answer = await self._run(kind, "take")
-        return await self._fallback.take(kind) if answer is None else answer
+    async def take(self, kind: CallClass, *, reserve: float = 0.0) -> float:
+        answer = await self._run(kind, "take", least_tokens(self._budgets[kind], reserve))
+        return await self._fallback.take(kind, reserve=reserve) if answer is None else answer
 
     async def pause(self, kind: CallClass, seconds: float) -> None:
         await self._fallback.pause(kind, seconds)
@@ -87,11 +88,11 @@ class RedisLimiter:
     async def aclose(self) -> None:
         await self._redis.aclose()
 
-    async def _run(self, kind: CallClass, what: str, seconds: float = 0) -> float | None:
+    async def _run(self, kind: CallClass, what: str, number: float = 0) -> float | None:
         budget = self._budgets[kind]
         now = repr(self._clock()) if self._clock else ""
         try:
-            answer = await self._script(keys=[f"{self._prefix}:{kind}"], args=[budget.burst, budget.per_minute / 60, now, what, seconds])
+            answer = await self._script(keys=[f"{self._prefix}:{kind}"], args=[budget.burst, budget.per_minute / 60, now, what, number])
         except (RedisError, OSError) as error:
             log.warning("request budget in Redis not reachable (%s); a quarter of it is used here", type(error).__name__)
             return None

@@ -13,7 +13,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "poll-due-tickers": _every(5, "poll_due"),
     "expire-signals": _every(5, "expire_signals"),
     "poll-flow-status": _every(60, "poll_status"),
-    "refresh-pending-context": _every(60, "refresh_pending_context"),
     "refresh-flow-tickers": _every(3600, "refresh_tickers"),
     "prune-flow-points": _every(24 * 3600, "prune_flow"),
 }

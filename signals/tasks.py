@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from celery import shared_task
 
 from events.bus import EventBus
 from events.clock import utc_now
-from signals import backfill, flow_link, flow_points, source_health, store
+from signals import backfill, flow_link, flow_points, flow_watch, source_health, store
 from signals.domain.client import OptionsFlowClient
-from signals.domain.flow_errors import FlowConfigError, FlowError, FlowUnauthorized
+from signals.domain.flow_errors import FlowBudgetSpent, FlowConfigError, FlowError, FlowUnauthorized
 from signals.domain.judgement import Judgement
 from signals.domain.monitor import OptionsFlowMonitor
 from signals.domain.polling import SourceState, TickerHealth, is_due, phase
-from signals.models import JobLease, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
+from signals.models import JobLease, SignalSettings, SourceHealth, WatchListEntry
 from signals.session import market_open
 
 log = logging.getLogger(__name__)
 
 CLOSED_STATUS_SECONDS = 300
-CONTEXTS_A_MINUTE = 2  # each costs three of the twelve heavy calls
+BACKFILL_TRIES = 10
+BACKFILL_AGAIN = 30  # seconds until a back-fill that found no budget tries again
 RETRY_DROPPED = timedelta(hours=1)
 GAP_INTERVALS = 2
+_one_context = Lock()
 
 
 @shared_task
@@ -73,6 +76,9 @@ def poll_ticker(ticker: str) -> str:
     for judgement in notes.kept:
         store.record(judgement, entry=entry, settings=settings, now=utc_now())
     source_health.save(ticker, health, **notes.detail)
+    if notes.postponed:
+        SourceHealth.objects.filter(ticker=ticker).update(last_attempt=None)  # due again at the next tick
+        return health.last_error
     _note_source(health, timedelta(seconds=interval), notes.stopped)
     if health.errors_in_row == 0 and _is_gap(before, interval):
         backfill_ticker.apply_async((ticker, _milliseconds(before.last_success)), expires=600)
@@ -85,6 +91,7 @@ class _Notes:
     def __init__(self) -> None:
         self.kept: list[Judgement] = []
         self.stopped = ""
+        self.postponed = False
         self.detail: dict[str, Any] = {}
 
     def keep(self, judgement: Judgement, event: object) -> bool:
@@ -110,7 +117,7 @@ def _poll(ticker: str, health: TickerHealth, notes: _Notes, entry: WatchListEntr
     except FlowConfigError as error:
         notes.stopped = str(error)
         return health
-    notes.stopped = monitor.stopped_because
+    notes.stopped, notes.postponed = monitor.stopped_because, ticker in monitor.postponed
     after = monitor.health[ticker]
     if notes.kept and notes.kept[0].prediction.timestamp <= run.newest:
         after.last_new = known_new
@@ -142,9 +149,14 @@ def _note_source(ticker_health: TickerHealth, interval: timedelta, stopped: str)
 
 
 @shared_task
-def backfill_ticker(ticker: str, since_ms: int) -> int:
+def backfill_ticker(ticker: str, since_ms: int, tries: int = 1) -> int:
     """Store the predictions missed during a gap; they are never traded. Returns how many were new."""
-    return backfill.run(ticker, since_ms)
+    try:
+        return backfill.run(ticker, since_ms)
+    except FlowBudgetSpent:
+        if tries < BACKFILL_TRIES:
+            backfill_ticker.apply_async((ticker, since_ms, tries + 1), countdown=BACKFILL_AGAIN, expires=600)
+        return 0
 
 
 @shared_task
@@ -161,6 +173,8 @@ def poll_status() -> str:
         status = flow_link.ask(lambda client: client.status.get_status_async())
     except (FlowUnauthorized, FlowConfigError) as error:
         health.misconfigured(str(error))
+    except FlowBudgetSpent:
+        return "waiting for our own budget"
     except FlowError as error:
         health.failed(utc_now(), str(error), interval=timedelta(seconds=seconds))
     else:
@@ -177,6 +191,8 @@ def refresh_tickers() -> int:
         return 0
     try:
         data = flow_link.ask(lambda client: client.tickers.get_tickers_async())
+    except FlowBudgetSpent:
+        return 0
     except FlowError as error:
         log.warning("tickers not refreshed: %s", error)
         return 0
@@ -191,21 +207,19 @@ def refresh_tickers() -> int:
 
 @shared_task
 def refresh_flow_context(ticker: str) -> dict[str, int]:
-    """Store the newest prints, divergence points and minute bars of a ticker that a person is looking at."""
-    minute = int(utc_now().timestamp()) // 60
-    if not _first_in_slot(f"flow_context {ticker}"[:40], minute):
+    """Store the newest prints, divergence points and minute bars of a ticker that a person is looking at.
+    One at a time in each process: whoever waits for budget here must not keep the threads from polling."""
+    if not _one_context.acquire(blocking=False):
         return {}
-    return flow_points.refresh(ticker)
-
-
-@shared_task
-def refresh_pending_context() -> list[str]:
-    """Fetch the flow behind the newest pending signals: those are the cards on people's screens. Two a minute spare the budget."""
-    pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING)[:CONTEXTS_A_MINUTE]
-    symbols = [signal.symbol for signal in pending]
-    for symbol in symbols:
-        refresh_flow_context.apply_async((symbol,), expires=50)
-    return symbols
+    try:
+        if not flow_watch.begin(ticker):
+            return {}
+        stored = flow_points.refresh(ticker)
+        if stored:
+            flow_watch.finish(ticker)
+        return stored
+    finally:
+        _one_context.release()
 
 
 @shared_task

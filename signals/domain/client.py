@@ -53,7 +53,8 @@ Parameter = str | int | float | bool | date | None
 
 class OptionsFlowClient:
     """One provider, one key. `retries` counts further tries after a failure that may pass; `patience` is how many seconds a call
-    may wait for a token. Limiter and breaker are given by whoever shares them between clients."""
+    may wait for a token, `reserve` how many tokens it leaves to more urgent callers. Limiter and breaker are given by whoever
+    shares them between clients."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class OptionsFlowClient:
         breaker: CircuitBreaker | None = None,
         retries: int = 2,
         patience: float = 60.0,
+        reserve: float = 0.0,
         private_network: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         connect_seconds: float = CONNECT_SECONDS,
@@ -77,6 +79,7 @@ class OptionsFlowClient:
         self._breaker = breaker or CircuitBreaker()
         self._retries = retries
         self._patience = patience
+        self._reserve = reserve
         self._private_network = private_network
         self._sleep = sleep
         self._connect_seconds = connect_seconds
@@ -119,7 +122,7 @@ class OptionsFlowClient:
 
     async def _once(self, path: str, parameters: Mapping[str, Parameter], kind: CallClass, *, slow: bool) -> dict[str, Any]:
         self._breaker.before()
-        await wait_for_token(self._limiter, kind, longest=self._patience, sleep=self._sleep)
+        await wait_for_token(self._limiter, kind, longest=self._patience, reserve=self._reserve, sleep=self._sleep)
         try:
             response, body = await self._exchange(path, parameters, slow=slow)
             await self._heed_limits(response, kind)

@@ -10,7 +10,8 @@ FlowError
     ├── FlowBadRequest       400  our parameters are wrong                                 not retried
     ├── FlowUnauthorized     401, 403  the key is wrong: stop polling                      not retried
     ├── FlowNotFound         404  unknown ticker or call                                   not retried
-    ├── FlowRateLimited      429, or no token left in our own bucket                       after `retry_after`
+    ├── FlowRateLimited      429                                                           after `retry_after`
+    │   └── FlowBudgetSpent  no token left in our own bucket: nothing was sent             after `retry_after`
     ├── FlowNotImplemented   501  the provider does not offer this call                    not retried
     └── FlowServerError      any other 5xx, or an error body                               retried
 """
@@ -76,6 +77,14 @@ class FlowNotFound(FlowRefused):
 
 class FlowRateLimited(FlowRefused):
     ours = "the options-flow API's rate limit is reached"
+
+
+class FlowBudgetSpent(FlowRateLimited):
+    """Our own request budget is spent. Nothing was sent, nobody refused, and nothing is wrong with the source."""
+
+    def __init__(self, retry_after: float) -> None:
+        FlowError.__init__(self, f"waiting for our own request budget: next call in {retry_after:.0f} s")
+        self.code, self.server_text, self.retry_after = 429, "", retry_after
 
 
 class FlowNotImplemented(FlowRefused):

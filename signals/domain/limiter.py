@@ -8,6 +8,7 @@ which is kept at the provider's limit; the steady rate is 80 % of it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,9 @@ from threading import Lock
 from typing import Protocol
 
 from events.clock import monotonic
-from signals.domain.flow_errors import FlowRateLimited
+from signals.domain.flow_errors import FlowBudgetSpent
+
+log = logging.getLogger(__name__)
 
 
 class CallClass(StrEnum):
@@ -36,11 +39,15 @@ class Budget:
 BUDGETS = {CallClass.STANDARD: Budget(burst=6, per_minute=24), CallClass.HEAVY: Budget(burst=3, per_minute=12)}
 
 
+_SAY_EVERY = 60.0  # seconds
+_said: dict[CallClass, float] = {}  # class → when its spent budget was last told
+
+
 class Limiter(Protocol):
     """Who says when a request may leave."""
 
-    async def take(self, kind: CallClass) -> float:
-        """Take a token: 0 when taken, else the seconds to wait before asking again."""
+    async def take(self, kind: CallClass, *, reserve: float = 0.0) -> float:
+        """Take a token, but leave `reserve` of them to others: 0 when taken, else the seconds to wait before asking again."""
         ...
 
     async def pause(self, kind: CallClass, seconds: float) -> None:
@@ -50,6 +57,11 @@ class Limiter(Protocol):
     async def level(self, kind: CallClass) -> float:
         """Tokens in the bucket now; 0 while paused."""
         ...
+
+
+def least_tokens(budget: Budget, reserve: float) -> float:
+    """Tokens a bucket must hold before somebody who leaves `reserve` of them to others may take one."""
+    return 1 + min(max(0.0, reserve), budget.burst - 1)
 
 
 class LocalLimiter:
@@ -69,14 +81,14 @@ class LocalLimiter:
         tokens = min(budget.burst, tokens + max(0.0, now - counted) * budget.per_minute / 60)
         return tokens, now, paused
 
-    async def take(self, kind: CallClass) -> float:
+    async def take(self, kind: CallClass, *, reserve: float = 0.0) -> float:
         with self._lock:
             tokens, now, paused = self._refilled(kind)
             self._state[kind] = (tokens, now, paused)
             if now < paused:
                 return paused - now
-            if tokens < 1:
-                return (1 - tokens) * 60 / self._budgets[kind].per_minute
+            if tokens < (needed := least_tokens(self._budgets[kind], reserve)):
+                return (needed - tokens) * 60 / self._budgets[kind].per_minute
             self._state[kind] = (tokens - 1, now, paused)
             return 0.0
 
@@ -91,13 +103,27 @@ class LocalLimiter:
 
 
 async def wait_for_token(
-    limiter: Limiter, kind: CallClass, *, longest: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    limiter: Limiter,
+    kind: CallClass,
+    *,
+    longest: float,
+    reserve: float = 0.0,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Return with a token taken, or raise FlowRateLimited when that would take more than `longest` seconds."""
+    """Return with a token taken, or raise FlowBudgetSpent when that would take more than `longest` seconds."""
     waited = 0.0
-    while wait := await limiter.take(kind):
+    while wait := await limiter.take(kind, reserve=reserve):
         if waited + wait > longest:
-            raise FlowRateLimited(429, "our own request budget is spent", retry_after=wait)
+            _say_spent(kind, wait)
+            raise FlowBudgetSpent(wait)
         pause = max(wait, 0.01)
         await sleep(pause)
         waited += pause
+
+
+def _say_spent(kind: CallClass, wait: float) -> None:
+    """A spent budget is everyday life: one line a minute, not one per call."""
+    now = monotonic()
+    if now - _said.get(kind, -_SAY_EVERY) >= _SAY_EVERY:
+        _said[kind] = now
+        log.info("our request budget for %s calls is spent; next token in %.0f s", kind, wait)

@@ -20,7 +20,7 @@ from events.api import PredictionSignalEvent
 from events.bus import EventBus
 from events.clock import Clock, SystemClock
 from events.system import SourceHealthEvent
-from signals.domain.flow_errors import FlowBadRequest, FlowConfigError, FlowError, FlowNotFound, FlowUnauthorized
+from signals.domain.flow_errors import FlowBadRequest, FlowBudgetSpent, FlowConfigError, FlowError, FlowNotFound, FlowUnauthorized
 from signals.domain.judgement import Judgement, Reason, Rules, Run, Verdict, judge
 from signals.domain.polling import SourceState, TickerHealth, is_due, phase
 from signals.domain.predictions import BadPrediction, Prediction, PredictionKey, parse_latest
@@ -89,6 +89,7 @@ class OptionsFlowMonitor:
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self.runs: dict[str, Run] = {}  # ticker → where its series of predictions stands
         self.health: dict[str, TickerHealth] = {}  # ticker → how polling goes
+        self.postponed: set[str] = set()  # tickers whose last poll was not sent, for want of our own budget
         self.quarantined = 0  # answers that could not even be identified
         self.stopped_because = ""  # not empty once the provider refused our key
 
@@ -151,6 +152,7 @@ class OptionsFlowMonitor:
     async def _poll_ticker(self, ticker: str) -> None:
         health = self.health[ticker]
         health.last_attempt = self._clock.now()
+        self.postponed.discard(ticker)
         before = health.state
         async with self._parallel:
             if self.stopped_because:
@@ -160,6 +162,9 @@ class OptionsFlowMonitor:
                 await self._process_prediction(ticker, data)
             except (FlowUnauthorized, FlowConfigError) as error:
                 await self._stop_for(error)
+            except FlowBudgetSpent as error:
+                health.postponed(self._clock.now(), str(error), interval=timedelta(seconds=self._poll_seconds))
+                self.postponed.add(ticker)
             except (FlowNotFound, FlowBadRequest) as error:
                 health.misconfigured(str(error), dropped=isinstance(error, FlowNotFound))
             except (FlowError, BadPrediction) as error:

@@ -68,6 +68,13 @@ class TickerHealth:
         if now - since >= INTERVALS_TO_DEGRADED * interval:
             self.state = SourceState.DEGRADED
 
+    def postponed(self, now: datetime, why: str, *, interval: timedelta) -> None:
+        """Nothing was asked, for want of our own budget. That is no error; only three intervals of it in a row are."""
+        self.last_error = why[:500]
+        self.first_error = self.first_error or now
+        if now - self.first_error >= INTERVALS_TO_DEGRADED * interval:
+            self.state = SourceState.DEGRADED
+
     def misconfigured(self, error: str, *, dropped: bool = False) -> None:
         """Our parameters, key or ticker are wrong; only a person can change that."""
         self.errors_in_row += 1

@@ -1,5 +1,6 @@
 """The periodic jobs against the real demo server, database and Redis."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -8,8 +9,10 @@ from django.db.models import F
 
 from events.clock import utc_now
 from events.models import EventRecord
-from signals import backfill, flow_points, source_health, store, tasks
+from signals import backfill, flow_link, flow_points, source_health, store, tasks
 from signals.demo.faults import Fault
+from signals.domain import limiter
+from signals.domain.polling import SourceState, TickerHealth
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
 from signals.schedule import SCHEDULE
 
@@ -169,21 +172,62 @@ def test_the_status_is_asked_once_per_slot_and_keeps_the_clock_skew(desk_demo, s
     assert abs(detail["clock_skew"]) < 5
 
 
-def test_a_ticker_on_a_screen_gets_its_flow_stored_once_a_minute(desk_demo):
+def test_a_ticker_on_a_screen_gets_its_flow_stored_and_not_again_at_once(desk_demo):
     stored = tasks.refresh_flow_context("AAPL")
     assert stored["trade"] > 0
-    assert stored["minute"] > 0
     assert stored["divergence"] > 0
     assert FlowPoint.objects.filter(kind="trade", ticker="AAPL").count() == stored["trade"]
     assert tasks.refresh_flow_context("AAPL") == {}
 
 
-def test_the_newest_pending_signals_get_their_flow(faults, started):
-    assert tasks.refresh_pending_context() == []
-    for ticker in ("AAPL", "MSFT", "AMZN"):
+def test_looking_at_flow_leaves_a_token_for_the_back_fill_and_trips_nobodys_breaker(faults, started, monkeypatch):
+    monkeypatch.setattr(flow_link, "CONTEXT", replace(flow_link.CONTEXT, patience=0))
+    assert set(tasks.refresh_flow_context("AAPL")) == {"trade", "divergence"}
+    faults.set(Fault.SERVER_ERROR)
+    for ticker in ("MSFT", "AMZN", "NVDA", "TSLA", "META", "JPM"):
+        tasks.refresh_flow_context(ticker)
+    faults.clear(Fault.SERVER_ERROR)
+    assert tasks.backfill_ticker("AAPL", int(utc_now().timestamp() * 1000) - 300_000) > 0
+    assert tasks.poll_ticker("AAPL") == "signal"
+
+
+def test_a_spent_budget_is_no_trouble_and_the_ticker_is_due_again(faults, started, monkeypatch, caplog):
+    monkeypatch.setattr(flow_link, "POLLING", replace(flow_link.POLLING, patience=0))
+    monkeypatch.setattr(limiter, "_said", {})
+    caplog.set_level("INFO", "signals")
+    watched = tasks.poll_due()
+    SourceHealth.objects.update(last_success=utc_now() - timedelta(hours=9))  # as after a night
+    for ticker in [*watched, *watched]:
         tasks.poll_ticker(ticker)
-    assert tasks.refresh_pending_context() == ["AMZN", "MSFT"]
-    assert started == [("refresh_flow_context", "AMZN"), ("refresh_flow_context", "MSFT")]
+    waiting = set(SourceHealth.objects.filter(last_attempt=None).exclude(ticker="").values_list("ticker", flat=True))
+    assert waiting
+    assert set(SourceHealth.objects.values_list("state", flat=True)) <= {"ok", "unknown"}
+    assert source_health.flow_part()["state"] == "ok"
+    assert "Trouble" not in source_health.flow_part()["detail"]
+    assert not EventRecord.objects.filter(event_type="SourceHealthEvent").exists()
+    assert [record.levelname for record in caplog.records if "budget" in record.message] == ["INFO"]
+    assert set(tasks.poll_due()) == waiting
+
+
+def test_only_three_intervals_without_any_budget_degrade_a_ticker():
+    health, now = TickerHealth(state=SourceState.OK, last_success=utc_now() - timedelta(hours=9)), utc_now()
+    for seconds, state in ((0, "ok"), (179, "ok"), (180, "degraded")):
+        health.postponed(now + timedelta(seconds=seconds), "waiting", interval=timedelta(seconds=60))
+        assert health.state == state
+    health.succeeded(now, new=False)
+    assert (health.state, health.first_error) == ("ok", None)
+
+
+def test_a_back_fill_that_finds_no_budget_tries_again_later(desk_demo, started, monkeypatch):
+    monkeypatch.setattr(flow_link, "POLLING", replace(flow_link.POLLING, patience=0))
+    since = int(utc_now().timestamp() * 1000) - 300_000
+    for _ in range(4):
+        last = tasks.backfill_ticker("AAPL", since)
+    assert last == 0
+    assert set(started) == {("backfill_ticker", "AAPL", since, 2)}
+    started.clear()
+    assert tasks.backfill_ticker("AAPL", since, tasks.BACKFILL_TRIES) == 0
+    assert started == []
 
 
 def test_flow_rows_that_break_the_contract_are_left_out():
