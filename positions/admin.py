@@ -4,40 +4,42 @@ page shows what became of it; orders, fills, equity and bars can only be read. R
 
 from __future__ import annotations
 
+import time
 import uuid
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from events.admin_pages import ReadOnlyAdmin, cell, cells, plain_number
+from events.clock import monotonic, utc_now
 from events.commands import BadCommand, ChangeStop, ChangeTarget, Command, HaltTrading, ReduceOnly, ResumeTrading
 from events.inbox import file_command
 from events.models import CommandRecord
 from events.position import PositionStatus
 from events.roles import can
-from positions import admin_risk  # noqa: F401  registers limits and locks
+from events.tape import COMMANDS
+from events.templatetags import desk
+from positions import (
+    admin_protection,  # noqa: F401  (registers itself)
+    admin_risk,  # noqa: F401  registers limits and locks
+)
 from positions.models import EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord, TradingState
 
 SHOWN_COMMANDS = 5
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Looks, never touches."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+ANSWER_SECONDS = 1.5  # the page after a save waits this long for the worker's answer
+JUST_ASKED = timedelta(seconds=5)
+LEVELS = (cell(PositionRecord, "stop_loss"), cell(PositionRecord, "take_profit"))
+WAITING = (CommandRecord.State.PENDING, CommandRecord.State.CLAIMED)
 
 
 class PositionForm(forms.ModelForm):
@@ -48,6 +50,12 @@ class PositionForm(forms.ModelForm):
     class Meta:
         model = PositionRecord
         fields = ("stop_loss", "take_profit")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, value in self.initial.items():  # 516.680000 is how it is stored, not how it is typed
+            if isinstance(value, Decimal):
+                self.initial[name] = Decimal(f"{value:f}".rstrip("0").rstrip("."))
 
     def clean_stop_loss(self) -> Any:
         return self._kept("stop_loss", "stop")
@@ -70,34 +78,36 @@ class PositionAdmin(ModelAdmin):
     """Stop and target are editable while the position lives; saving asks the worker."""
 
     form = PositionForm
-    list_display = ("symbol", "status", "quantity", "entry_price", "current_price", "unrealized_pnl", "realized_pnl", "stop_loss",
-                    "take_profit", "stop_state", "open_time")  # fmt: skip
-    list_filter = ("status", "symbol")
+    list_display = cells(
+        PositionRecord, "symbol", "status", "quantity", "entry_price", "current_price", "unrealized_pnl", "realized_pnl", "stop_loss",
+        "take_profit", "stop_state", "open_time",
+    )  # fmt: skip
+    list_display_links = list_display[:1]
+    list_filter = ("status", "symbol", "stop_state")
+    list_per_page = 50
     search_fields = ("symbol", "position_id", "signal_id")
     date_hierarchy = "created_at"
     fieldsets = (
-        ("Protection", {"fields": ("stop_loss", "take_profit", "stop_state", "wishes", "key")}),
+        ("Protection", {"fields": ("stop_loss", "take_profit", cell(PositionRecord, "stop_state"), "wishes", "key")}),
         (
             "Position",
             {
-                "fields": (
-                    "symbol",
-                    "status",
-                    "quantity",
-                    "entry_price",
-                    "current_price",
-                    "price_at",
-                    "unrealized_pnl",
-                    "realized_pnl",
-                    "commission",
-                    "r_multiple",
-                    "max_favorable",
-                    "max_adverse",
+                "fields": cells(
+                    PositionRecord, "symbol", "status", "quantity", "entry_price", "current_price", "price_at", "unrealized_pnl",
+                    "realized_pnl", "commission", "r_multiple", "max_favorable", "max_adverse",
                 )
             },
         ),
-        ("Life", {"fields": ("open_time", "close_time", "exit_price", "reason", "initial_stop", "strategy", "account", "chain")}),
-    )
+        (
+            "Life",
+            {
+                "fields": [
+                    *cells(PositionRecord, "open_time", "close_time", "exit_price", "reason", "initial_stop", "strategy", "account"),
+                    "chain",
+                ]
+            },
+        ),
+    )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -110,7 +120,17 @@ class PositionAdmin(ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: PositionRecord | None = None) -> Any:
         shown = tuple(name for _, part in self.fieldsets for name in part["fields"] if name not in ("stop_loss", "take_profit", "key"))
-        return (*shown, "stop_loss", "take_profit") if obj and obj.status == PositionStatus.CLOSED else shown
+        return shown if self._is_editable(request, obj) else (*shown, *LEVELS)
+
+    def get_fieldsets(self, request: HttpRequest, obj: PositionRecord | None = None) -> Any:
+        """What cannot be moved is shown like everything else that cannot."""
+        if self._is_editable(request, obj):
+            return self.fieldsets
+        protection = ("Protection", {"fields": (*LEVELS, cell(PositionRecord, "stop_state"), "wishes")})
+        return (protection, *self.fieldsets[1:])
+
+    def _is_editable(self, request: HttpRequest, obj: PositionRecord | None) -> bool:
+        return obj is not None and obj.status != PositionStatus.CLOSED and self.has_change_permission(request, obj)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {}
@@ -119,10 +139,12 @@ class PositionAdmin(ModelAdmin):
     def wishes(self, record: PositionRecord) -> SafeString | str:
         """The latest commands about this position: pending, done or refused, and why."""
         commands = CommandRecord.objects.filter(position_id=record.position_id).select_related("created_by")[:SHOWN_COMMANDS]
-        rows = [(c.created_at.strftime("%Y-%m-%d %H:%M:%S"), c.name, _asked(c), c.state.upper(), c.reason or c.code) for c in commands]
-        if not rows:
+        if not commands:
             return "None yet. Saving a new stop or target asks the worker, and its answer appears here."
-        return format_html("<ul>{}</ul>", format_html_join("", "<li>{} UTC: {} {} <strong>{}</strong> {}</li>", rows))
+        rows = [(desk.et(c.created_at, "full"), c.created_by or desk.UNKNOWN, _wish(c), _outcome(c), c.reason or c.code or "–") for c in commands]
+        head = format_html_join("", "<th>{}</th>", [(word,) for word in ("When", "Who", "Wish", "Outcome", "Why")])
+        body = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td><strong>{}</strong></td><td>{}</td></tr>", rows)
+        return format_html('<table class="wishes"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', head, body)
 
     @admin.display(description="Chain")
     def chain(self, record: PositionRecord) -> SafeString:
@@ -143,7 +165,30 @@ class PositionAdmin(ModelAdmin):
             messages.error(request, f"Refused: {error}.")
             return
         what = "stop" if isinstance(command, ChangeStop) else "target"
-        messages.info(request, f"Asked the worker to move the {what} to {command.price:g} (command {record.pk}). Reload to see its answer.")
+        messages.info(request, f"Asked the worker to move the {what} to {plain_number(Decimal(str(command.price)))} (command {record.pk}).")
+
+    def response_change(self, request: HttpRequest, obj: PositionRecord) -> HttpResponse:
+        """Back to the same page: the answer to what was asked stands there."""
+        return redirect("admin:positions_positionrecord_change", obj.pk)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method == "GET":
+            self._tell_answers(request, object_id)
+        return super().change_view(request, object_id, *args, **kwargs)
+
+    def _tell_answers(self, request: HttpRequest, position_id: str) -> None:
+        """What the worker said to this person's latest wishes, waited for a moment: a refusal must not be overlooked."""
+        mine = CommandRecord.objects.filter(position_id=position_id, created_by=request.user.pk, created_at__gte=utc_now() - JUST_ASKED)
+        until = monotonic() + ANSWER_SECONDS
+        while monotonic() < until and mine.filter(state__in=WAITING).exists():
+            time.sleep(0.1)
+        for command in mine.order_by("pk"):
+            if command.state == CommandRecord.State.DONE:
+                messages.success(request, f"{_wish(command)}: done, {command.reason}.")
+            elif command.state in WAITING:
+                messages.warning(request, f"{_wish(command)}: the worker has not answered yet. Reload this page to see its answer.")
+            else:
+                messages.error(request, f"{_wish(command)}: {command.state}. {command.reason or command.code}")
 
     def message_user(self, request: HttpRequest, message: Any, level: Any = messages.INFO, *args: Any, **kwargs: Any) -> None:
         """The admin's own "was changed successfully" would not be true: the worker has not answered yet."""
@@ -151,9 +196,17 @@ class PositionAdmin(ModelAdmin):
             super().message_user(request, message, level, *args, **kwargs)
 
 
-def _asked(command: CommandRecord) -> str:
+def _wish(command: CommandRecord) -> str:
     price = command.payload.get("price")
-    return f"to {price:g}" if isinstance(price, int | float) else ""
+    return (
+        f"{COMMANDS.get(command.name, command.name)} to {price:,.2f}"
+        if isinstance(price, int | float)
+        else COMMANDS.get(command.name, command.name)
+    )
+
+
+def _outcome(command: CommandRecord) -> str:
+    return "waiting for the worker" if command.state in WAITING else str(command.state)
 
 
 @admin.register(OrderRecord)
