@@ -15,6 +15,7 @@ urlpatterns = [
     path("trading/halt", views.trading_halt, name="trading_halt"),
     path("trading/reduce-only", views.trading_reduce_only, name="trading_reduce_only"),
     path("trading/resume", views.trading_resume, name="trading_resume"),
+    path("trading/locks/<int:lock_id>/clear", views.clear_lock, name="clear_lock"),
     path("trading/flatten", views.trading_flatten, name="trading_flatten"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", views.LogOut.as_view(), name="logout"),

@@ -21,7 +21,8 @@ from events.commands import BadCommand, Command, FlattenAll, HaltTrading, Reduce
 from events.feed import recheck_sockets
 from events.inbox import file_command
 from events.models import CommandRecord
-from events.roles import requires
+from events.roles import can, requires
+from positions.locks import active_locks, clear
 from positions.models import OrderRecord, PositionRecord, TradingState
 from signals.models import SignalRecord
 from tradingsite.health import Check, check_journal, readiness
@@ -110,8 +111,30 @@ def trading(request: HttpRequest) -> HttpResponse:
     """The trading state, its switches, and who used them lately."""
     history = CommandRecord.objects.filter(name__in=SWITCHES).select_related("created_by")[:25]
     state = TradingState.objects.first() or TradingState()
-    context = {"state": state, "scope": _scope(), "history": history, "release_word": RELEASE_WORD, "flatten_word": FLATTEN_WORD}
+    context = {
+        "state": state,
+        "scope": _scope(),
+        "history": history,
+        "locks": active_locks(),
+        "can_clear": can(request.user, "limits"),
+        "release_word": RELEASE_WORD,
+        "flatten_word": FLATTEN_WORD,
+    }
     return render(request, "tradingsite/trading.html", context)
+
+
+@require_POST
+@requires("limits")
+def clear_lock(request: HttpRequest, lock_id: int) -> HttpResponse:
+    """Open a lock again; the reason is kept."""
+    reason = request.POST.get("reason", "").strip()[:300]
+    if not reason:
+        messages.error(request, "Nothing was cleared: say why.")
+    elif clear(lock_id, by=request.user, reason=reason):
+        messages.success(request, "Cleared. Entries may leave again where nothing else shuts them.")
+    else:
+        messages.error(request, "That lock no longer stands.")
+    return redirect("trading")
 
 
 def _file(request: HttpRequest, command_class: type[Command], said: str) -> HttpResponse:
