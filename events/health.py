@@ -16,7 +16,7 @@ from events.clock import utc_now
 from events.models import WorkerLease
 
 HEARTBEAT_LIMIT = 6.0  # seconds: three missed heartbeats
-PARTS_OF_THE_WORKER = ("gateway", "flow")
+PARTS_OF_THE_WORKER = ("gateway", "books", "flow")
 
 # Part of the frame → what reads it from the database, where an upper floor knows better than the worker's last word.
 _contributors: dict[str, Callable[[], dict[str, Any]]] = {}
@@ -28,7 +28,7 @@ def contribute(part: str, read: Callable[[], dict[str, Any]]) -> None:
 
 
 def health_now(now: datetime | None = None) -> dict[str, Any]:
-    """The health frame for pages: {"at","mode","account","epoch","trading","worker","gateway","books","flow","redis","database","counters"}."""
+    """The frame for pages: {"at","mode","account","epoch","trading","worker","gateway","books","flow","redis","database","counters"}."""
     now = now or utc_now()
     frame: dict[str, Any] = {
         "at": now.isoformat(),
