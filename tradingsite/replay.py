@@ -37,7 +37,7 @@ MARKS = frozenset(
 MARKS_IN_DATA = frozenset(
     {
         *("v", "at", "last", "last_at", "unrealized_pnl", "unrealized_pct", "stop_distance_pct", "open_risk"),
-        *("r_multiple", "mfe", "mae", "extremes"),
+        *("r_multiple", "mfe", "mae", "extremes", "drawdown"),
     }
 )
 

@@ -140,6 +140,7 @@ class IbBroker:
         ib.TimezoneTWS = self.settings.time_zone
         ear = Ear(ib, self.listener, on_fault=self._on_fault, on_code=self._on_code)
         ib.wrapper, ib.client = ear, Client(ear)
+        ib.client.decoder.interpret = ear.decoding(ib.client.decoder.handlers)
         ib.client.MaxRequests = 0  # our pacer has waited already; the library's silent queue is never used
         ib.client.apiEnd += self._on_socket_closed
         ib.pendingTickersEvent += self._on_tickers
@@ -224,7 +225,11 @@ class IbBroker:
             await asyncio.sleep(self.settings.heartbeat_seconds)
             if self._reading.locked():
                 continue
-            if not await self._ask("current time", lambda: self._ib.reqCurrentTimeAsync(), priority=Priority.HEARTBEAT):
+            try:
+                alive = await self._ask("current time", lambda: self._ib.reqCurrentTimeAsync(), priority=Priority.HEARTBEAT)
+            except LinkDown:
+                return  # the socket died meanwhile, and whoever saw it die has told so
+            if not alive:
                 self._drop_session(f"no heartbeat for {self.settings.request_timeout:.0f} s")
                 return
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from positions.domain.ports import BrokerListener, CommissionReport, ErrorReport
 
 log = logging.getLogger(__name__)
 
+EXECUTION_FRAME = "11"
 FINAL_STATUSES = frozenset({"Cancelled", "ApiCancelled", "Filled", "Inactive"})
 Key = tuple[int, int]  # (client_id, ib_order_id), or (-1, perm_id) for orders made by hand in TWS
 
@@ -73,6 +74,23 @@ class Ear(Wrapper):
         self.next_id: asyncio.Future[int] | None = None
         self.heard_at = monotonic()
         self._known: dict[Key, OrderReport] = {}
+
+    def decoding(self, handlers: Mapping[int, Callable[[list[str]], None]]) -> Callable[[list[str]], None]:
+        """What decodes each frame instead of the library's own loop, which drops what it cannot read and tells nobody.
+
+        A list in which a row was lost must not pass for complete: an order missing from it would be taken for gone.
+        """
+
+        def decode(fields: list[str]) -> None:
+            try:
+                handlers[int(fields[0])](fields)
+            except Exception as error:
+                failure = BadFrame(f"{type(error).__name__}: {error} in {str(fields)[:200]}")
+                if fields[:1] == [EXECUTION_FRAME]:
+                    self.on_fault("execution frame", failure)  # money happened and we cannot read it
+                self.refuse("a frame", failure)
+
+        return decode
 
     # --- orders ---
 
