@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
-import importlib
 import json
 import statistics
 import uuid
@@ -25,6 +24,7 @@ from channels.layers import get_channel_layer
 from django.db import connections
 
 from events.base import BaseEvent
+from events.bench_peers import async_peers, sync_peers
 from events.bus import EventBus
 from events.consumers import DeskConsumer
 from events.encoding import to_json
@@ -98,14 +98,10 @@ def bus() -> list[Row]:
 
 async def _bus(name: str, kind: type[BaseEvent], handlers: int, handler: Callable[[Any], Any], count: int = 50_000) -> list[Row]:
     event, ours, locked = PriceEvent(symbol="AAPL", price=150.0), EventBus(), LockedBus()
-    peer = importlib.import_module("eventkit").Event("price")  # by name: the product itself does not need it here
-    for _ in range(handlers):
-        # A handler of its own each time: subscribing one twice is subscribing it once.
-        own = _copy_of(handler)
-        await ours.subscribe(kind, own)
-        locked.subscribe(kind, own)
-        if handler is heard:
-            peer.connect(own)
+    own = [_copy_of(handler) for _ in range(handlers)]  # one each: subscribing one twice is subscribing it once
+    for one in own:
+        await ours.subscribe(kind, one)
+        locked.subscribe(kind, one)
 
     async def by_us() -> int:
         for _ in range(count):
@@ -117,11 +113,6 @@ async def _bus(name: str, kind: type[BaseEvent], handlers: int, handler: Callabl
             await locked.emit(event)
         return count // 5
 
-    async def by_eventkit() -> int:
-        for _ in range(count):
-            peer.emit(event)
-        return count
-
     async def directly() -> int:
         for _ in range(count):
             for _ in range(handlers):
@@ -129,8 +120,7 @@ async def _bus(name: str, kind: type[BaseEvent], handlers: int, handler: Callabl
         return count
 
     works: dict[str, Work] = {"ours": by_us, "a lock and isinstance": by_lock, "a direct call": directly}
-    if handler is heard:  # eventkit makes a task of an async handler and does not wait for it: not the same work
-        works["eventkit"] = by_eventkit
+    works |= sync_peers(event, own, count) if handler is heard else async_peers(event, own, count)
     found = await rates(works)
     return [row(name, "events/s", found["ours"], rate, peer_name) for peer_name, rate in found.items() if peer_name != "ours"]
 

@@ -27,7 +27,7 @@ ACCOUNT = "DUBENCH"
 FIRST = datetime(2025, 11, 1, tzinfo=UTC)
 SPACING = timedelta(seconds=30)
 LAST_DAY = date(2026, 11, 1)
-MAX_ANSWER_KB = 60.0
+MAX_ANSWER_KB, MAX_MILLISECONDS = 60.0, 20.0
 ROUNDS = 7
 
 
@@ -36,21 +36,12 @@ def rows() -> list[dict[str, Any]]:
     with _million_points():
         ours, peer = _interleaved(_sought, _read_and_thinned)
         size = len(json.dumps(curve_columns(_sought()))) / 1000
+    curve = {"name": "equity curve, 2,000 points of 1 M rows", "unit": "ms", "ours": ours}
     return [
-        {
-            "name": "equity curve, 2,000 points of 1 M rows, against read all + thin",
-            "ours": ours,
-            "peer": peer,
-            "ratio": peer / ours,
-            "unit": "ms",
-        },
-        {
-            "name": "equity curve answer, against its limit",
-            "ours": size,
-            "peer": MAX_ANSWER_KB,
-            "ratio": MAX_ANSWER_KB / size,
-            "unit": "kB",
-        },
+        curve | {"peer": MAX_MILLISECONDS, "peer_name": "limit", "ratio": MAX_MILLISECONDS / ours, "aim": 1.0},
+        curve | {"peer": peer, "peer_name": "read all, then thin", "ratio": peer / ours},
+        {"name": "equity curve, the answer", "unit": "kB", "ours": size, "peer": MAX_ANSWER_KB, "peer_name": "limit"}
+        | {"ratio": MAX_ANSWER_KB / size, "aim": 1.0},
     ]
 
 

@@ -1,11 +1,9 @@
-"""`manage.py bench`: measure the hot paths beside their peers in one run, print a table, keep it in DATA_DIR/bench.json.
+"""`manage.py bench`: measure the hot paths beside their peers in one run, print one table, keep it in DATA_DIR/bench.json."""
 
-Each app measures its own in `benchmarks.py`: `rows()` → [{name, ours, peer, ratio, unit}]. Only ratios mean anything;
-absolute figures drift with the machine.
-"""
+from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
+import json
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +12,36 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from events.clock import utc_now
+from tradingsite.bench.parts import MEASURES, PARTS
+from tradingsite.bench.runner import run
+from tradingsite.bench.table import Row, judged, lines
 from tradingsite.environment import write_private
-
-APPS = ("events", "positions", "signals", "tradingsite")
 
 
 class Command(BaseCommand):
     help = "Measure the hot paths beside their peers, print a table and write it to DATA_DIR/bench.json."
     requires_system_checks = []
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        rows: list[dict[str, Any]] = []
-        for app in APPS:
-            if find_spec(f"{app}.benchmarks") is None:
-                continue
-            self.stderr.write(f"measuring {app} ...")
-            rows += [{"app": app, **row} for row in import_module(f"{app}.benchmarks").rows()]
-        self._print(rows)
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--part", choices=sorted(MEASURES), help="measure one part here, on the servers of the settings")
+        parser.add_argument("--into", type=Path, help="with --part: the file for its rows, as JSON")
+
+    def handle(self, *args: Any, part: str | None = None, into: Path | None = None, **options: Any) -> None:
+        if part is not None:
+            self._one_part(part, into)
+            return
+        rows: list[Row] = []
+        for each in PARTS:
+            self.stderr.write(f"measuring {each.name} ...")
+            rows += [judged(row) for row in run(each)]
+        self.stdout.write("\n".join(lines(rows)))
         path = Path(settings.DATA_DIR) / "bench.json"
         write_private(path, orjson.dumps({"at": utc_now().isoformat(), "rows": rows}, option=orjson.OPT_INDENT_2).decode())
         self.stderr.write(f"written to {path}")
 
-    def _print(self, rows: list[dict[str, Any]]) -> None:
-        width = max((len(row["name"]) for row in rows), default=10)
-        self.stdout.write(f"{'what':<{width}}  {'ours':>12}  {'peer':>12}  {'unit':<8}  {'ratio':>7}")
-        for row in rows:
-            self.stdout.write(
-                f"{row['name']:<{width}}  {_figure(row['ours']):>12}  {_figure(row['peer']):>12}  {row['unit']:<8}  {row['ratio']:>6.2f}x"
-            )
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+    def _one_part(self, part: str, into: Path | None) -> None:
+        rows = MEASURES[part]()
+        if into is not None:
+            into.write_text(json.dumps(rows))
+        else:
+            self.stdout.write("\n".join(lines(judged(row) for row in rows)))

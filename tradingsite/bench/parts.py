@@ -1,0 +1,37 @@
+"""What is measured, in the order of the table. Each measure runs in a child process (see `runner`) and returns rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from events import benchmarks as events
+from positions import benchmarks as positions
+from positions.domain import benchmarks as domain
+from tradingsite.bench import desk, ib_ticks
+from tradingsite.bench.runner import Part, on_a_desk, on_a_gateway, on_postgres, on_redis, on_sqlite
+from tradingsite.bench.table import Row
+
+
+def in_memory() -> list[Row]:
+    """The bus, events and the domain: no server at all."""
+    return [*events.bus(), *events.making(), *events.encoding(), *domain.rows()]
+
+
+MEASURES: dict[str, Callable[[], list[Row]]] = {
+    "memory": in_memory,
+    "ib_ticks": ib_ticks.rows,
+    "journal": events.journal,
+    "sockets": events.fan_out,
+    "equity": positions.rows,
+    "desk": desk.rows,
+}
+
+PARTS = (
+    Part(name="bus, events and domain", measure="memory", place=on_sqlite),
+    Part(name="IB ticks", measure="ib_ticks", place=on_a_gateway),
+    Part(name="journal on SQLite", measure="journal", place=on_sqlite, suffix=", SQLite"),
+    Part(name="journal on PostgreSQL", measure="journal", place=on_postgres, suffix=", PostgreSQL"),
+    Part(name="pages", measure="sockets", place=on_redis),
+    Part(name="equity curve", measure="equity", place=on_sqlite),
+    Part(name="the whole desk", measure="desk", place=on_a_desk),
+)
