@@ -1,4 +1,4 @@
-"""What the options-flow API said."""
+"""What the options-flow API said, and what became of the signals made from it."""
 
 from __future__ import annotations
 
@@ -43,3 +43,31 @@ class FlowThresholdEvent(OptionsFlowEvent):
     actual_value: float | None = None
     crossing_direction: str = ""
     previous_value: float | None = None
+
+
+@event
+class SignalDecisionEvent(BaseEvent):
+    """A person approved or rejected a signal. Prices per share; `edited` names the numbers that the person changed."""
+
+    source: str = "signals"
+    symbol: str = ""
+    state: str = ""  # approved, rejected
+    reason: str = ""
+    decided_by: str = ""
+    decided_at: datetime | None = None
+    direction: int = 0
+    quantity: float | None = None
+    limit_price: float | None = None
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    edited: list[str] = dataclasses.field(default_factory=list)
+
+
+@event
+class SignalClosedEvent(BaseEvent):
+    """A signal ended without a decision: expired, or superseded by what the API said next."""
+
+    source: str = "signals"
+    symbol: str = ""
+    state: str = ""  # expired, superseded
+    reason: str = ""

@@ -14,12 +14,15 @@ UNKNOWN = "–"
 MINUS = "\u2212"
 MOST_LETTERS = 300
 
+_LEVELS = (("stop", "stop_loss"), ("target", "take_profit"))
+
 # Told by a filled-in line; everything else has a function below.
 _LINES = {
     "RiskLockEvent": "{code} {scope} {name} {state} by {by}: {reason}",
     "LimitChangedEvent": "{changed_by} changed {limit} {field} from {old} to {new}: {reason}",
     "ProtectionEvent": "{symbol}: protection {state} {detail} {rule}",
     "OvernightChangeEvent": "{symbol} changed without a trade ({kind}): {detail}",
+    "SignalClosedEvent": "Signal {state}: {reason}",
     "TradingStateEvent": "Trading {state} by {changed_by}: {reason}",
     "HandlerFailedEvent": "{handler} failed: {error}",
     "IndicatorEvent": "{indicator} {value} {signal_type}",
@@ -218,6 +221,16 @@ def _prediction(data: Data) -> str:
     return f"{str(data.get('signal') or 'signal').capitalize()} at {sure}, underlying {_price(data.get('price'))}"
 
 
+def _decided(data: Data) -> str:
+    """Approved by ann: 7 at 150.20, stop 149.20, target 152.20; changed by hand: quantity"""
+    who = f"{str(data.get('state') or '').capitalize()} by {data.get('decided_by') or UNKNOWN}"
+    if data.get("state") != "approved":
+        return f"{who}{_after(': ', data.get('reason'))}"
+    levels = "".join(f", {word} {_price(data[name])}" for word, name in _LEVELS if data.get(name) is not None)
+    edited = ", ".join(str(name) for name in data.get("edited") or [])
+    return f"{who}: {_shares(data.get('quantity'))} at {_price(data.get('limit_price'))}{levels}{_after('; changed by hand: ', edited)}"
+
+
 def _connection(data: Data) -> str:
     detail = "" if data.get("detail") == data.get("account") else data.get("detail")  # account numbers stay off the pages
     return f"Broker link {str(data.get('state') or UNKNOWN).replace('_', ' ')}{_after(': ', detail)}"
@@ -247,6 +260,7 @@ def _source(data: Data) -> str:
 
 _SENTENCES: dict[str, Callable[[Data], str]] = {
     "PredictionSignalEvent": _prediction,
+    "SignalDecisionEvent": _decided,
     "NewOrderEvent": _order,
     "OrderStatusEvent": _order_status,
     "FillEvent": _fill,

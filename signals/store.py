@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, Sum
 
 from events import feed
-from events.api import PredictionSignalEvent
+from events.api import PredictionSignalEvent, SignalClosedEvent, SignalDecisionEvent
 from events.journal import record_event
 from positions.models import PositionRecord
 from signals.domain.judgement import Judgement, Reason, Rules, Run, Verdict
@@ -191,13 +191,32 @@ def _refresh(signal: SignalRecord | None, judgement: Judgement, settings: Signal
 
 def change(signal: SignalRecord, **fields: Any) -> bool:
     """Compare-and-set on (state, version): False when somebody was faster, and nothing changed."""
-    fields["version"] = signal.version + 1
-    changed = SignalRecord.objects.filter(pk=signal.pk, state=signal.state, version=signal.version).update(**fields)
-    if not changed:
-        return False
-    signal.refresh_from_db()
-    _show(signal)
+    before, fields["version"] = signal.state, signal.version + 1
+    with transaction.atomic():
+        changed = SignalRecord.objects.filter(pk=signal.pk, state=before, version=signal.version).update(**fields)
+        if not changed:
+            return False
+        signal.refresh_from_db()
+        if signal.state != before:
+            record_event(_end_of(signal))
+        _show(signal)
     return True
+
+
+def _end_of(signal: SignalRecord) -> SignalDecisionEvent | SignalClosedEvent:
+    """What the journal keeps of how a signal ended: who decided what, or why nobody could."""
+    told = {"signal_id": signal.signal_id, "symbol": signal.symbol, "state": str(signal.state), "reason": signal.reason}
+    if signal.state not in (State.APPROVED, State.REJECTED):
+        return SignalClosedEvent(**told)
+    ticket = {name: signal.decision.get(name) for name in ("quantity", "limit_price", "stop_loss", "take_profit")}
+    return SignalDecisionEvent(
+        **told,
+        **ticket,
+        decided_by=signal.decided_by,
+        decided_at=signal.decided_at,
+        direction=signal.direction,
+        edited=list(signal.decision.get("edited", [])),
+    )
 
 
 def expire_due(now: datetime) -> list[SignalRecord]:

@@ -175,6 +175,19 @@ def test_a_buy_closes_a_short_that_is_held(entry):
     assert (signal.state, signal.action) == ("pending", "close_short")
 
 
+def test_the_journal_tells_how_a_signal_ended_once(shortable):
+    signal = tell(shortable, said()).signal
+    tell(shortable, said("SELL", minute=1))
+    store.expire_due(NOW + timedelta(hours=1))
+    store.expire_due(NOW + timedelta(hours=1))
+    ends = [(row.signal_id, row.data["state"], row.data["reason"]) for row in EventRecord.objects.filter(event_type="SignalClosedEvent")]
+    other = SignalRecord.objects.exclude(pk=signal.pk).get()
+    assert sorted(ends, key=lambda end: end[1]) == [
+        (other.pk, "expired", "nobody decided in time"),
+        (signal.pk, "superseded", "the direction changed"),
+    ]
+
+
 def test_a_closed_position_counts_for_nothing(entry):
     hold(100)
     PositionRecord.objects.update(status="closed", quantity=0)

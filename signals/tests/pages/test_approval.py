@@ -12,7 +12,8 @@ from django.test import Client
 
 from events.clock import utc_now
 from events.commands import ApproveSignal, parse_command
-from events.models import CommandRecord, WorkerLease
+from events.models import CommandRecord, EventRecord, WorkerLease
+from events.tape import tape_text
 from positions.models import EquityPoint, PositionRecord, RiskLimits, TradingState
 from signals.models import SignalRecord, SignalSettings
 
@@ -316,6 +317,25 @@ def test_buying_back_a_short_sends_no_levels_and_never_more_than_is_short(make_s
     assert post(client, "approve", ticket(quantity=60)).status_code == 202
     payload = CommandRecord.objects.get().payload
     assert (payload["action"], payload["stop_loss"], payload["take_profit"]) == ("close_short", None, None)
+
+
+def test_the_journal_keeps_who_decided_and_what_was_edited(make_signal: Maker, signed_in: Maker, ticket: Maker) -> None:
+    make_signal()
+    client = signed_in()
+    assert post(client, "approve", ticket(quantity=7, shown_quantity=100)).status_code == 202
+    [event] = EventRecord.objects.filter(event_type="SignalDecisionEvent", signal_id="s1")
+    told = event.data
+    assert (told["state"], told["decided_by"], told["quantity"]) == ("approved", "ann", 7)
+    assert "quantity" in told["edited"]
+    page = client.get("/signals/s1/").content.decode()
+    assert "signal decision" in page.lower()
+    assert tape_text(told).startswith("Approved by ann: 7 at 150.")
+    assert "changed by hand: quantity" in tape_text(told)
+    make_signal("s2", symbol="MSFT")
+    reason = {"reason": "news", "key": "k" * 10, "version": 1}
+    assert client.post("/signals/s2/reject", reason, HTTP_ACCEPT="application/json").status_code == 202
+    [event] = EventRecord.objects.filter(event_type="SignalDecisionEvent", signal_id="s2")
+    assert (event.data["state"], event.data["reason"]) == ("rejected", "News or earnings")
 
 
 def test_settings_of_the_admin_hold_at_once(make_signal: Maker, signed_in: Maker, ticket: Maker) -> None:
