@@ -10,6 +10,7 @@ app_name = "signals"
 urlpatterns = [
     re_path(r"^signals/$", views.signal_list, name="list"),
     re_path(rf"^signals/{ID}/$", views.detail, name="detail"),
+    re_path(rf"^signals/{ID}/flow$", views.flow, name="flow"),
     re_path(rf"^signals/{ID}/approve$", views.approve_signal, name="approve"),
     re_path(rf"^signals/{ID}/reject$", views.reject_signal, name="reject"),
 ]

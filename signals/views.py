@@ -25,6 +25,7 @@ from positions.wishes import first_error, wants_json
 from signals.approval import Decision, Refusal, approve, reject
 from signals.chain import steps
 from signals.facts import gather
+from signals.flow_panel import flow_of
 from signals.forms import REJECT_REASONS, ApproveForm, DecisionForm, HistoryFilter, RejectForm
 from signals.models import SignalRecord
 from signals.objections import CLOSES
@@ -91,9 +92,17 @@ def detail(request: HttpRequest, signal_id: str) -> HttpResponse:
         "fills": fills,
         "positions": positions,
         "result": sum((position.realized_pnl for position in positions), start=0) if positions else None,
+        "flow": flow_of(signal.symbol),
         "trail": EventRecord.objects.filter(signal_id=signal_id).order_by("-seq")[:MAX_EVENTS],
     }
     return render(request, "signals/detail.html", context)
+
+
+@require_GET
+def flow(request: HttpRequest, signal_id: str) -> JsonResponse:
+    """The option flow of the signal's ticker, for the panel that keeps itself fresh while it is looked at."""
+    signal = get_object_or_404(SignalRecord.objects.only("symbol"), pk=signal_id)
+    return JsonResponse(flow_of(signal.symbol).as_json())
 
 
 @require_POST
