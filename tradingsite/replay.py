@@ -21,7 +21,7 @@ from django.db.utils import load_backend
 from events.base import BaseEvent, EventError
 from events.clock import utc_now
 from events.models import EventRecord, JournalCheck
-from positions.models import EquityPoint, FillRecord, OrderRecord, PositionRecord
+from positions.models import BrokerHolding, EquityPoint, FillRecord, OrderRecord, PositionRecord
 from positions.store import project
 
 CHUNK = 2_000
@@ -59,6 +59,7 @@ TABLES = (
     Table(model=OrderRecord, key=("order_id",)),
     Table(model=FillRecord, key=("exec_id",), without=frozenset({"id"})),  # numbered by the table
     Table(model=PositionRecord, key=("position_id",)),
+    Table(model=BrokerHolding, key=("account", "symbol"), without=frozenset({"id"})),
     Table(model=EquityPoint, key=("account", "at"), without=frozenset({"id", "resolution"})),  # housekeeping names resolutions
 )
 
