@@ -177,6 +177,72 @@ class AcknowledgeDifference(Command):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTrailing(Command):
+    """Let the stop follow the best price: `value` percent below it, or `value` times the average true range (kind atr)."""
+
+    position_id: str
+    kind: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearTrailing(Command):
+    """The stop stays where it is."""
+
+    position_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBreakEven(Command):
+    """Move the stop to the entry once the gain is `at_r` times the first risk; None: do not."""
+
+    position_id: str
+    at_r: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTimeStop(Command):
+    """Close so many minutes after the opening, or at the end of the session, or neither."""
+
+    position_id: str
+    minutes: float | None = None
+    at_session_end: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPartialTarget(Command):
+    """Close `percent` of the position once the gain is `at_r` times the first risk."""
+
+    position_id: str
+    at_r: float
+    percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearPartialTargets(Command):
+    """Those not reached yet are taken off."""
+
+    position_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleIn(Command):
+    """Buy (of a short position: sell) more at a limit, protected at the position's stop."""
+
+    position_id: str
+    quantity: float
+    limit_price: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReversePosition(Command):
+    """Close, then open the other way: same shares, same risk per share."""
+
+    position_id: str
+    reason: str = ""
+
+
 def parse_command(name: str, payload: Mapping[str, Any]) -> Command:
     """The command a row describes; raises BadCommand."""
     kind = _COMMANDS.get(name)
@@ -241,6 +307,11 @@ def _one_of(*words: str | int) -> Check:
     return check
 
 
+def _flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise BadCommand(f"{name} must be true or false", field=name)
+
+
 def _whole(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
         raise BadCommand(f"{name} must be a whole number, 0 or more", field=name)
@@ -277,6 +348,14 @@ _CHECKS: dict[str, dict[str, Check]] = {
     "ClosePosition": {"position_id": _ID, "quantity": _number(0, MAX_QUANTITY, optional=True), "reason": _REASON},
     "ChangeStop": {"position_id": _ID, "price": _PRICE},
     "ChangeTarget": {"position_id": _ID, "price": _PRICE},
+    "SetTrailing": {"position_id": _ID, "kind": _one_of("percent", "atr"), "value": _number(0, 50)},
+    "ClearTrailing": {"position_id": _ID},
+    "SetBreakEven": {"position_id": _ID, "at_r": _number(0, 20, optional=True)},
+    "SetTimeStop": {"position_id": _ID, "minutes": _number(0, 100_000, optional=True), "at_session_end": _flag},
+    "SetPartialTarget": {"position_id": _ID, "at_r": _number(0, 50), "percent": _number(0, 100)},
+    "ClearPartialTargets": {"position_id": _ID},
+    "ScaleIn": {"position_id": _ID, "quantity": _number(0, MAX_QUANTITY), "limit_price": _PRICE},
+    "ReversePosition": {"position_id": _ID, "reason": _REASON},
     "CancelOrder": {"order_id": _ID},
     "HaltTrading": {"reason": _REASON},
     "ReduceOnly": {"reason": _REASON},

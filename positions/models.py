@@ -12,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
+from positions.models_protection import OperatorTask, ProtectionSettings
 from positions.models_risk import LimitChange, MarginAnswer, RiskLock, ScopedLimitRecord
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "LimitChange",
     "MarginAnswer",
     "MinuteBar",
+    "OperatorTask",
     "OrderRecord",
     "PositionRecord",
+    "ProtectionSettings",
     "RiskLimits",
     "RiskLock",
     "ScopedLimitRecord",

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from positions import views_broker, views_orders, views_pnl, views_positions, views_wishes
+from positions import views_broker, views_exits, views_orders, views_pnl, views_positions, views_wishes
 
 
 class IdConverter:
@@ -27,6 +27,9 @@ urlpatterns = [
     path("positions/<id:position_id>/close", views_wishes.close, name="close"),
     path("positions/<id:position_id>/stop", views_wishes.stop, name="stop"),
     path("positions/<id:position_id>/target", views_wishes.target, name="target"),
+    path("positions/<id:position_id>/exits/<slug:rule>", views_exits.exit_rule, name="exit_rule"),
+    path("tasks/", views_exits.tasks, name="tasks"),
+    path("tasks/<int:pk>/done", views_exits.task_done, name="task_done"),
     path("orders/", views_orders.order_list, name="orders"),
     path("orders/<id:order_id>/", views_orders.order_detail, name="order_detail"),
     path("orders/<id:order_id>/cancel", views_wishes.cancel, name="order_cancel"),

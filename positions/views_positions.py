@@ -20,6 +20,7 @@ from positions.curves import candles
 from positions.forms import ClosedFilter
 from positions.history import history_lines
 from positions.models import FillRecord, OrderRecord, PositionRecord
+from positions.views_exits import exits_context
 from positions.wishes import first_error
 
 PAGE_SIZE = 50
@@ -107,6 +108,7 @@ def position_detail(request: HttpRequest, position_id: str) -> HttpResponse:
         "fills": FillRecord.objects.filter(position_id=position_id).order_by("fill_time", "id"),
         "commands": CommandRecord.objects.filter(position_id=position_id).select_related("created_by").order_by("-id")[:50],
         "history": history_lines(record.data),
+        "exits": exits_context(record),
         "events": EventRecord.objects.filter(position_id=position_id).order_by("-seq")[:MAX_EVENTS],
     }
     return render(request, "positions/detail.html", context)

@@ -88,6 +88,19 @@ def check_gateway(lease: WorkerLease | None, worker: Check) -> Check:
     return Check(name="gateway", label="Gateway", state=state, detail=detail or word, at=since)
 
 
+def check_protection(lease: WorkerLease | None, worker: Check) -> Check:
+    """Whether every share held has its stop, and the day's seconds without one. Shown; no condition for trading by itself."""
+    said = (lease.health or {}).get("protection") if lease else None
+    label = "Stops"
+    if not isinstance(said, Mapping) or worker.state in ("down", "unknown"):
+        return Check(name="protection", label=label, state="unknown", detail="not reported")
+    state = "down" if said.get("alarms") else "degraded" if said.get("bare") else "ok"
+    words = [f"{said.get('seconds_today') or 0:.1f} s without a stop today", f"{said.get('held') or 0} held"]
+    words += [f"{said['tasks']} tasks for a person"] if said.get("tasks") else []
+    words += [f"bare: {', '.join(map(str, said['bare']))}"] if said.get("bare") else []
+    return Check(name="protection", label=label, state=state, detail=", ".join(words), at=parse_datetime(str(said.get("checked_at") or "")))
+
+
 def check_flow() -> Check:
     source = SourceHealth.objects.filter(ticker="").first()
     if source is None:
@@ -106,6 +119,15 @@ def readiness() -> list[Check]:
     lease = newest_lease()
     worker = check_worker(lease, utc_now())
     return [check_gateway(lease, worker), worker, check_flow(), bus, database]
+
+
+def check_stops() -> Check:
+    """`check_protection` of the newest worker; unknown when the database cannot say."""
+    try:
+        lease = newest_lease()
+    except DatabaseError:
+        lease = None
+    return check_protection(lease, check_worker(lease, utc_now()))
 
 
 def check_journal() -> Check:

@@ -28,6 +28,7 @@ from positions.domain.ports import (
     Contract,
     LinkDown,
     LinkState,
+    OrderReport,
     OrderTicket,
     RecoveryHint,
     SyncIncomplete,
@@ -247,6 +248,19 @@ class IbBroker:
         except ConnectionError as error:
             raise LinkDown(f"the link died while asking for {what}") from error
         return ib is self._ib
+
+    async def open_orders(self) -> tuple[OrderReport, ...] | None:
+        """What is open at the broker now; None when the list was not complete or another reading is under way."""
+        if self._reading.locked():
+            return None
+        async with self._reading:
+            ib, ear = self._need_session(), self._need_ear()
+            reading = ear.reading = Reading(phase="open_orders")
+            try:
+                whole = await self._ask("open orders", ib.reqAllOpenOrdersAsync)
+            finally:
+                ear.reading = None
+            return tuple(reading.open_orders.values()) if whole and not reading.refused else None
 
     async def snapshot(self) -> BrokerSnapshot:
         """All lists of one reconcile pass, one after the other; a list whose End never came is named in `missing`."""

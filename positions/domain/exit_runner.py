@@ -7,7 +7,7 @@ crash the same rule makes the same order, never a second one.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,7 +42,9 @@ class ExitRunner:
         atr: Callable[[str], float | None] = lambda symbol: None,
         session_end: Callable[[str], datetime | None] = lambda symbol: None,
         pace: Pace | None = None,
+        bind: Callable[[OrderIntent], Awaitable[OrderIntent]] | None = None,
     ) -> None:
+        self._bind = bind  # learns the margin an entry takes
         self.pace = pace or Pace()
         self._manager = manager
         self._tracker = tracker
@@ -56,7 +58,7 @@ class ExitRunner:
         for position in self._tracker.active():
             if position.held and position.exit_rules.armed:
                 await self._look(position)
-        for position in await self._tracker.get_closed_positions():
+        for position in self._tracker.closed():
             reverse = position.exit_rules.reverse
             if reverse is not None and not reverse.outcome:
                 await self._reverse(position, reverse)
@@ -201,7 +203,7 @@ class ExitRunner:
                 entry_life_seconds=REVERSE_LIFE_SECONDS,
                 cause=f"reverse of {position.position_id}",
             )
-            answer = await self._manager.submit(intent)
+            answer = await self._manager.submit(intent if self._bind is None else await self._bind(intent))
             outcome = f"not opened: {answer}" if isinstance(answer, Denied) else f"opened as position {answer.position_id}"
         rules = replace(position.exit_rules, reverse=replace(reverse, outcome=outcome))
         await self._keep(position, rules, "reversed", {}, reason=outcome)

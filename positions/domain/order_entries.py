@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from events.failpoints import failpoint
 from events.order import OrderRole, OrderState
+from events.position import PositionStatus
 from positions.domain import families, position_events
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
@@ -54,6 +55,38 @@ class OrderEntries:
         denied = await core.send(orders, contract)
         if denied is not None:
             await self._abandon(position, denied)
+            return denied
+        await core.refresh_stop_state(position.position_id)
+        return orders[0]
+
+    async def scale_in(self, position: Position, intent: OrderIntent) -> Order | Denied:
+        """Add to a position: an entry with its own child stop, so that the added shares are covered from the first one.
+
+        Once the entry is over, the exit keeper lets the first stop take over for all shares.
+        """
+        core = self.core
+        known = core.book.of_intent(intent.intent_id)
+        if known:
+            return known[0]
+        if core.entry_of(position) is not None or position.status is not PositionStatus.OPEN or position.stop_loss is None:
+            return Denied(
+                code="not_now",
+                message="A position is added to while it is open, has a stop, and no other entry of it works.",
+                what_to_do="Wait for the order that is on its way.",
+            )
+        try:
+            contract = await core.contract(intent.symbol)
+        except BrokerError:
+            return LINK_DOWN
+        if contract is None:
+            return Denied(code="unknown_symbol", message=f"The broker does not know {intent.symbol!r}.")
+        intent = families.snapped(intent, contract)
+        denied = core.risk.check(intent, core.context(intent.symbol))
+        if denied is not None:
+            return denied
+        orders = families.entry_family(intent, position_id=position.position_id, prefix=core.ref_prefix, account=core.account, now=core.now)
+        denied = await core.send(orders, contract)
+        if denied is not None:
             return denied
         await core.refresh_stop_state(position.position_id)
         return orders[0]

@@ -176,6 +176,15 @@ class OrderManager:
             await self._hearing.drain()
             return await self._exits.close(position_id, quantity, reason, intent_id=intent_id)
 
+    async def scale_in(self, position_id: str, intent: OrderIntent) -> Order | Denied:
+        """Add to a held position, covered by a stop at the position's own price from the first added share."""
+        async with self._lock:
+            await self._hearing.drain()
+            position = self.core.tracker.find(position_id)
+            if position is None or not position.held:
+                return Denied(code="not_open", message="There is no such open position.", what_to_do="Reload the page.")
+            return await self._entries.scale_in(position, intent)
+
     async def flatten_all(self, reason: str = "") -> list[Order | Denied]:
         """Cancel every entry and close every position; one result each."""
         async with self._lock:

@@ -207,6 +207,10 @@ class PositionTracker:
         """All active (and planned) positions, without awaiting."""
         return list(self._active.values())
 
+    def closed(self) -> list[Position]:
+        """Closed positions, oldest first, without awaiting."""
+        return list(self._closed.values())
+
     def last_price(self, symbol: str) -> float | None:
         """The last price heard for a symbol with positions."""
         mark = self._marks.get(symbol)

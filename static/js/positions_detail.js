@@ -4,6 +4,7 @@ import { startChart } from "./chart_position.js";
 import { feed } from "./feed.js";
 import { badge, orderState, price, quantity, setBadge, setText, words } from "./format.js";
 import { writePosition } from "./positions_cells.js";
+import { showExits } from "./positions_exits.js";
 import { refreshDialog, startWishes } from "./positions_wishes.js";
 
 const root = document.getElementById("position");
@@ -18,6 +19,7 @@ function onRows(fresh) {
   row = mine;
   if (row.status === "closed" && wasOpen) { location.reload(); return; } // another page: the result instead of live figures
   writePosition(root, row);
+  showExits(root.querySelector("[data-exits]"), row);
   setBadge(document.querySelector('[data-head="status"]'), row.status);
   chart.follow(row);
   refreshDialog();

@@ -8,7 +8,11 @@ import { feed } from "./feed.js";
 import { ageText, money, pct, price, quantity, setSigned, setText, words } from "./format.js";
 import { freshKey, send } from "./positions_send.js";
 
-const NAMES = { ClosePosition: "Close", ChangeStop: "Stop move", ChangeTarget: "Target move" };
+const NAMES = {
+  ClosePosition: "Close", ChangeStop: "Stop move", ChangeTarget: "Target move", SetTrailing: "Trailing stop", ClearTrailing: "Trailing stop off",
+  SetBreakEven: "Break-even", SetTimeStop: "Time stop", SetPartialTarget: "Partial target", ClearPartialTargets: "Targets off", ScaleIn: "Addition",
+  ReversePosition: "Reverse",
+};
 const DONE_SHOWN_MS = 8000;
 const OUTCOME_FRESH_MS = 120_000; // an older outcome is history: it is listed, not announced
 

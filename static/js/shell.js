@@ -70,7 +70,27 @@ function showBooks(books) {
   if (books?.blocked) setText(bannerPart(banner, "text"), books.blocked);
 }
 
+/* A stop that could not be placed: a banner while it lasts, a note when it begins. Tasks wait quietly. */
+const toldAlarms = new Set();
+function showProtection(protection) {
+  const alarms = protection?.alarms ?? [];
+  const banner = byId("banner-protection");
+  banner.hidden = alarms.length === 0;
+  const rule = protection?.rule === "flatten" ? "It is being closed at the market." : "It is held; the stop is tried again.";
+  if (alarms.length) setText(bannerPart(banner, "text"), `${alarms.map((alarm) => `${alarm.symbol}: ${alarm.detail}`).join("; ")}. ${rule}`);
+  for (const alarm of alarms) {
+    const key = `${alarm.position_id} ${alarm.since}`;
+    if (toldAlarms.has(key)) continue;
+    toldAlarms.add(key);
+    toast(`${alarm.symbol} has no stop: ${alarm.detail}`, "alarm", `/positions/${encodeURIComponent(alarm.position_id)}/`);
+  }
+  const tasks = byId("banner-tasks");
+  tasks.hidden = !protection?.tasks;
+  if (protection?.tasks) setText(bannerPart(tasks, "text"), protection.tasks === 1 ? "One open task." : `${protection.tasks} open tasks.`);
+}
+
 feed.health((health) => {
+  showProtection(health.protection);
   showTrading(health.trading);
   showGateway(health.gateway);
   showBooks(health.books);

@@ -36,6 +36,7 @@ from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerError, UnknownContract
 from positions.domain.position import Position
 from positions.domain.tracker import PositionTracker
+from tradingsite.worker.exit_commands import ENTRY_COMMANDS, EXIT_COMMANDS, ExitDesk
 from tradingsite.worker.guard import Guard
 from tradingsite.worker.margins import Margins
 from tradingsite.worker.resolutions import RESOLUTIONS, Resolutions
@@ -47,8 +48,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_LIFE = timedelta(seconds=120)  # an approval older than this is never sent, whatever its row says
 SOURCE = "options flow"
-ENTRIES = frozenset({"ApproveSignal"})
-EXITS = frozenset({"ClosePosition", "ChangeStop", "ChangeTarget", "CancelOrder", "FlattenAll"}) | RESOLUTIONS
+ENTRIES = frozenset({"ApproveSignal"}) | ENTRY_COMMANDS
+EXITS = frozenset({"ClosePosition", "ChangeStop", "ChangeTarget", "CancelOrder", "FlattenAll"}) | RESOLUTIONS | EXIT_COMMANDS
 
 
 class CommandDesk:
@@ -64,6 +65,7 @@ class CommandDesk:
         switch: TradingSwitch,
         subscriptions: Subscriptions,
         resolutions: Resolutions,
+        exits: ExitDesk,
         guard: Guard,
         margins: Margins,
         entry_life_seconds: Callable[[], Awaitable[float]],
@@ -89,6 +91,7 @@ class CommandDesk:
             ResumeTrading: self._resume,
             FlattenAll: self._flatten,
             **resolutions.handlers,
+            **exits.handlers,
         }
 
     def waiting_commands(self) -> frozenset[str]:
@@ -178,7 +181,7 @@ class CommandDesk:
         if not held:
             return Outcome.refused("no_position", f"There is no {side} {command.symbol} position to close.")
         quantity: float | None = command.quantity if command.quantity < abs(held[0].held) else None
-        return await self._exit(held[0], quantity, f"signal {command.signal_id}")
+        return await self._exit(held[0], quantity, f"signal {command.signal_id}", record)
 
     async def _reject(self, command: RejectSignal, record: CommandRecord) -> Outcome:
         return Outcome.done("nothing to do: the signal itself carries the decision")
@@ -189,13 +192,13 @@ class CommandDesk:
         position = self._tracker.find(command.position_id)
         if position is None:
             return Outcome.refused("unknown_position", "There is no such position.")
-        return await self._exit(position, command.quantity, command.reason or "closed by hand")
+        return await self._exit(position, command.quantity, command.reason or "closed by hand", record)
 
-    async def _exit(self, position: Position, quantity: float | None, reason: str) -> Outcome:
+    async def _exit(self, position: Position, quantity: float | None, reason: str, record: CommandRecord) -> Outcome:
         if not position.held:
             return Outcome.refused("no_position", "Nothing is held any more; the position is closed.")
         await self._subscriptions.one(position.symbol)
-        result = await self._manager.close_position(position.position_id, quantity, reason)
+        result = await self._manager.close_position(position.position_id, quantity, reason, intent_id=intent_id_of(record))
         if isinstance(result, Denied):
             return _refused(result)
         return Outcome.done(f"closing {quantity or abs(position.held):g} {position.symbol}")

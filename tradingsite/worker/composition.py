@@ -18,6 +18,7 @@ from events.journal import Fenced, Journal
 from positions import store
 from positions.broker.ib import IbBroker, IbSettings
 from positions.domain.order_manager import OrderManager
+from positions.domain.ports import BrokerSnapshot
 from positions.domain.risk import RiskGate, RiskLimits, Scope, ScopedLimit, TradingState
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch
@@ -27,11 +28,13 @@ from tradingsite.worker.commands import CommandDesk
 from tradingsite.worker.database import Database
 from tradingsite.worker.ears import Ears
 from tradingsite.worker.equity import Equity
+from tradingsite.worker.exit_commands import ExitDesk
 from tradingsite.worker.guard import Guard
 from tradingsite.worker.health import Health
 from tradingsite.worker.hours import session_closes, session_open
 from tradingsite.worker.margins import Margins
 from tradingsite.worker.marks import Marks
+from tradingsite.worker.protection import Protection
 from tradingsite.worker.resolutions import Resolutions
 from tradingsite.worker.rhythm import Rhythm
 from tradingsite.worker.session import Session
@@ -112,7 +115,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         mode=settings.mode,
         live_confirmed=settings.live_confirmed,
         on_account=late.account_known,
-        on_picture=equity.on_snapshot,
+        on_picture=late.on_picture,
         on_ready=late.on_ready,
         books=books,
     )
@@ -125,6 +128,10 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         broker=broker, manager=manager, tracker=tracker, session=session, equity=equity, database=database,
         limits=lambda: (limits.version, gate.limits.margin_max_age_seconds),
     )  # fmt: skip
+    protection = Protection(
+        bus=bus, broker=broker, manager=manager, tracker=tracker, database=database, session=session,
+        session_end=lambda: market_closes(broker), fence=lambda: check_epoch(epoch), bind=margins.bound_to,
+    )  # fmt: skip
     desk = CommandDesk(
         bus=bus,
         manager=manager,
@@ -132,6 +139,9 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         session=session,
         switch=switch,
         subscriptions=subscriptions,
+        exits=ExitDesk(
+            manager=manager, tracker=tracker, subscriptions=subscriptions, runner=protection.runner, bind=margins.bound_to
+        ),
         resolutions=Resolutions(manager=manager, books=books, subscriptions=subscriptions),
         guard=guard,
         margins=margins,
@@ -156,6 +166,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         equity=equity,
         subscriptions=subscriptions,
         books=books,
+        protection=protection,
         feed=feed,
         started_at=utc_now().isoformat(),
         counters=lambda: _counters(bus, broker, feed, journal, marks, rhythm),
@@ -164,6 +175,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         epoch=epoch, lock=lock, bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
         tracker=tracker, manager=manager, session=session, switch=switch, marks=marks, equity=equity,
         subscriptions=subscriptions, rhythm=rhythm, health=health, books=books, guard=guard, margins=margins,
+        protection=protection,
     )  # fmt: skip
     late.worker = worker
     manager.watch(
@@ -202,6 +214,11 @@ class _Late:
     async def on_ready(self, hint: Any) -> None:
         if self.worker is not None:
             await self.worker.on_ready(hint)
+
+    def on_picture(self, snapshot: BrokerSnapshot) -> None:
+        if self.worker is not None:
+            self.worker.equity.on_snapshot(snapshot)
+            self.worker.protection.on_picture(snapshot)
 
     def account_known(self, account: str) -> None:
         if self.worker is not None:

@@ -17,6 +17,7 @@ from signals.models import SourceHealth
 from tradingsite.worker.books import Books
 from tradingsite.worker.equity import Equity
 from tradingsite.worker.marks import Marks
+from tradingsite.worker.protection import Protection
 from tradingsite.worker.session import Session, State
 from tradingsite.worker.subscriptions import Subscriptions
 from tradingsite.worker.trading import TradingSwitch
@@ -37,6 +38,7 @@ class Health:
     equity: Equity
     subscriptions: Subscriptions
     books: Books
+    protection: Protection
     feed: Feed
     started_at: str
     counters: Callable[[], dict[str, Any]]
@@ -54,6 +56,7 @@ class Health:
             "worker": self._worker(now),
             "gateway": self._gateway(),
             "books": self._books(),
+            "protection": self.protection.row(),
             "flow": flow,
             "redis": {"state": "ok" if redis_ok else "down"},
             "database": {"state": "ok" if database_ok else "down"},

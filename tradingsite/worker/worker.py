@@ -31,6 +31,7 @@ from tradingsite.worker.guard import Guard
 from tradingsite.worker.health import Health, read_flow
 from tradingsite.worker.margins import Margins
 from tradingsite.worker.marks import Marks
+from tradingsite.worker.protection import Protection
 from tradingsite.worker.rhythm import Rhythm
 from tradingsite.worker.session import Session, State
 from tradingsite.worker.subscriptions import Subscriptions
@@ -68,6 +69,7 @@ class Worker:
     guard: Guard
     margins: Margins
     books: Books
+    protection: Protection
     code: int = EXIT_OK
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fill_heard: asyncio.Event = field(default_factory=asyncio.Event)
@@ -142,6 +144,9 @@ class Worker:
         self.rhythm.every(0.25, "marks", self._publish_marks)
         self.rhythm.every(1.0, "lease", self._confirm_lease)
         self.rhythm.every(1.0, "orders", self.manager.tick)
+        self.rhythm.every(0.5, "exits", self.protection.guard)
+        self.rhythm.every(5.0, "stops", self.protection.watch)
+        self.rhythm.every(5.0, "protection", self.protection.refresh)
         self.rhythm.every(2.0, "limits", self.switch.refresh)
         self.rhythm.every(1.0, "halt", self.guard.enforce_halt)
         self.rhythm.every(3.0, "locks", self.guard.look)

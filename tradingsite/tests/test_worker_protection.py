@@ -1,0 +1,153 @@
+"""Protection with real processes: a stop that is taken away, stops that are refused, and exit rules carried out."""
+
+from __future__ import annotations
+
+import pytest
+
+from events.commands import ClosePosition, ReversePosition, ScaleIn, SetBreakEven, SetPartialTarget, SetTimeStop, SetTrailing
+from events.models import EventRecord, WorkerLease
+from positions.models import OperatorTask, PositionRecord, ProtectionSettings
+from signals.models import WatchListEntry
+from tradingsite.testing.patience import eventually
+from tradingsite.tests.trading_story import GatewayTruth, file_wish, last_price, open_position, outcome
+
+pytestmark = pytest.mark.django_db(transaction=True)
+GONE = ("Filled", "Cancelled", "Inactive")
+
+
+@pytest.fixture(autouse=True)
+def watch_list(transactional_db):
+    for symbol in ("AAPL", "MSFT", "NVDA"):
+        WatchListEntry.objects.get_or_create(symbol=symbol)
+
+
+@pytest.fixture
+def truth(live_gateway):
+    return GatewayTruth(live_gateway)
+
+
+def stops(truth, symbol):
+    return [o for o in truth.orders() if o["kind"] == "STP" and o["symbol"] == symbol and o["status"] not in GONE]
+
+
+def record(position):
+    return PositionRecord.objects.get(pk=position.pk)
+
+
+def health():
+    return WorkerLease.objects.get().health.get("protection", {})
+
+
+def hold_at(truth, position, r):
+    """The market stands still `r` first risks above the entry."""
+    row = record(position)
+    price = round(float(row.entry_price) + r * (float(row.entry_price) - float(row.initial_stop)), 2)
+    truth.ask(set_price=row.symbol, price=price, hold=True)
+    return price
+
+
+def done(command):
+    answer = outcome(file_wish(command))
+    assert answer.state == "done", (answer.code, answer.reason)
+    return answer
+
+
+def test_a_stop_that_is_taken_away_is_back_within_two_seconds(live_worker, truth):
+    position = open_position("AAPL", 100)
+    assert record(position).data["protection"]["first"] == 0.0
+    truth.ask(fault="unsolicited_cancel", match={"symbol": "AAPL", "kind": "STP"})
+    eventually(lambda: len(stops(truth, "AAPL")) == 1, seconds=5, what="a stop rests again")
+    clock = eventually(
+        lambda: (c := record(position).data["protection"])["gaps"] == 1 and c["bare_since"] is None and c, what="the gap is written down"
+    )
+    assert 0 < clock["seconds"] <= 2.5  # two seconds, and the answers' way on a busy machine
+    assert stops(truth, "AAPL")[0]["quantity"] == 100
+    eventually(lambda: health().get("seconds_today", 0) > 0, what="the day's seconds are told")
+
+
+def test_stops_refused_twice_are_an_alarm_and_holding_tries_again(live_worker, truth):
+    position = open_position("AAPL", 100)
+    truth.ask(fault="reject", match={"symbol": "AAPL", "kind": "STP"}, times=2)
+    truth.ask(fault="unsolicited_cancel", match={"symbol": "AAPL", "kind": "STP"})
+    eventually(lambda: health().get("alarms"), seconds=15, what="the alarm is told")
+    told = EventRecord.objects.get(event_type="ProtectionEvent").data
+    assert (told["state"], told["rule"], told["position_id"]) == ("alarm", "hold", position.pk)
+    eventually(lambda: stops(truth, "AAPL"), seconds=30, what="the stop is accepted at last")
+    eventually(lambda: EventRecord.objects.filter(event_type="ProtectionEvent").count() == 2, what="the alarm is over")
+    assert health()["alarms"] == [] or eventually(lambda: health()["alarms"] == [], what="no alarm is shown")
+    assert truth.positions() == {"AAPL": 100}
+
+
+def test_stops_refused_twice_flatten_where_that_is_the_rule(live_worker, truth):
+    ProtectionSettings.objects.update_or_create(pk=1, defaults={"when_refused": "flatten"})
+    eventually(lambda: health().get("rule") == "flatten", what="the worker knows the rule")
+    position = open_position("AAPL", 100)
+    truth.ask(fault="reject", match={"symbol": "AAPL", "kind": "STP"}, times=0)
+    truth.ask(fault="unsolicited_cancel", match={"symbol": "AAPL", "kind": "STP"})
+    eventually(lambda: record(position).status == "closed", seconds=20, what="it is flat")
+    assert record(position).reason == "no stop could be placed"
+    eventually(lambda: truth.positions() == {}, what="nothing is held")
+    eventually(lambda: not [o for o in truth.orders() if o["status"] not in GONE], what="nothing works")
+
+
+def test_a_trailing_stop_ratchets_by_modifying_the_same_order(live_worker, truth):
+    position = open_position("MSFT", 50)
+    order_id = stops(truth, "MSFT")[0]["order_id"]
+    done(SetTrailing(position_id=position.pk, kind="percent", value=2.0))
+    price = hold_at(truth, position, 1)
+    eventually(lambda: stops(truth, "MSFT")[0]["stop_price"] == pytest.approx(price * 0.98, abs=0.011), what="the stop has followed")
+    truth.ask(set_price="MSFT", price=round(price * 0.99, 2), hold=True)
+    higher = round(price * 1.01, 2)
+    truth.ask(set_price="MSFT", price=higher, hold=True)
+    eventually(lambda: stops(truth, "MSFT")[0]["stop_price"] == pytest.approx(higher * 0.98, abs=0.011), what="and again")
+    assert [stop["order_id"] for stop in stops(truth, "MSFT")] == [order_id]
+    moves = [entry for entry in record(position).data["history"] if entry["type"] == "stop moved by rule"]
+    assert len(moves) >= 2
+    assert all("trailing 2 %" in move["reason"] and move["changed"]["last price"] for move in moves)
+
+
+def test_the_stop_moves_to_break_even(live_worker, truth):
+    position = open_position("AAPL", 100)
+    done(SetBreakEven(position_id=position.pk, at_r=0.5))
+    hold_at(truth, position, 0.6)
+    entry = float(record(position).entry_price)
+    eventually(lambda: stops(truth, "AAPL")[0]["stop_price"] == pytest.approx(entry, abs=0.011), what="the stop is at the entry")
+    eventually(lambda: record(position).data["exit_rules"]["break_even_at"], what="the rule is done")
+
+
+def test_a_time_stop_closes(live_worker, truth):
+    position = open_position("NVDA", 10)
+    done(SetTimeStop(position_id=position.pk, minutes=0.05))
+    eventually(lambda: record(position).status == "closed", what="it is closed")
+    assert record(position).reason.startswith("time stop")
+    eventually(lambda: truth.positions() == {}, what="nothing is held")
+
+
+def test_a_partial_target_sells_its_share_and_the_stop_shrinks(live_worker, truth):
+    position = open_position("AAPL", 100)
+    done(SetPartialTarget(position_id=position.pk, at_r=0.5, percent=40.0))
+    hold_at(truth, position, 0.6)
+    eventually(lambda: truth.positions() == {"AAPL": 60}, what="forty are sold")
+    eventually(lambda: [s["quantity"] - s["filled"] for s in stops(truth, "AAPL")] == [60], what="the stop covers sixty")
+    eventually(lambda: record(position).data["exit_rules"]["targets"][0]["done_at"], what="the target is done")
+    assert len([o for o in truth.orders() if o["side"] == "SELL" and o["kind"] == "MKT"]) == 1
+
+
+def test_an_addition_is_covered_and_one_stop_takes_over(live_worker, truth):
+    position = open_position("AAPL", 100)
+    done(ScaleIn(position_id=position.pk, quantity=50.0, limit_price=round(last_price("AAPL") * 1.01, 2)))
+    eventually(lambda: truth.positions() == {"AAPL": 150}, what="fifty more are held")
+    eventually(lambda: [s["quantity"] for s in stops(truth, "AAPL")] == [150], what="one stop covers all of them")
+    assert outcome(file_wish(ClosePosition(position_id=position.pk))).state == "done"
+    eventually(lambda: truth.positions() == {}, what="all of it is closed")
+
+
+def test_a_reverse_closes_and_opens_the_other_side(live_worker, truth):
+    position = open_position("AAPL", 100)
+    done(ReversePosition(position_id=position.pk))
+    said = eventually(lambda: record(position).data["exit_rules"]["reverse"]["outcome"], seconds=20, what="the other side was asked for")
+    assert said.startswith("opened as position"), said
+    eventually(lambda: truth.positions() == {"AAPL": -100}, seconds=20, what="it is short")
+    other = eventually(lambda: PositionRecord.objects.filter(direction=-1, status="open", stop_state="resting").first(), what="protected")
+    assert record(position).data["exit_rules"]["reverse"]["outcome"] == f"opened as position {other.pk}"
+    assert OperatorTask.objects.count() == 0

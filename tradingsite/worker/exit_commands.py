@@ -1,0 +1,183 @@
+"""What a person may ask about the exits of a position: arm and disarm rules, add to it, turn it around."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from events.clock import utc_now
+from events.commands import (
+    ClearPartialTargets,
+    ClearTrailing,
+    Command,
+    ReversePosition,
+    ScaleIn,
+    SetBreakEven,
+    SetPartialTarget,
+    SetTimeStop,
+    SetTrailing,
+)
+from events.inbox import Outcome
+from events.models import CommandRecord
+from events.order import OrderSide
+from positions.domain.exit_rules import MOST_TARGETS, ExitRules, PartialTarget, Reverse, Trail, TrailKind
+from positions.domain.exit_runner import ExitRunner
+from positions.domain.intent import Denied, OrderIntent
+from positions.domain.order_manager import OrderManager
+from positions.domain.position import Position
+from positions.domain.tracker import PositionTracker
+from tradingsite.worker.subscriptions import Subscriptions
+
+EXIT_COMMANDS = frozenset({"SetTrailing", "ClearTrailing", "SetBreakEven", "SetTimeStop", "SetPartialTarget", "ClearPartialTargets"})
+ENTRY_COMMANDS = frozenset({"ScaleIn", "ReversePosition"})
+REVERSE_LIFE = timedelta(seconds=90)  # a reverse whose close takes longer opens nothing
+ADDITION_LIFE_SECONDS = 60.0
+
+Bind = Callable[[OrderIntent], Awaitable[OrderIntent]]  # an entry with the margin it takes
+Change = Callable[[Position, ExitRules], tuple[ExitRules, str] | Outcome]
+
+
+class ExitDesk:
+    """`handlers` is command class → its handler, for the command desk."""
+
+    def __init__(
+        self, *, manager: OrderManager, tracker: PositionTracker, subscriptions: Subscriptions, runner: ExitRunner, bind: Bind
+    ) -> None:
+        self._manager = manager
+        self._bind = bind
+        self._tracker = tracker
+        self._subscriptions = subscriptions
+        self._runner = runner
+        self.handlers: dict[type[Command], Callable[[Any, CommandRecord], Awaitable[Outcome]]] = {
+            SetTrailing: self._set_trailing,
+            ClearTrailing: self._clear_trailing,
+            SetBreakEven: self._set_break_even,
+            SetTimeStop: self._set_time_stop,
+            SetPartialTarget: self._set_target,
+            ClearPartialTargets: self._clear_targets,
+            ScaleIn: self._scale_in,
+            ReversePosition: self._reverse,
+        }
+
+    # --- rules ---
+
+    async def _set_trailing(self, command: SetTrailing, record: CommandRecord) -> Outcome:
+        trail = Trail(kind=TrailKind(command.kind), value=command.value)
+        words = f"trailing stop, {command.value:g} {'%' if trail.kind is TrailKind.PERCENT else 'ATR'}"
+        return await self._change(command.position_id, record, lambda position, rules: (replace(rules, trail=trail), f"{words} armed"))
+
+    async def _clear_trailing(self, command: ClearTrailing, record: CommandRecord) -> Outcome:
+        return await self._change(
+            command.position_id, record, lambda position, rules: (replace(rules, trail=None), "trailing stop off; the stop stays")
+        )
+
+    async def _set_break_even(self, command: SetBreakEven, record: CommandRecord) -> Outcome:
+        words = "break-even off" if command.at_r is None else f"break-even at {command.at_r:g} R armed"
+
+        def change(position: Position, rules: ExitRules) -> tuple[ExitRules, str] | Outcome:
+            if command.at_r is not None and position.initial_stop is None:
+                return _no_first_stop()
+            return replace(rules, break_even_r=command.at_r, break_even_at=None), words
+
+        return await self._change(command.position_id, record, change)
+
+    async def _set_time_stop(self, command: SetTimeStop, record: CommandRecord) -> Outcome:
+        minutes, at_end = command.minutes, command.at_session_end
+        parts = [f"{minutes:g} min after it was opened"] if minutes is not None else []
+        parts += ["at the session's end"] if at_end else []
+        words = f"time stop {' or '.join(parts)} armed" if parts else "time stop off"
+
+        def change(position: Position, rules: ExitRules) -> tuple[ExitRules, str]:
+            return replace(rules, close_after_minutes=minutes, close_at_session_end=at_end, time_stop_at=None), words
+
+        return await self._change(command.position_id, record, change)
+
+    async def _set_target(self, command: SetPartialTarget, record: CommandRecord) -> Outcome:
+        target = PartialTarget(at_r=command.at_r, percent=command.percent)
+
+        def change(position: Position, rules: ExitRules) -> tuple[ExitRules, str] | Outcome:
+            if position.initial_stop is None:
+                return _no_first_stop()
+            others = tuple(t for t in rules.targets if t.done_at or t.intent_id or t.at_r != command.at_r)
+            if len(others) >= MOST_TARGETS:
+                return Outcome.refused("too_many", f"A position has at most {MOST_TARGETS} partial targets.")
+            targets = tuple(sorted((*others, target), key=lambda t: t.at_r))
+            return replace(rules, targets=targets), f"close {command.percent:g} % at {command.at_r:g} R armed"
+
+        return await self._change(command.position_id, record, change)
+
+    async def _clear_targets(self, command: ClearPartialTargets, record: CommandRecord) -> Outcome:
+        def change(position: Position, rules: ExitRules) -> tuple[ExitRules, str]:
+            return replace(rules, targets=tuple(t for t in rules.targets if t.done_at or t.intent_id)), "partial targets off"
+
+        return await self._change(command.position_id, record, change)
+
+    async def _change(self, position_id: str, record: CommandRecord, change: Change) -> Outcome:
+        position = self._tracker.find(position_id)
+        if position is None or not position.is_active:
+            return Outcome.refused("not_open", "There is no such open position.")
+        changed = change(position, position.exit_rules)
+        if isinstance(changed, Outcome):
+            return changed
+        rules, words = changed
+        await self._runner.arm(position, rules, words, by=_who(record))
+        return Outcome.done(words)
+
+    # --- size and direction ---
+
+    async def _scale_in(self, command: ScaleIn, record: CommandRecord) -> Outcome:
+        position = self._tracker.find(command.position_id)
+        if position is None or not position.held:
+            return Outcome.refused("not_open", "There is no such open position.")
+        await self._subscriptions.one(position.symbol)
+        latest = record.created_at + REVERSE_LIFE
+        intent = OrderIntent(
+            intent_id=f"command-{record.pk}",
+            symbol=position.symbol,
+            side=OrderSide.BUY if position.held > 0 else OrderSide.SELL,
+            quantity=command.quantity,
+            limit_price=command.limit_price,
+            stop_loss=position.stop_loss,
+            strategy=position.strategy,
+            expires_at=min(record.expires_at or latest, latest),
+            entry_life_seconds=ADDITION_LIFE_SECONDS,
+            cause=f"addition to {position.position_id}",
+        )
+        result = await self._manager.scale_in(position.position_id, await self._bind(intent))
+        if isinstance(result, Denied):
+            return Outcome.refused(result.code, str(result))
+        return Outcome.done(f"adding {command.quantity:g} {position.symbol} as {result.order_ref}")
+
+    async def _reverse(self, command: ReversePosition, record: CommandRecord) -> Outcome:
+        """One wish on the books: close, and once flat open the other way with the same risk per share."""
+        position = self._tracker.find(command.position_id)
+        if position is None or not position.held or position.entry_price is None:
+            return Outcome.refused("not_open", "There is no such open position.")
+        if position.initial_stop is None:
+            return _no_first_stop()
+        await self._subscriptions.one(position.symbol)
+        reward = None if position.take_profit is None else abs(position.take_profit - position.entry_price)
+        wish = Reverse(
+            intent_id=f"reverse-{record.pk}",
+            quantity=abs(position.held),
+            risk=abs(position.entry_price - position.initial_stop),
+            reward=reward,
+            expires_at=utc_now() + REVERSE_LIFE,
+        )
+        before = position.exit_rules
+        await self._runner.arm(position, replace(before, reverse=wish), "reverse asked for", by=_who(record))
+        result = await self._manager.close_position(position.position_id, None, f"reverse by {_who(record)}")
+        if isinstance(result, Denied):
+            await self._runner.arm(position, before, "reverse given up: it cannot be closed", by=_who(record))
+            return Outcome.refused(result.code, str(result))
+        return Outcome.done(f"closing {position.symbol}; the other side is opened when it is flat")
+
+
+def _no_first_stop() -> Outcome:
+    return Outcome.refused("no_first_stop", "The position has no first stop, so R is not known.")
+
+
+def _who(record: CommandRecord) -> str:
+    return record.created_by.get_username() if record.created_by else "the desk"
