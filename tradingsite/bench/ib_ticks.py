@@ -111,12 +111,12 @@ class _Ours(_Reader):
     async def connected(cls) -> _Ours:
         wire, ears, bus = Wire(), Ears(), EventBus()
         tracker, feed = PositionTracker(bus), Feed()
-        ears.marks = Marks(bus, tracker, feed, Showing(feed))
+        marks = ears.marks = Marks(bus, tracker, feed, Showing(feed))
         broker = IbBroker(IbSettings(port=wire.port, client_id=72), ears)
         await broker.connect()
         for symbol in SYMBOLS:
             await broker.subscribe(symbol)
-        await eventually_async(lambda: len(ears.marks.quotes) == len(SYMBOLS), seconds=20, what="every symbol ticks")
+        await eventually_async(lambda: len(marks.quotes) == len(SYMBOLS), seconds=20, what="every symbol ticks")
         for symbol in SYMBOLS:
             await tracker.create_stock_position(symbol, 100, 100.0, stop_loss=90.0, take_profit=120.0)
         return cls(wire, broker._ib, tracker.last_price, lambda: broker._drop_session("measured"))
