@@ -21,6 +21,7 @@ Cell = Callable[[Any], Any]
 
 MONEY_PLACES = 4  # how money is stored; prices have more
 
+_LABELS = {"price_at": "Price from"}
 # Parts of column names as people write them.
 _WORDS = {"pnl": "P&L", "ib": "IB", "id": "id", "oca": "OCA", "r": "R", "pct": "%", "at": "", "atr": "ATR", "url": "URL", "tif": "TIF"}
 
@@ -44,6 +45,8 @@ def cells(model: type[models.Model], *names: str) -> list[Cell]:
 
 def label_of(field: models.Field[Any, Any]) -> str:
     """unrealized_pnl -> Unrealized P&L; ib_order_id -> IB order id"""
+    if field.name in _LABELS:
+        return _LABELS[field.name]
     words = [_WORDS.get(word, word) for word in str(field.verbose_name).split()]
     text = " ".join(word for word in words if word) or str(field.verbose_name)
     return text if text[:2].isupper() else text[:1].upper() + text[1:]

@@ -49,7 +49,8 @@ def steps(
 
 def _prediction(signal: SignalRecord) -> Step:
     told = signal.prediction.prediction_time if signal.prediction else signal.created_at
-    return Step(title="Prediction", anchor="prediction", text=f"{signal.confidence:.1%} sure", at=told, state="signal")
+    sure = signal.prediction.confidence if signal.prediction else signal.confidence
+    return Step(title="Prediction", anchor="prediction", text=f"{sure:.1%} sure", at=told, state="signal")
 
 
 def _decision(signal: SignalRecord) -> Step:
