@@ -1,0 +1,158 @@
+"""Every address of the URLconf, walked by everybody: nobody meets a crash, and each meets what the table says.
+
+A new address without a row in the table fails here: whoever adds one says who may use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from events.clock import utc_now
+from positions.models import StatementCheck
+from tradingsite.tests.page_data import equity_point, event_row, fit_to_trade, held_position, pending_signal, person, working_order
+
+pytestmark = pytest.mark.django_db
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+ROLES = ("stranger", "viewer", "trader", "admin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """The status of GET and of an empty POST for (stranger, viewer, trader, admin); `ids` names what the path is filled with."""
+
+    get: tuple[int, int, int, int]
+    post: tuple[int, int, int, int]
+    ids: tuple[str, ...] = ()
+
+
+def page(*ids: str) -> Address:
+    """A page for everybody who is logged in."""
+    return Address(get=(302, 200, 200, 200), post=(302, 405, 405, 405), ids=ids)
+
+
+def wish(*ids: str, refused: int = 400) -> Address:
+    """A form for traders; an empty one is refused."""
+    return Address(get=(302, 405, 405, 405), post=(302, 403, refused, refused), ids=ids)
+
+
+OPEN = Address(get=(200, 200, 200, 200), post=(405, 405, 405, 405))
+TABLE = {
+    "overview": page(),
+    "equity_today": page(),
+    "overview_health": page(),
+    "trading": page(),
+    "trading_scope": page(),
+    "trading_halt": wish(refused=302),
+    "trading_reduce_only": wish(refused=302),
+    "trading_resume": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302)),
+    "trading_flatten": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302)),
+    "clear_lock": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302), ids=("lock",)),
+    "login": Address(get=(200, 302, 302, 302), post=(200, 302, 302, 302)),
+    "logout": Address(get=(302, 405, 405, 405), post=(302, 302, 302, 302)),
+    "healthz": OPEN,
+    "readyz": Address(get=(503, 503, 503, 503), post=(405, 405, 405, 405)),  # no gateway here: not fit to trade
+    "events:trace": page(),
+    "events:journal": page(),
+    "events:live": page("topic"),
+    "positions:list": page(),
+    "positions:detail": page("position"),
+    "positions:bars": page("position"),
+    "positions:close": wish("position"),
+    "positions:stop": wish("position"),
+    "positions:target": wish("position"),
+    "positions:orders": page(),
+    "positions:order_detail": page("order"),
+    "positions:order_cancel": wish("order"),
+    "positions:broker": page(),
+    "positions:broker_rows": page(),
+    "positions:broker_adopt": wish(),
+    "positions:broker_close": wish(),
+    "positions:broker_release": wish(),
+    "positions:broker_acknowledge": wish(),
+    "positions:broker_statement_check": wish(),
+    "positions:broker_statement": page("statement"),
+    "positions:pnl": page(),
+    "positions:pnl_equity": page(),
+    "positions:pnl_csv": page(),
+    "signals:list": page(),
+    "signals:detail": page("signal"),
+    "signals:flow": page("signal"),
+    "signals:approve": wish("signal"),
+    "signals:reject": wish("signal"),
+}
+
+
+def addresses(patterns: list[URLPattern | URLResolver] | None = None, space: str = "") -> Iterator[str]:
+    """The full name of every address but the admin's, which the admin itself lists."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            if pattern.app_name != "admin":
+                yield from addresses(pattern.url_patterns, f"{space}{pattern.namespace}:" if pattern.namespace else space)
+        else:
+            yield f"{space}{pattern.name}"
+
+
+@pytest.fixture
+def ids() -> dict[str, str]:
+    """A desk with one of everything, by kind."""
+    fit_to_trade()
+    equity_point()
+    event_row()
+    statement = StatementCheck.objects.create(day=date(2026, 1, 5), source="flex", file_name="a.xml", ok=True, created_at=utc_now())
+    made = {"position": held_position(), "order": working_order(), "signal": pending_signal(), "statement": statement}
+    return {kind: str(record.pk) for kind, record in made.items()} | {"topic": "positions", "lock": "987654"}
+
+
+def visitor(role: str) -> Client:
+    client = Client(raise_request_exception=False)
+    if role != "stranger":
+        client.force_login(person(role), backend=BACKEND)
+    return client
+
+
+def test_every_address_stands_in_the_table() -> None:
+    assert set(addresses()) == set(TABLE)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", TABLE)
+def test_everybody_meets_what_the_table_says(name: str, role: str, ids: dict[str, str]) -> None:
+    address = TABLE[name]
+    path = reverse(name, args=[ids[kind] for kind in address.ids])
+    at = ROLES.index(role)
+    assert (visitor(role).get(path).status_code, visitor(role).post(path).status_code) == (address.get[at], address.post[at])
+
+
+@pytest.mark.parametrize("role", ["viewer", "trader", "admin"])
+@pytest.mark.parametrize("name", [name for name, address in TABLE.items() if address.ids and name not in ("events:live", "clear_lock")])
+def test_an_id_that_nothing_has_is_not_found(name: str, role: str, ids: dict[str, str]) -> None:
+    missing = {"statement": "987654"}
+    path = reverse(name, args=[missing.get(kind, "no-such-thing") for kind in TABLE[name].ids])
+    is_page = TABLE[name] == page(*TABLE[name].ids)
+    client = visitor(role)
+    assert client.get(path).status_code == (404 if is_page else 405)
+    refused = (403,) if role == "viewer" else (400, 404)  # an empty form may be refused before anything is looked up
+    assert client.post(path).status_code in ((405,) if is_page else refused)
+
+
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
+def test_every_list_and_form_of_the_admin_opens_for_admins_alone(model, ids: dict[str, str]) -> None:
+    at = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    paths = [reverse(f"{at}_changelist"), reverse(f"{at}_add"), reverse(f"{at}_changelist") + "?q=%00%3Cb%3E"]
+    if record := model._default_manager.first():
+        paths += [reverse(f"{at}_{page}", args=[record.pk]) for page in ("change", "history", "delete")]
+    for path in paths:
+        assert visitor("admin").get(path).status_code in (200, 302, 403), path
+        assert visitor("trader").get(path).status_code in (302, 403), path
+    if model._meta.app_label != "axes":  # failed log-ins are for superusers
+        assert visitor("admin").get(paths[0]).status_code in (200, 302)
