@@ -14,7 +14,7 @@ from typing import Any
 
 from events.order import OrderSide, OrderState, OrderType
 from events.position import PositionStatus
-from positions.domain import position_events
+from positions.domain import families, position_events
 from positions.domain.exit_rules import Action, Ask, ExitRules, Held, Market, Pace, PartialTarget, Reverse, at_break_even, evaluate, watched
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order_manager import OrderManager
@@ -201,8 +201,10 @@ class ExitRunner:
                 reference_price=market,
                 expires_at=reverse.expires_at,
                 entry_life_seconds=REVERSE_LIFE_SECONDS,
-                cause=f"reverse of {position.position_id}",
+                cause=position.position_id,
             )
+            contract = self._manager.core.contracts.get(position.symbol)
+            intent = intent if contract is None else families.snapped(intent, contract)  # the broker is asked about a price it takes
             answer = await self._manager.submit(intent if self._bind is None else await self._bind(intent))
             outcome = f"not opened: {answer}" if isinstance(answer, Denied) else f"opened as position {answer.position_id}"
         rules = replace(position.exit_rules, reverse=replace(reverse, outcome=outcome))

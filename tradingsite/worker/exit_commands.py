@@ -143,7 +143,7 @@ class ExitDesk:
             strategy=position.strategy,
             expires_at=min(record.expires_at or latest, latest),
             entry_life_seconds=ADDITION_LIFE_SECONDS,
-            cause=f"addition to {position.position_id}",
+            cause=position.position_id,
         )
         result = await self._manager.scale_in(position.position_id, await self._bind(intent))
         if isinstance(result, Denied):

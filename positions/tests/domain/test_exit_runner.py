@@ -137,6 +137,7 @@ async def test_a_reverse_closes_and_then_opens_the_other_way_once(desk: Desk) ->
     await price(desk, run, 101.0)
     await price(desk, run, 101.0)
     entry = desk.broker.order("-E")
+    assert all(len(event.cause) <= 36 for event in desk.events)  # a cause is an id: the journal takes no longer one
     assert (entry.ticket.side.value, entry.quantity) == ("sell", 100)
     assert sum(ticket.order_ref.endswith("-E") for what, ticket in desk.broker.wire if what == "send") == 2
     assert position.exit_rules.reverse is not None
