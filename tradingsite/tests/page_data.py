@@ -51,7 +51,8 @@ def working_order(role: str = "entry", *, state: str = "working") -> OrderRecord
         "order_type": "limit",
         "time_in_force": "day",
     }
-    return OrderRecord.objects.create(**row, quantity=Decimal(10), state=state, created_at=now, updated_at=now)
+    shown = {**row, "id": name, "v": 1, "at": now.isoformat(), "state": state, "pending": "none", "quantity": 10.0, "tif": "day"}
+    return OrderRecord.objects.create(**row, data=shown, quantity=Decimal(10), state=state, created_at=now, updated_at=now)
 
 
 def pending_signal(symbol: str = "META", *, expires_in: float = 60) -> SignalRecord:

@@ -67,6 +67,9 @@ TABLE = {
     "positions:close": wish("position"),
     "positions:stop": wish("position"),
     "positions:target": wish("position"),
+    "positions:exit_rule": wish("position", "rule"),
+    "positions:tasks": page(),
+    "positions:task_done": wish("task", refused=302),
     "positions:orders": page(),
     "positions:order_detail": page("order"),
     "positions:order_cancel": wish("order"),
@@ -107,7 +110,12 @@ def ids() -> dict[str, str]:
     event_row()
     statement = StatementCheck.objects.create(day=date(2026, 1, 5), source="flex", file_name="a.xml", ok=True, created_at=utc_now())
     made = {"position": held_position(), "order": working_order(), "signal": pending_signal(), "statement": statement}
-    return {kind: str(record.pk) for kind, record in made.items()} | {"topic": "positions", "lock": "987654"}
+    return {kind: str(record.pk) for kind, record in made.items()} | {
+        "topic": "positions",
+        "lock": "987654",
+        "task": "987654",
+        "rule": "break_even",
+    }
 
 
 def visitor(role: str) -> Client:
@@ -131,7 +139,9 @@ def test_everybody_meets_what_the_table_says(name: str, role: str, ids: dict[str
 
 
 @pytest.mark.parametrize("role", ["viewer", "trader", "admin"])
-@pytest.mark.parametrize("name", [name for name, address in TABLE.items() if address.ids and name not in ("events:live", "clear_lock")])
+@pytest.mark.parametrize(
+    "name", [name for name, address in TABLE.items() if address.ids and name not in ("events:live", "clear_lock", "positions:task_done")]
+)
 def test_an_id_that_nothing_has_is_not_found(name: str, role: str, ids: dict[str, str]) -> None:
     missing = {"statement": "987654"}
     path = reverse(name, args=[missing.get(kind, "no-such-thing") for kind in TABLE[name].ids])
