@@ -18,7 +18,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC
 from typing import Any
 
 from django.db import connection, connections, transaction
@@ -209,8 +208,8 @@ def _insert_many(rows: Sequence[Row], epoch: int) -> list[int]:
 
 
 def _sqlite_values(seq: int, row: Row, epoch: int) -> tuple[Any, ...]:
-    at = row[4].astimezone(UTC).replace(tzinfo=None)
-    return (seq, *row[:4], at.isoformat(" ", "microseconds") if at.microsecond else at.isoformat(" "), *row[5:9], epoch, row[9].decode())
+    at = row[4].replace(tzinfo=None).isoformat(" ")  # as Django writes it; an event's time is always UTC
+    return (seq, *row[:4], at, *row[5:9], epoch, row[9].decode())
 
 
 def _copy_rows(rows: Sequence[Row], epoch: int) -> list[int]:
