@@ -77,6 +77,8 @@ def approve(
             "stop_loss": ticket.stop,
             "take_profit": ticket.target,
         }
+        if proposal.margin is not None:
+            kept["margin"] = proposal.margin.to_dict()
         kept |= {"edited": edited, "key": decision.key, "reference_price": command.reference_price}
         if not store.change(signal, state=State.APPROVED, decided_by=decision.name, decided_at=now, decision=kept):
             return _lost(signal_id)

@@ -9,21 +9,25 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from events.clock import utc_now
 from events.health import health_now, newest_lease
 from positions.domain.bars import wilder_atr
+from positions.domain.margin import Margin
 from positions.domain.ports import Bar
 from positions.domain.risk import TradingState
-from positions.models import EquityPoint, MinuteBar, PositionRecord, RiskLimits
+from positions.locks import active_locks
+from positions.models import EquityPoint, MarginAnswer, MinuteBar, OrderRecord, PositionRecord, RiskLimits, RiskLock
 from positions.models import TradingState as TradingStateRecord
-from signals.models import SignalSettings
+from signals.models import SignalRecord, SignalSettings
 from signals.session import market_open
 
 BARS_PER_PERIOD = 4  # Wilder's average forgets slowly: this many periods of bars give it to within a few percent
+EASTERN = ZoneInfo("America/New_York")
 HELD = ("opening", "open", "adjusting", "closing")
 
 
@@ -59,6 +63,10 @@ class Facts:
     equity: float | None
     open_risk: float
     day_pnl: float | None
+    locks: tuple[RiskLock, ...] = ()
+    entries_today: int = 0
+    margins: dict[str, Margin] = field(default_factory=dict)  # signal → what the broker said its proposal takes
+    margin_errors: dict[str, str] = field(default_factory=dict)  # signal → why the broker said nothing
 
 
 def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
@@ -70,6 +78,8 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
     worker = health_now(now)["worker"]
     point = EquityPoint.objects.order_by("-at").first()
     held, value, open_positions = _holdings()
+    pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, symbol__in=wanted).values("signal_id")
+    answers = list(MarginAnswer.objects.filter(signal_id__in=pending))
     return Facts(
         now=now,
         settings=settings,
@@ -87,7 +97,16 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
         equity=float(point.equity) if point else None,
         open_risk=float(point.open_risk) if point else 0.0,
         day_pnl=float(point.day_pnl) if point else None,
+        locks=tuple(active_locks(now)),
+        entries_today=_entries_since(datetime.combine(now.astimezone(EASTERN).date(), time(), EASTERN)),
+        margins={answer.signal_id: Margin.from_dict(answer.data) for answer in answers if answer.data},
+        margin_errors={answer.signal_id: answer.error for answer in answers if answer.error},
     )
+
+
+def _entries_since(moment: datetime) -> int:
+    """Entries that left since then; what we refused ourselves or never sent does not count."""
+    return OrderRecord.objects.filter(role="entry", external=False, created_at__gte=moment).exclude(ib_status="", filled_quantity=0).count()
 
 
 def _holdings() -> tuple[dict[str, float], dict[str, float], int]:

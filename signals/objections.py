@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from positions.domain.risk import TradingState
+from positions.domain.risk import Scope, TradingState
 from signals.models import SignalRecord
 
 if TYPE_CHECKING:
     from signals.facts import Facts
     from signals.proposal import Proposal
 
+SOURCE = "options flow"  # where the orders of signals come from, as limits and locks name it
 CLOSES = ("close_long", "close_short")
 
 
@@ -52,6 +53,36 @@ def trading_allows_it(proposal: Proposal, facts: Facts) -> Objection | None:
     if facts.trading is TradingState.REDUCE_ONLY and proposal.signal.action not in CLOSES:
         return Objection(code="reduce_only", message=f"Trading is reduce-only{why}. Only exits are allowed.")
     return None
+
+
+def nothing_is_locked(proposal: Proposal, facts: Facts) -> Objection | None:
+    """A lock on everything, on this symbol, or on what its signals come from."""
+    if proposal.signal.action in CLOSES:
+        return None
+    for lock in facts.locks:
+        if lock.scope == Scope.BOOK or lock.name in (proposal.signal.symbol, SOURCE):
+            until = f"until {lock.until:%Y-%m-%d %H:%M} UTC" if lock.until else "until an admin clears it"
+            message = f"{lock.what.capitalize() if not lock.name else lock.what} locked {until}: {lock.reason}"
+            return Objection(code=f"locked_{lock.code}", message=message)
+    return None
+
+
+def margin_is_within(proposal: Proposal, facts: Facts) -> Objection | None:
+    """The broker's own word on this entry. No word yet is a warning: the worker asks again before anything leaves."""
+    ticket, signal = proposal.ticket, proposal.signal
+    if ticket is None or signal.action in CLOSES:
+        return None
+    margin = facts.margins.get(signal.signal_id)
+    if margin is None:
+        error = facts.margin_errors.get(signal.signal_id, "")
+        return Objection(code="no_what_if", message=error) if error and facts.limits.require_margin else None
+    if not margin.excess_liquidity or margin.quantity <= 0:
+        return None
+    takes = margin.initial_change * max(1.0, ticket.quantity / margin.quantity)
+    free = margin.excess_liquidity * facts.limits.max_margin_pct / 100
+    if takes <= free:
+        return None
+    return Objection(code="margin", message=f"It would take ${takes:,.2f} of margin; ${free:,.2f} may be used. Make it smaller.")
 
 
 def worker_is_there(proposal: Proposal, facts: Facts) -> Objection | None:
@@ -178,6 +209,13 @@ def book_is_within_limits(proposal: Proposal, facts: Facts) -> Objection | None:
         return Objection(
             code="max_positions", message=f"{facts.open_positions} positions are open; {limits.max_open_positions} is the limit."
         )
+    if facts.entries_today >= limits.max_day_entries:
+        return Objection(
+            code="day_entries", message=f"{facts.entries_today} entries were sent today; {limits.max_day_entries} is the limit."
+        )
+    if (proposal.risk_dollars or 0.0) > float(limits.max_symbol_risk):
+        most = f"${limits.max_symbol_risk:,.2f}"
+        return Objection(code="symbol_risk", message=f"It would put ${proposal.risk_dollars:,.2f} at risk; {most} is the limit per symbol.")
     risk = facts.open_risk + (proposal.risk_dollars or 0.0)
     if risk > float(limits.max_open_risk):
         return Objection(code="max_risk", message=f"Open risk would be ${risk:,.2f}; ${limits.max_open_risk:,.2f} is the limit.")
@@ -190,6 +228,7 @@ def book_is_within_limits(proposal: Proposal, facts: Facts) -> Objection | None:
 CHECKS: tuple[Check, ...] = (
     still_pending,
     trading_allows_it,
+    nothing_is_locked,
     worker_is_there,
     session_is_open,
     symbol_is_allowed,
@@ -202,4 +241,5 @@ CHECKS: tuple[Check, ...] = (
     entry_is_in_the_collar,
     order_is_within_limits,
     book_is_within_limits,
+    margin_is_within,
 )

@@ -12,12 +12,14 @@ from typing import Any
 
 from events.clock import utc_now
 from events.order import OrderSide
+from positions.domain.margin import Margin
 from positions.domain.pricing import snap_limit, snap_stop
 from signals.domain.sizing import Caps, Sizing, SizingMethod, size
 from signals.facts import Facts, Quote, gather
 from signals.models import SignalRecord, SignalSettings
 from signals.objections import CLOSES, Objection, objection_to
 
+SOFT = 0.9  # of a limit: from here on a person is told
 _METHODS = {
     SignalSettings.Sizing.SHARES: (SizingMethod.FIXED_SHARES, "shares"),
     SignalSettings.Sizing.DOLLARS: (SizingMethod.FIXED_DOLLARS, "dollars"),
@@ -48,6 +50,7 @@ class Proposal:
     sizing: str = ""  # how the size came about, or why there is none
     drift: float | None = None  # the last price against the predicted one, a fraction
     allowed_drift: float | None = None  # a fraction
+    margin: Margin | None = None  # what the broker's what-if said of the proposed entry
     warnings: tuple[str, ...] = ()
     objection: Objection | None = None
 
@@ -87,6 +90,10 @@ class Proposal:
             "reward_dollars": self.reward_dollars,
             "reward_risk": self.reward_risk,
             "notional": self.notional,
+            "margin": self.margin.initial_change if self.margin else None,
+            "margin_maintenance": self.margin.maintenance_change if self.margin else None,
+            "margin_commission": self.margin.commission if self.margin else None,
+            "margin_share_pct": self.margin.share_pct if self.margin else None,
             "held": self.held,
             "sizing": self.sizing,
             "warnings": list(self.warnings),
@@ -105,9 +112,10 @@ def propose(signal: SignalRecord, facts: Facts, ticket: Ticket | None = None) ->
         held=facts.held.get(signal.symbol, 0.0),
         drift=_drift(signal, quote),
         allowed_drift=_allowed_drift(signal, facts),
+        margin=facts.margins.get(signal.signal_id),
     )
     sized = replace(base, ticket=ticket) if ticket is not None else _with_ticket(base, facts)
-    return replace(sized, warnings=_warnings(sized), objection=objection_to(sized, facts))
+    return replace(sized, warnings=_warnings(sized, facts), objection=objection_to(sized, facts))
 
 
 def pending_proposals(now: datetime | None = None) -> list[Proposal]:
@@ -169,9 +177,13 @@ def _size(facts: Facts, *, entry: float, stop: float) -> Sizing:
     return size(method, float(getattr(facts.settings, amount)), price=entry, stop=stop, equity=facts.equity, caps=caps)
 
 
-def _warnings(proposal: Proposal) -> tuple[str, ...]:
+def _warnings(proposal: Proposal, facts: Facts) -> tuple[str, ...]:
     """What a person should know but may decide."""
     said = []
+    if proposal.ticket is not None and proposal.margin is None and proposal.signal.action not in CLOSES and facts.limits.require_margin:
+        said.append("The broker has not said yet what margin this takes; it is asked before anything is sent.")
+    if proposal.notional is not None and proposal.signal.action not in CLOSES:
+        said += _near(proposal, facts)
     signal = proposal.signal
     if proposal.ticket is not None and signal.action not in CLOSES and proposal.atr is None:
         said.append("No volatility known yet: the stop is at the minimum distance.")
@@ -184,3 +196,17 @@ def _warnings(proposal: Proposal) -> tuple[str, ...]:
     if signal.prediction is not None:
         said += [str(warning)[:200] for warning in signal.prediction.warnings][:5]
     return tuple(said)
+
+
+def _near(proposal: Proposal, facts: Facts) -> list[str]:
+    """The soft level: close to a limit that would refuse it."""
+    pairs = (
+        ("the value of one order", proposal.notional, float(facts.limits.max_order_notional)),
+        ("the risk of one symbol", proposal.risk_dollars, float(facts.limits.max_symbol_risk)),
+        ("the open risk", facts.open_risk + (proposal.risk_dollars or 0.0), float(facts.limits.max_open_risk)),
+    )
+    return [
+        f"More than {SOFT:.0%} of the limit on {what} would be used."
+        for what, value, limit in pairs
+        if value and SOFT * limit < value <= limit
+    ]

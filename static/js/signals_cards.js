@@ -71,6 +71,9 @@ function writeTicket(card, row) {
   setText(cell(card, "quantity"), quantity(row.quantity));
   setText(cell(card, "entry"), price(row.entry));
   setText(cell(card, "sizing"), row.sizing || "");
+  setText(cell(card, "margin"), money(row.margin));
+  setText(cell(card, "margin_commission"), row.margin_commission ? `fee ${money(row.margin_commission)}` : "");
+  setText(cell(card, "margin_share_pct"), typeof row.margin_share_pct === "number" ? `${row.margin_share_pct.toFixed(1)}%` : "–");
   writeMoney(card);
 }
 
