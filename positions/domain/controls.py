@@ -1,0 +1,225 @@
+"""The table of risk controls: what each one is, what implements it, which test proves it, or why it does not apply.
+
+A test checks that every function and every test named here exists, and that no check of the gate is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class When(StrEnum):
+    """Before an order leaves, while it works, after it has ended."""
+
+    PRE = "pre-trade"
+    AT = "at-trade"
+    POST = "post-trade"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """`by` are dotted names (module:attribute), `tests` are "file::function"; `not_applicable` is the reason when nothing does it."""
+
+    when: When
+    name: str
+    by: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    not_applicable: str = ""
+
+
+_RISK = "positions.domain.risk:"
+_PACE = "positions.domain.risk_pace:"
+_MARKET = "positions.domain.risk_market:"
+_GATE = "positions/tests/domain/test_risk.py::test_each_refusal_has_its_code_and_says_what_to_do"
+_MANAGER = "positions/tests/domain/test_order_manager.py::"
+_STORY = "tradingsite/tests/test_worker_story.py::"
+_LOCKS = "positions/tests/domain/test_locks.py::"
+_LIMITS = "positions/tests/test_limits_admin.py::"
+_SWITCHES = "tradingsite/tests/test_risk_switches.py::"
+
+
+def _pre(name: str, *by: str, tests: tuple[str, ...] = (_GATE,)) -> Control:
+    return Control(when=When.PRE, name=name, by=by, tests=tests)
+
+
+def _at(name: str, *by: str, tests: tuple[str, ...]) -> Control:
+    return Control(when=When.AT, name=name, by=by, tests=tests)
+
+
+def _post(name: str, *by: str, tests: tuple[str, ...]) -> Control:
+    return Control(when=When.POST, name=name, by=by, tests=tests)
+
+
+CONTROLS: tuple[Control, ...] = (
+    _pre(
+        "Authorised approver with the right role",
+        "events.roles:requires",
+        tests=(f"{_SWITCHES}test_a_trader_sees_the_lock_and_cannot_clear_it",),
+    ),
+    Control(
+        when=When.PRE,
+        name="Step-up log-in before a live approval",
+        not_applicable="Log-in sessions are short and live mode asks for a typed confirmation on the card; a second factor is not built.",
+    ),
+    _pre(
+        "Trading state, in the web",
+        "signals.objections:trading_allows_it",
+        tests=("signals/tests/pages/test_approval.py::test_whatever_stands_against_it_is_refused_and_the_card_says_the_same",),
+    ),
+    _pre("Trading state, in the worker", f"{_RISK}trading_is_active"),
+    _pre(
+        "Trading state, between the commit and the socket",
+        "positions.domain.order_core:OrderCore.send",
+        "tradingsite.worker.worker:Worker.before_send",
+        "tradingsite.worker.guard:Guard.last_look",
+        tests=(
+            f"{_MANAGER}test_a_halt_between_the_approval_and_the_socket_sends_nothing",
+            f"{_MANAGER}test_the_last_look_may_still_refuse_and_is_not_asked_about_exits",
+        ),
+    ),
+    _pre("Numbers finite, positive and whole", f"{_RISK}numbers_make_sense"),
+    _pre("Instrument known, contract pinned", f"{_RISK}symbol_is_known"),
+    _pre("Restricted list", f"{_RISK}symbol_is_allowed"),
+    _pre("Session open, halted symbol", f"{_RISK}session_is_open", f"{_RISK}quote_is_fresh"),
+    _pre("No new entry near the close", f"{_MARKET}close_is_not_near"),
+    _pre("Largest quantity of one order", f"{_RISK}quantity_is_within"),
+    _pre("Largest value of one order", f"{_RISK}notional_is_within"),
+    Control(when=When.PRE, name="Limits per asset class", not_applicable="The desk trades US stocks only."),
+    _pre("Exposure of one symbol, working entries counted as filled", f"{_RISK}position_notional_is_within"),
+    _pre("Open risk of one symbol", f"{_MARKET}symbol_risk_is_within"),
+    _pre("Open risk of the book", f"{_RISK}risk_is_within"),
+    _pre("Limits of one symbol, source, strategy or account", f"{_MARKET}scopes_are_within"),
+    _pre("Most positions", f"{_RISK}positions_are_not_too_many"),
+    _pre(
+        "Capital threshold from the broker's what-if; no what-if, no send",
+        "positions.domain.margin:margin_is_within",
+        tests=(_GATE, "positions/tests/domain/test_risk.py::test_margin_of_working_entries_counts_as_taken"),
+    ),
+    _pre("Price collar", f"{_RISK}price_is_in_the_collar"),
+    _pre("Stop and target on their sides", f"{_RISK}levels_are_on_their_sides"),
+    _pre("Quote fresh, live and not crossed", f"{_RISK}quote_is_fresh"),
+    _pre(
+        "Reduce-only never increases",
+        f"{_RISK}reduces_only",
+        tests=("positions/tests/domain/test_risk.py::test_an_exit_leaves_whatever_the_trading_state_and_the_quote",),
+    ),
+    _pre("No entry against what is held", f"{_RISK}not_opposite_to_what_we_hold"),
+    _pre("Same signal or same intent once", f"{_RISK}not_a_duplicate"),
+    _pre("Same shape within moments", f"{_PACE}not_the_same_shape_again"),
+    _pre(
+        "Repeats per symbol and source lock until cleared",
+        f"{_PACE}repeats_are_within",
+        "positions.domain.locks:lock_after",
+        tests=(_GATE, f"{_LOCKS}test_too_many_repeats_lock_their_symbol_until_cleared"),
+    ),
+    _pre("Entries and money of one day", f"{_PACE}day_is_within"),
+    _pre("Working orders per contract and side", f"{_MARKET}working_orders_are_within"),
+    _pre("Message rate", "positions.broker.pacer:Pacer", tests=("positions/tests/broker/test_pacer.py",)),
+    _pre("Approval still valid", f"{_RISK}not_expired"),
+    _pre("Price drift since the prediction", "signals.objections:drift_is_within", tests=("signals/tests/pages/test_approval.py",)),
+    _pre(
+        "Losing streaks and drawdown pause entries",
+        "positions.domain.locks:due_locks",
+        f"{_MARKET}nothing_is_locked",
+        tests=(
+            f"{_LOCKS}test_a_losing_streak_locks_its_symbol_first_and_then_the_book",
+            f"{_LOCKS}test_a_drawdown_locks_until_a_person_clears_it",
+        ),
+    ),
+    _pre(
+        "Daily and weekly loss lock",
+        f"{_RISK}daily_loss_is_within",
+        "positions.domain.locks:due_locks",
+        tests=(
+            f"{_LOCKS}test_a_days_loss_locks_until_the_next_session_and_each_further_step_anew",
+            f"{_LOCKS}test_a_weeks_loss_locks_until_the_next_week",
+        ),
+    ),
+    _pre("An entry carries a stop", f"{_RISK}entry_has_a_stop"),
+    _pre(
+        "Account pinned, mode matches it",
+        f"{_MARKET}account_is_the_pinned_one",
+        "tradingsite.worker.mode:mode_refusal",
+        tests=(_GATE, "tradingsite/tests/test_worker_mode.py"),
+    ),
+    _pre("Link up", f"{_RISK}link_is_up"),
+    _pre("Books reconciled", f"{_RISK}books_are_reconciled"),
+    _at(
+        "Intent committed before it is sent",
+        "positions.domain.order_core:OrderCore.send",
+        tests=(f"{_STORY}test_a_worker_killed_between_claim_and_answer_makes_exactly_one_order",),
+    ),
+    _at(
+        "Silence becomes doubt, never a resend by time",
+        "positions.domain.order_manager:OrderManager.tick",
+        f"{_RISK}symbol_is_not_in_doubt",
+        tests=(f"{_MANAGER}test_silence_is_doubt_and_doubt_is_never_resent_by_time",),
+    ),
+    _at(
+        "No submit or modify on a degraded link",
+        "positions.broker.ib:IbBroker.send",
+        tests=(f"{_STORY}test_while_ib_is_away_entries_wait_and_data_comes_back_after_it",),
+    ),
+    _at(
+        "No crossing of our own orders",
+        f"{_MARKET}does_not_cross_our_own",
+        tests=(_GATE, "positions/tests/domain/test_risk.py::test_a_resting_target_above_the_entry_does_not_cross_it"),
+    ),
+    _at(
+        "Stops cover what is held",
+        "positions.domain.exit_keeper:ExitKeeper",
+        tests=(f"{_MANAGER}test_a_filled_entry_is_an_open_position_with_a_resting_stop",),
+    ),
+    _at(
+        "A halt takes working entries back and keeps protection",
+        "tradingsite.worker.guard:Guard.enforce_halt",
+        "positions.domain.order_manager:OrderManager.cancel_entries",
+        tests=(f"{_MANAGER}test_cancelling_entries_leaves_the_protection_of_what_is_held",),
+    ),
+    _at(
+        "Flatten cancels entries first and keeps protection until the exit fills",
+        "positions.domain.order_manager:OrderManager.flatten_all",
+        tests=("tradingsite/tests/test_worker_risk.py::test_flatten_all_takes_entries_back_and_leaves_nothing_bare",),
+    ),
+    _at(
+        "Halt and release without Redis and Celery",
+        "tradingsite.switching:switch_to",
+        tests=(f"{_SWITCHES}test_halt_and_resume_at_the_console_are_written_with_reason_and_name",),
+    ),
+    _at("One worker only", "positions.lease:WorkerLock", tests=("positions/tests/test_lease.py",)),
+    Control(
+        when=When.AT,
+        name="Alarm that needs an acknowledgement, with escalation",
+        not_applicable="Banners stand on every page until their cause is gone; messages to other devices are not built.",
+    ),
+    _post("Executions recorded at once and once", "positions.store:project", tests=("positions/tests/test_store.py",)),
+    _post(
+        "Reconcile at start, reconnect and every thirty seconds",
+        "positions.domain.order_manager:OrderManager.reconcile",
+        tests=(f"{_STORY}test_a_fill_learned_after_a_restart_is_recorded_once",),
+    ),
+    _post(
+        "Exposure beyond its limits makes trading reduce-only",
+        "tradingsite.worker.guard:Guard.look",
+        tests=("tradingsite/tests/test_worker_guard.py::test_a_book_beyond_its_limits_makes_trading_reduce_only",),
+    ),
+    _post(
+        "Commissions and corrections are new events", "positions.domain.ledger:FillLedger", tests=("positions/tests/domain/test_order.py",)
+    ),
+    _post(
+        "Limit edits kept with before and after",
+        "positions.limit_changes:note",
+        tests=(f"{_LIMITS}test_an_edit_is_kept_with_before_after_who_and_why",),
+    ),
+    Control(
+        when=When.POST,
+        name="Error-trade procedure",
+        not_applicable="One person trades their own account: the halt, the close and the journal's note are the procedure.",
+    ),
+    Control(
+        when=When.POST,
+        name="Weekly review list",
+        not_applicable="The admin lists limit changes, locks, refusals and halts with filters by date.",
+    ),
+)
