@@ -170,10 +170,22 @@ class Inbox:
 
     async def _handle(self, record: CommandRecord) -> None:
         outcome = await self._outcome_of(record)
-        failpoint("finish.begin")
-        await self._in_thread(self._finish, record, outcome)
+        await self._finish_for_sure(record, outcome)
         failpoint("finish.committed")
         self._show(record)
+
+    async def _finish_for_sure(self, record: CommandRecord, outcome: Outcome) -> None:
+        """Until it is written: nobody else may answer a command that this worker has claimed and carried out."""
+        while True:
+            try:
+                failpoint("finish.begin")
+                await self._in_thread(self._finish, record, outcome)
+                return
+            except Exception:
+                log.exception("the outcome of %s could not be written; trying again", record)
+                if self._stopping:
+                    return  # the next worker asks what became of it
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _outcome_of(self, record: CommandRecord) -> Outcome:
         try:

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from events.clock import ManualClock
 from events.commands import BadCommand, CancelOrder, ChangeStop, Command
+from events.failpoints import arm
 from events.inbox import Inbox, Outcome, file_command
 from events.models import CommandRecord
 
@@ -123,6 +124,20 @@ async def test_a_handler_that_fails_refuses_the_command_and_the_next_one_is_hand
     assert record is not None
     assert (record.state, record.code) == ("refused", "error")
     assert "ZeroDivisionError" in record.reason
+
+
+async def test_an_outcome_the_database_did_not_take_is_written_when_it_does_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command was carried out once; only telling so is tried again."""
+    monkeypatch.setattr("events.inbox.RETRY_SECONDS", 0.01)
+    await asyncio.to_thread(_file, "o1")
+    worker = Worker()
+    arm("finish.begin:raise", {})
+    try:
+        assert await work_off(Inbox(worker, epoch=1)) == 1
+    finally:
+        arm("")
+    assert [command.order_id for command in worker.seen] == ["o1"]
+    assert (await CommandRecord.objects.aget()).state == "done"
 
 
 async def test_a_row_that_is_no_command_is_refused_without_asking_anybody() -> None:
