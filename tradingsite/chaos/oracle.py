@@ -118,11 +118,12 @@ def _one_order(truth: Truth, rows: Rows) -> Iterator[Violation]:
     for reference, count in references.items():
         if count > 1:
             yield Violation(invariant="I1", detail=f"{reference} is {count} orders at the gateway")
-    wish_of = dict(rows("SELECT order_ref, intent_id FROM positions_orderrecord WHERE role = 'entry'"))
-    sent = Counter(wish_of[reference] for reference in references if reference in wish_of)
-    for wish, count in sent.items():
-        if count > 1:
-            yield Violation(invariant="I1", detail=f"{wish} sent {count} entries")
+    for wish in ("intent_id", "signal_id"):
+        wish_of = dict(rows(f"SELECT order_ref, {wish} FROM positions_orderrecord WHERE role = 'entry'"))  # noqa: S608 - one of two
+        sent = Counter(wish_of[reference] for reference in references if wish_of.get(reference))
+        for name, count in sent.items():
+            if count > 1:
+                yield Violation(invariant="I1", detail=f"{wish} {name} sent {count} entries")
     entries = Counter(position for (position,) in rows("SELECT position_id FROM positions_orderrecord WHERE role = 'entry'"))
     for position, count in entries.items():
         if position and count > 1:

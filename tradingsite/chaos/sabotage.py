@@ -80,7 +80,7 @@ def _late(lane: Lane) -> list[Violation]:
     lane.start_worker()
     lane.wait(lane.ready, 20)
     time.sleep(2.5)  # a heartbeat with quotes
-    lane.signal_worker(signal.SIGSTOP)
+    _stop_between_writes(lane)
     lane.ask(do="approve", symbol="AAPL", quantity=QUANTITY)
     with sqlite3.connect(lane.database.removeprefix("sqlite:///"), timeout=20) as link:
         link.execute("UPDATE events_commandrecord SET expires_at = created_at")
@@ -88,6 +88,22 @@ def _late(lane: Lane) -> list[Violation]:
     time.sleep(2.5)
     lane.signal_worker(signal.SIGCONT)
     return []
+
+
+def _stop_between_writes(lane: Lane) -> None:
+    """SIGSTOP at a moment when it does not hold the database's write lock."""
+    for _ in range(50):
+        lane.signal_worker(signal.SIGSTOP)
+        link = sqlite3.connect(lane.database.removeprefix("sqlite:///"), timeout=0.3, isolation_level=None)
+        try:
+            link.execute("BEGIN IMMEDIATE")
+            link.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:
+            lane.signal_worker(signal.SIGCONT)
+            time.sleep(0.05)
+        finally:
+            link.close()
 
 
 def _correction(lane: Lane) -> list[Violation]:
@@ -116,6 +132,8 @@ def _filled_while_away(lane: Lane) -> list[Violation]:
 
     lane.wait(working, 10)
     lane.worker.kill()
+    if not found:
+        return lane.examine()
     lane.control(set_price="AAPL", price=round(float(found[0][0]) - 0.2, 2), hold=True)
     time.sleep(1)
     lane.revive_worker()

@@ -12,12 +12,13 @@ from tradingsite.chaos.oracle import examine
 
 NOW = "2026-11-20 15:00:00"
 DESK = """
-CREATE TABLE positions_orderrecord (order_ref, intent_id, position_id, role, state);
+CREATE TABLE positions_orderrecord (order_ref, intent_id, position_id, role, state, signal_id);
 CREATE TABLE positions_fillrecord (exec_id, exec_base, quantity, price, commission, superseded);
 CREATE TABLE positions_positionrecord (position_id, symbol, quantity, status);
 CREATE TABLE events_commandrecord (id, name, state, expires_at);
 INSERT INTO events_commandrecord VALUES (1, 'ApproveSignal', 'done', '2026-11-20 15:00:30');
-INSERT INTO positions_orderrecord VALUES ('TD1-E', 'command-1', 'p', 'entry', 'filled'), ('TD1-S', 'command-1', 'p', 'stop', 'working');
+INSERT INTO positions_orderrecord VALUES ('TD1-E', 'command-1', 'p', 'entry', 'filled', 's');
+INSERT INTO positions_orderrecord VALUES ('TD1-S', 'command-1', 'p', 'stop', 'working', 's');
 INSERT INTO positions_fillrecord VALUES ('x.01', 'x', 10, 100.0, 1.0, 0);
 INSERT INTO positions_positionrecord VALUES ('p', 'AAPL', 10, 'open');
 """
@@ -102,8 +103,9 @@ def test_every_disagreement_is_named(books, invariant, tamper):
     assert invariant in books.violated()
 
 
-def test_two_entries_of_one_wish_are_found_even_under_two_references(books):
-    books.desk("INSERT INTO positions_orderrecord VALUES ('TD2-E', 'command-1', 'q', 'entry', 'filled')")
+@pytest.mark.parametrize(("intent", "signal"), [("command-1", "t"), ("command-2", "s")])
+def test_two_entries_of_one_wish_or_signal_are_found_even_under_two_references(books, intent, signal):
+    books.desk(f"INSERT INTO positions_orderrecord VALUES ('TD2-E', '{intent}', 'q', 'entry', 'filled', '{signal}')")
     books.place(9, "TD2-E", "BUY", "LMT")
     assert "I1" in books.violated()
 
