@@ -210,7 +210,7 @@ def _execution_row(
         return _unknown_execution(base, report)
     order, execution = mine
     state, cause, blocks = _judge_execution(order, execution, report, fee, at, book.ref_prefix)
-    what = f"{order.side.value} {execution.quantity:g} at {execution.price:,.4f}"
+    what = f"{order.side.value} {float(execution.quantity):g} at {execution.price:,.4f}"
     counted = 0.0 if execution.busted else float(execution.quantity)
     there = None if report is None else 0.0 if report.liquidation == 1 else report.quantity
     fee_words = "commission not reported" if execution.commission is None else f"commission {execution.commission:,.2f}"
@@ -284,7 +284,7 @@ def cash_row(book: OurBook, snapshot: BrokerSnapshot, basis: CashBasis | None, t
     if basis is None:
         opening = decimal(theirs) - cash_moved(executions, day)
         first = _row(
-            "cash", "USD", "", "cash, USD", RowState.MATCH, "First comparison: taken as it is.", ours=theirs, theirs=theirs, difference=0.0
+            "cash", "USD", "", "Cash, USD", RowState.MATCH, "First comparison: taken as it is.", ours=theirs, theirs=theirs, difference=0.0
         )
         return first, CashBasis(since=day, opening=opening)
     if basis.since < day:
@@ -300,4 +300,4 @@ def cash_row(book: OurBook, snapshot: BrokerSnapshot, basis: CashBasis | None, t
             if lately
             else "No execution explains it: a deposit, dividend, fee or a lost report."
         )
-    return _row("cash", "USD", "", "cash, USD", state, cause, ours=float(ours), theirs=theirs, difference=gap), basis
+    return _row("cash", "USD", "", "Cash, USD", state, cause, ours=float(ours), theirs=theirs, difference=gap), basis
