@@ -89,6 +89,7 @@ def test_a_newcomer_approves_a_signal_moves_its_stop_in_the_admin_and_closes(liv
     page.get_by_role("link", name="Close", exact=True).click()
     page.get_by_role("dialog").locator("button[type=submit]").click()
     eventually(lambda: not [p for p in ask_gateway(live_desk, query="positions") if p["quantity"]], seconds=20, what="flat")
+    page.get_by_text("Why it closed").wait_for()  # the page turns itself into the closed position's
     page.goto(f"{live_desk.url}{detail}")
     eventually(lambda: page.reload() and "closed" in page.inner_text("body"), seconds=15, every=0.5, what="the chain ends in a result")
 

@@ -236,7 +236,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.code != EXIT_TAKEN_OVER:
-            await self._in_time("the last heartbeat", self._say_stopped(), 0.5)
+            await self._in_time("the last heartbeat", self._say_stopped(), 1.5)
         await self._in_time("the database", self.database.close(), 0.5)
 
     async def _say_stopped(self) -> None:

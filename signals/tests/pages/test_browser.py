@@ -104,6 +104,6 @@ def test_what_somebody_else_decided_is_said_on_the_card(signals_page: "Page") ->
     SignalSettings.objects.update(pending_seconds=121)
     SignalRecord.objects.update(state="rejected", version=2, decided_by="bob", decided_at=timezone.now())
     card = signals_page.locator(".signal-card")
-    card.get_by_role("button", name="Approve").click(timeout=1500)
+    card.get_by_role("button", name="Approve").click()
     signals_page.get_by_text("already rejected by bob").wait_for()
     assert not CommandRecord.objects.exists()
