@@ -180,7 +180,7 @@ CONTROLS: tuple[Control, ...] = (
     _at(
         "Flatten cancels entries first and keeps protection until the exit fills",
         "positions.domain.order_manager:OrderManager.flatten_all",
-        tests=("tradingsite/tests/test_worker_risk.py::test_flatten_all_takes_entries_back_and_leaves_nothing_bare",),
+        tests=(f"{_MANAGER}test_a_stop_that_does_not_stay_twice_flattens_where_that_is_the_rule",),
     ),
     _at(
         "Halt and release without Redis and Celery",
