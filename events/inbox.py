@@ -122,6 +122,7 @@ class Inbox:
         self._poll_seconds = poll_seconds
         self._wake = asyncio.Event()
         self._stopping = False
+        self._in_hand: int | None = None  # the row last claimed, until its outcome is written
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inbox")
 
     def wake(self) -> None:
@@ -171,6 +172,7 @@ class Inbox:
     async def _handle(self, record: CommandRecord) -> None:
         outcome = await self._outcome_of(record)
         await self._finish_for_sure(record, outcome)
+        self._in_hand = None
         failpoint("finish.committed")
         self._show(record)
 
@@ -220,7 +222,8 @@ class Inbox:
             State = CommandRecord.State
             held_back = Q(name__in=list(self._not_now()))
             waiting = CommandRecord.objects.filter(~held_back | Q(expires_at__lte=self._clock.now()), state=State.PENDING)
-            left = CommandRecord.objects.filter(~held_back, state=State.CLAIMED, epoch__lt=self._epoch)
+            dropped = Q(pk=self._in_hand, epoch=self._epoch)  # claimed by us, and lost on the way to the handler
+            left = CommandRecord.objects.filter(~held_back, Q(epoch__lt=self._epoch) | dropped, state=State.CLAIMED)
             record = (left | waiting).order_by("id").first()
             if record is None:
                 return None
@@ -229,6 +232,7 @@ class Inbox:
             )
             if claimed != 1:
                 return None
+            self._in_hand = record.pk
             failpoint("claim.update")
         failpoint("claim.committed")
         return CommandRecord.objects.select_related("created_by").get(pk=record.pk)

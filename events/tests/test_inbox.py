@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from events.clock import ManualClock
 from events.commands import BadCommand, CancelOrder, ChangeStop, Command
-from events.failpoints import arm
+from events.failpoints import FailpointReached, arm
 from events.inbox import Inbox, Outcome, file_command
 from events.models import CommandRecord
 
@@ -134,6 +134,21 @@ async def test_an_outcome_the_database_did_not_take_is_written_when_it_does_agai
     arm("finish.begin:raise", {})
     try:
         assert await work_off(Inbox(worker, epoch=1)) == 1
+    finally:
+        arm("")
+    assert [command.order_id for command in worker.seen] == ["o1"]
+    assert (await CommandRecord.objects.aget()).state == "done"
+
+
+async def test_a_command_lost_between_claim_and_handler_is_picked_up_again_by_the_same_worker() -> None:
+    await asyncio.to_thread(_file, "o1")
+    worker = Worker()
+    inbox = Inbox(worker, epoch=1)
+    arm("claim.committed:raise", {})
+    try:
+        with pytest.raises(FailpointReached):
+            await inbox.work_off()
+        assert await work_off(inbox) == 1
     finally:
         arm("")
     assert [command.order_id for command in worker.seen] == ["o1"]
