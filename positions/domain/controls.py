@@ -180,7 +180,7 @@ CONTROLS: tuple[Control, ...] = (
     _at(
         "Flatten cancels entries first and keeps protection until the exit fills",
         "positions.domain.order_manager:OrderManager.flatten_all",
-        tests=(f"{_MANAGER}test_a_stop_that_does_not_stay_twice_flattens_where_that_is_the_rule",),
+        tests=(f"{_MANAGER}test_flatten_cancels_entries_and_sells_positions",),
     ),
     _at(
         "Halt and release without Redis and Celery",
