@@ -6,7 +6,6 @@ A model's own columns would show six decimals, UTC and names like "pnl"; `cell` 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +16,7 @@ from django.utils.html import format_html
 
 from events.templatetags import desk
 
-Cell = Callable[[Any], Any]
+Cell = Any  # Callable[[Model], str]; the stubs of the admin want bool or str of each option, never both
 
 MONEY_PLACES = 4  # how money is stored; prices have more
 
@@ -29,7 +28,7 @@ _WORDS = {"pnl": "P&L", "ib": "IB", "id": "id", "oca": "OCA", "r": "R", "pct": "
 @functools.cache
 def cell(model: type[models.Model], name: str, label: str = "") -> Cell:
     """The column `name` of `model` for list_display and readonly_fields: formatted, sortable, named for people."""
-    field = model._meta.get_field(name)
+    field: Any = model._meta.get_field(name)
 
     @admin.display(description=label or label_of(field), ordering=name, boolean=isinstance(field, models.BooleanField))
     def show(record: Any) -> Any:
@@ -39,7 +38,8 @@ def cell(model: type[models.Model], name: str, label: str = "") -> Cell:
     return show
 
 
-def cells(model: type[models.Model], *names: str) -> list[Cell]:
+def cells(model: type[models.Model], *names: str) -> Any:
+    """A list of `cell`s."""
     return [cell(model, name) for name in names]
 
 
@@ -92,15 +92,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
+    def get_list_display(self, request: HttpRequest) -> Any:
         return [self._shown(name) for name in self.list_display]
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return [self._shown(field.name) for field in self.model._meta.fields if not (field.primary_key and field.auto_created)]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.get_fields(request, obj)
 
     def _shown(self, name: Any) -> Any:
         columns = {field.name for field in self.model._meta.fields}
-        return cell(self.model, name) if name in columns and not hasattr(self, name) else name
+        model: Any = self.model  # the stubs do not know that classes are hashable
+        return cell(model, name) if name in columns and not hasattr(self, name) else name

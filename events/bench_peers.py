@@ -60,14 +60,14 @@ def _eventkit(handlers: Handlers) -> Callable[[Any], Any]:
     signal = import_module("eventkit").Event("price")
     for handler in handlers:
         signal.connect(handler)
-    return signal.emit  # type: ignore[no-any-return]
+    return signal.emit
 
 
 def _blinker(handlers: Handlers) -> Callable[[Any], Any]:
     signal = import_module("blinker").Signal()
     for handler in handlers:
         signal.connect(handler, weak=False)
-    return signal.send  # type: ignore[no-any-return]
+    return signal.send
 
 
 def _pyee(handlers: Handlers) -> Callable[[Any], Any]:

@@ -141,7 +141,10 @@ class PositionAdmin(ModelAdmin):
         commands = CommandRecord.objects.filter(position_id=record.position_id).select_related("created_by")[:SHOWN_COMMANDS]
         if not commands:
             return "None yet. Saving a new stop or target asks the worker, and its answer appears here."
-        rows = [(desk.et(c.created_at, "full"), c.created_by or desk.UNKNOWN, _wish(c), _outcome(c), c.reason or c.code or "–") for c in commands]
+        rows = [
+            (desk.et(c.created_at, "full"), c.created_by or desk.UNKNOWN, _wish(c), _outcome(c), c.reason or c.code or desk.UNKNOWN)
+            for c in commands
+        ]
         head = format_html_join("", "<th>{}</th>", [(word,) for word in ("When", "Who", "Wish", "Outcome", "Why")])
         body = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td><strong>{}</strong></td><td>{}</td></tr>", rows)
         return format_html('<table class="wishes"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', head, body)

@@ -10,7 +10,7 @@ from positions.models import OperatorTask, ProtectionSettings
 
 
 @admin.register(ProtectionSettings)
-class ProtectionSettingsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProtectionSettingsAdmin(admin.ModelAdmin):
     """One row; the worker reads it again every five seconds."""
 
     list_display = ("__str__", "when_refused", "trailing", "trailing_value", "break_even_r", "close_after_minutes", "close_at_session_end")
@@ -24,7 +24,7 @@ class ProtectionSettingsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(OperatorTask)
-class OperatorTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class OperatorTaskAdmin(admin.ModelAdmin):
     """Read only: the worker opens a task, a person ends it on the tasks page."""
 
     list_display = ("opened_at", "state", "kind", "symbol", "title", "done_by", "done_at")

@@ -205,10 +205,10 @@ def change(signal: SignalRecord, **fields: Any) -> bool:
 
 def _end_of(signal: SignalRecord) -> SignalDecisionEvent | SignalClosedEvent:
     """What the journal keeps of how a signal ended: who decided what, or why nobody could."""
-    told = {"signal_id": signal.signal_id, "symbol": signal.symbol, "state": str(signal.state), "reason": signal.reason}
+    told: dict[str, Any] = {"signal_id": signal.signal_id, "symbol": signal.symbol, "state": str(signal.state), "reason": signal.reason}
     if signal.state not in (State.APPROVED, State.REJECTED):
         return SignalClosedEvent(**told)
-    ticket = {name: signal.decision.get(name) for name in ("quantity", "limit_price", "stop_loss", "take_profit")}
+    ticket: dict[str, Any] = {name: signal.decision.get(name) for name in ("quantity", "limit_price", "stop_loss", "take_profit")}
     return SignalDecisionEvent(
         **told,
         **ticket,

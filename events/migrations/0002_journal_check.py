@@ -4,21 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('events', '0001_initial'),
+        ("events", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='JournalCheck',
+            name="JournalCheck",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('checked_at', models.DateTimeField()),
-                ('equal_at', models.DateTimeField(blank=True, null=True)),
-                ('equal', models.BooleanField(default=False)),
-                ('events', models.BigIntegerField(default=0, help_text='Events folded.')),
-                ('detail', models.TextField(blank=True, help_text='The first differences.')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("checked_at", models.DateTimeField()),
+                ("equal_at", models.DateTimeField(blank=True, null=True)),
+                ("equal", models.BooleanField(default=False)),
+                ("events", models.BigIntegerField(default=0, help_text="Events folded.")),
+                ("detail", models.TextField(blank=True, help_text="The first differences.")),
             ],
         ),
     ]

@@ -139,9 +139,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         session=session,
         switch=switch,
         subscriptions=subscriptions,
-        exits=ExitDesk(
-            manager=manager, tracker=tracker, subscriptions=subscriptions, runner=protection.runner, bind=margins.bound_to
-        ),
+        exits=ExitDesk(manager=manager, tracker=tracker, subscriptions=subscriptions, runner=protection.runner, bind=margins.bound_to),
         resolutions=Resolutions(manager=manager, books=books, subscriptions=subscriptions),
         guard=guard,
         margins=margins,

@@ -132,7 +132,8 @@ class Equity:
             return
         self._put(row)
         if self.account:
-            await self._bus.emit(EquityEvent(account=self.account, timestamp=now, **_money(row)))
+            money: dict[str, Any] = _money(row)
+            await self._bus.emit(EquityEvent(account=self.account, timestamp=now, **money))
 
     def _put(self, row: dict[str, Any]) -> None:
         self.row, self._sent_at = row, monotonic()
