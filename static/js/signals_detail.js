@@ -26,7 +26,8 @@ feed.join("signals", (rows) => {
   }
 }, { snapshot: Boolean(card) });
 for (const topic of ["commands", "orders"]) {
-  feed.join(topic, (rows) => { if (rows.some((row) => row.signal_id === id)) reloadSoon(); }, { snapshot: false });
+  // A snapshot that another part of the page asked for says what this page was rendered from: no reason to reload.
+  feed.join(topic, (rows, { snapshot }) => { if (!snapshot && rows.some((row) => row.signal_id === id)) reloadSoon(); }, { snapshot: false });
 }
 
 if (card) {

@@ -107,3 +107,15 @@ def test_what_somebody_else_decided_is_said_on_the_card(signals_page: "Page") ->
     card.get_by_role("button", name="Approve").click()
     signals_page.get_by_text("already rejected by bob").wait_for()
     assert not CommandRecord.objects.exists()
+
+
+def test_the_page_of_a_decided_signal_stays_still(signals_page: "Page", live_web: Any, eventually: Any) -> None:
+    signals_page.locator(".signal-card").get_by_role("button", name="Approve").click()
+    eventually(lambda: CommandRecord.objects.exists())
+    loads: list[str] = []
+    signals_page.goto(f"{live_web.url}/signals/{SignalRecord.objects.get().pk}/")
+    with signals_page.expect_response("**/live/commands"):
+        signals_page.reload()
+    signals_page.on("load", lambda page: loads.append(page.url))
+    signals_page.wait_for_timeout(2000)  # a reload would come after 600 ms of quiet
+    assert loads == []
