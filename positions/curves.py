@@ -73,6 +73,18 @@ def equity_curve(account: str, *, first: date | None, last: date, points: int = 
     return _curve(_seek(account, [*(start + step * n for n in range(1, points)), end], start))
 
 
+def from_opening(curve: Curve, *, account: str, first: date | None) -> Curve:
+    """The curve begun with what the account was worth when the range opened, so that its rise is the range's result."""
+    if first is None:
+        return curve
+    start = day_start(first)
+    before = EquityPoint.objects.filter(account=account, at__lt=start).order_by("-at").values_list("equity", flat=True).first()
+    at = int(start.timestamp())
+    if before is None or (curve.at and curve.at[0] <= at):
+        return curve
+    return Curve(at=[at, *curve.at], equity=[before, *curve.equity])
+
+
 def day_ends(account: str, *, first: date | None, last: date) -> list[Decimal]:
     """Equity at the end of each exchange day on which any point was stored, oldest first."""
     span = EquityPoint.objects.filter(account=account).order_by("at").values_list("at", flat=True)

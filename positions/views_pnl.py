@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from events.clock import utc_now
 from positions import analytics
 from positions.analytics import PERIOD_LABELS, ClosedRow, DayTotal, Period, closed_positions, closed_rows, exchange_date, first_day
-from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, latest_account
+from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, from_opening, latest_account
 from positions.domain.performance import FORMULAS, max_drawdown, sharpe
 from positions.export import csv_lines
 from positions.forms import RangeForm
@@ -112,7 +112,7 @@ def equity_json(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"error": first_error(form)}, status=400)
     window = window_of(form)
     account = latest_account()
-    curve = equity_curve(account, first=window.first, last=window.last)
+    curve = from_opening(equity_curve(account, first=window.first, last=window.last), account=account, first=window.first)
     return JsonResponse({"account": account, **curve_columns(curve)})
 
 

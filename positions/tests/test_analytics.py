@@ -11,7 +11,7 @@ from django.db.models import Sum
 
 from positions import analytics
 from positions.analytics import Period, closed_positions, closed_rows, day_start, exchange_date, first_day
-from positions.curves import candles, day_ends, equity_curve
+from positions.curves import candles, day_ends, equity_curve, from_opening
 from positions.models import FillRecord, MinuteBar
 from positions.tests.rows import ACCOUNT, NOON, Trip, make_equity, make_position
 
@@ -143,6 +143,16 @@ def test_a_dense_last_day_does_not_push_the_thinned_past_into_a_corner() -> None
     assert sum(value == 100 for value in curve.equity) == 60
     assert dense < 20
     assert curve.equity[-1] == 200
+
+
+def test_a_range_opens_with_what_the_account_was_worth_before_it() -> None:
+    make_equity(["1.00"], account="U999", start=NOON - timedelta(days=1))
+    make_equity(["90.00", "95.00"], start=NOON - timedelta(days=3), step=timedelta(days=1))
+    make_equity(["100.00"])
+    curve = from_opening(equity_curve(ACCOUNT, first=TODAY, last=TODAY), account=ACCOUNT, first=TODAY)
+    assert curve.equity == [Decimal("95.0000"), Decimal("100.0000")]
+    assert curve.at[0] == int(analytics.day_start(TODAY).timestamp())
+    assert from_opening(curve, account=ACCOUNT, first=None) is curve
 
 
 def test_points_of_other_accounts_and_other_days_stay_out() -> None:

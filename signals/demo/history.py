@@ -106,6 +106,8 @@ class Replay:
         """Trade every session, then let the brokerage's days pass until `until`."""
         await self._bus.subscribe(BaseEvent, self._remember)
         await self._tracker.start()
+        if sessions:
+            await self._note(sessions[0].opens - 60)  # what it all began with
         for session in sessions:
             await self._trade(session)
         self._turn_to(until)
