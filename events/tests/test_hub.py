@@ -107,7 +107,7 @@ async def test_a_heartbeat_and_the_tape_arrive_as_they_were_put(tab: WebsocketCo
     got = orjson.loads(await tab.receive_from(timeout=5))
     while got["topic"] != "tape":
         got = orjson.loads(await tab.receive_from(timeout=5))
-    assert (got["rows"][0]["seq"], got["rows"][0]["text"]) == (41, "trading halted by ann: <b>why</b>")
+    assert (got["rows"][0]["seq"], got["rows"][0]["text"]) == (41, "Trading halted by ann: <b>why</b>")
 
 
 async def test_celery_and_the_web_publish_without_a_loop(tab: WebsocketCommunicator) -> None:

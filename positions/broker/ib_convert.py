@@ -16,7 +16,7 @@ from events.order import OrderSide, OrderType
 from positions.broker.ib_library import IbContract, IbOrder
 from positions.domain.ports import Bar, CommissionReport, Contract, ExecutionReport, OrderReport, OrderTicket, PositionReport, Tick
 
-UNSET = 1e300  # any larger double is IB's way of saying "not set"
+MAX_NUMBER = 1e13  # no share count and no account of people is larger; IB writes 1.8e308 for "not set"
 MAX_QUANTITY = 10_000_000
 MAX_PRICE = 10_000_000.0
 SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9. -]{0,20}\Z")
@@ -50,12 +50,12 @@ class BadFrame(ValueError):
 
 
 def number(value: Any) -> float | None:
-    """A finite number below IB's unset marks, else None."""
+    """A finite number that can be true, else None; IB's unset marks are far beyond."""
     try:
         result = float(value)
     except (TypeError, ValueError):
         return None
-    return result if math.isfinite(result) and abs(result) < UNSET else None
+    return result if math.isfinite(result) and abs(result) < MAX_NUMBER else None
 
 
 def price(value: Any) -> float | None:

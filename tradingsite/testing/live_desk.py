@@ -28,6 +28,7 @@ class LiveDesk:
     process: LiveProcess
     data_dir: Path
     port: int
+    own_folder: bool = True  # False for a desk sent into the folder of another, whose children are not its to reap
 
     @property
     def url(self) -> str:
@@ -90,7 +91,7 @@ class Desks:
             settings["DATABASE_URL"] = empty_postgres_database()
         process = LiveProcess.manage(f"desk{number}", "desk", environment=settings | environment, folder=self._folder)
         keep_log(self._node, process)
-        self._made.append(LiveDesk(process, data_dir, port))
+        self._made.append(LiveDesk(process, data_dir, port, own_folder="DATA_DIR" not in environment))
         return self._made[-1]
 
     def reap(self) -> None:
@@ -113,7 +114,7 @@ def _reap(desk: LiveDesk) -> None:
             desk.stop(seconds=12)
         except Exception:
             desk.process.kill()
-    if not (desk.data_dir / "status.json").exists():
+    if not desk.own_folder or not (desk.data_dir / "status.json").exists():
         return
     for row in desk.rows.values():
         if isinstance(row["pid"], int):

@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from events.clock import utc_now
 from positions.models import StatementCheck
+from tradingsite.testing.redis_server import RedisServer
 from tradingsite.tests.page_data import equity_point, event_row, fit_to_trade, held_position, pending_signal, person, working_order
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +58,7 @@ TABLE = {
     "login": Address(get=(200, 302, 302, 302), post=(200, 302, 302, 302)),
     "logout": Address(get=(302, 405, 405, 405), post=(302, 302, 302, 302)),
     "healthz": OPEN,
-    "readyz": Address(get=(503, 503, 503, 503), post=(405, 405, 405, 405)),  # no gateway here: not fit to trade
+    "readyz": Address(get=(200, 200, 200, 200), post=(405, 405, 405, 405)),  # fit_to_trade() says so, and Redis is there
     "events:trace": page(),
     "events:journal": page(),
     "events:live": page("topic"),
@@ -103,7 +104,7 @@ def addresses(patterns: list[URLPattern | URLResolver] | None = None, space: str
 
 
 @pytest.fixture
-def ids() -> dict[str, str]:
+def ids(live_redis: RedisServer) -> dict[str, str]:
     """A desk with one of everything, by kind."""
     fit_to_trade()
     equity_point()

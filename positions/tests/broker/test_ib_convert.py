@@ -39,7 +39,7 @@ def ticket(**changes):
 
 
 @pytest.mark.parametrize(
-    "unset", [None, "", "nan", math.nan, math.inf, -math.inf, 1.7976931348623157e308, "1.7976931348623157E308", "junk"]
+    "unset", [None, "", "nan", math.nan, math.inf, -math.inf, 1.7976931348623157e308, "1.7976931348623157E308", "junk", "5.5e16"]
 )
 def test_every_way_of_saying_nothing_becomes_none(unset):
     assert ib_convert.number(unset) is None
