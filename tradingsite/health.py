@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -18,7 +18,7 @@ from django.utils.dateparse import parse_datetime
 from events.clock import utc_now
 from events.health import HEARTBEAT_LIMIT, newest_lease
 from events.models import JournalCheck, WorkerLease
-from signals.models import SourceHealth
+from signals.models import PredictionRecord, SourceHealth
 
 REDIS_SECONDS = 1
 
@@ -130,6 +130,23 @@ def check_stops() -> Check:
     return check_protection(lease, check_worker(lease, utc_now()))
 
 
+def check_refused() -> Check:
+    """What came from outside and could not be true: counted, never stored half. Shown; no condition for trading."""
+    label = "Refused input"
+    try:
+        lease = newest_lease()
+        predictions = PredictionRecord.objects.filter(
+            verdict=PredictionRecord.Verdict.INVALID, received_at__gte=utc_now() - timedelta(days=1)
+        ).count()
+    except DatabaseError:
+        return Check(name="refused", label=label, state="unknown", detail="database is away")
+    counters = (lease.health or {}).get("counters") if lease else None
+    frames = counters.get("refused_frames") or 0 if isinstance(counters, Mapping) else 0
+    state = "degraded" if frames or predictions else "ok"
+    detail = f"{frames} frames of the gateway since the worker started, {predictions} predictions in 24 h"
+    return Check(name="refused", label=label, state=state, detail=detail)
+
+
 def check_journal() -> Check:
     """The last replay of the journal, and when it last gave the tables row for row. A proof, not a condition for trading."""
     label = "Journal replay"
@@ -142,3 +159,8 @@ def check_journal() -> Check:
     if last.equal:
         return Check(name="journal", label=label, state="ok", detail=f"{last.events:,} events give the same rows", at=last.equal_at)
     return Check(name="journal", label=label, state="down", detail=last.detail.partition("\n")[0][:160] or "differs", at=last.equal_at)
+
+
+def proofs() -> list[Check]:
+    """What a person should see beside the five, though none of it decides whether orders may leave."""
+    return [check_stops(), check_refused(), check_journal()]

@@ -25,7 +25,7 @@ from events.roles import can, requires
 from positions.locks import active_locks, clear
 from positions.models import OrderRecord, PositionRecord, TradingState
 from signals.models import SignalRecord
-from tradingsite.health import Check, check_journal, check_stops, readiness
+from tradingsite.health import Check, proofs, readiness
 from tradingsite.overview import first_picture, todays_equity
 
 RELEASE_WORD = "RESUME"
@@ -48,7 +48,7 @@ class LogOut(LogoutView):
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    return render(request, "tradingsite/overview.html", first_picture() | {"checks": [*readiness(), check_stops(), check_journal()]})
+    return render(request, "tradingsite/overview.html", first_picture() | {"checks": [*readiness(), *proofs()]})
 
 
 @require_GET
@@ -62,7 +62,7 @@ def equity_today(request: HttpRequest) -> JsonResponse:
 def overview_health(request: HttpRequest) -> JsonResponse:
     """The same verdict as /readyz for the page's own tiles: always 200, since it is the page that is being answered."""
     verdict = _verdict(readiness())
-    return JsonResponse(verdict | {"checks": [*verdict["checks"], check_stops().as_row(), check_journal().as_row()]})
+    return JsonResponse(verdict | {"checks": [*verdict["checks"], *(check.as_row() for check in proofs())]})
 
 
 def _verdict(checks: list[Check]) -> dict[str, Any]:

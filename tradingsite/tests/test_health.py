@@ -6,8 +6,9 @@ import pytest
 from django.db import DatabaseError
 from django.test import Client
 
+from events.clock import utc_now
 from events.models import WorkerLease
-from signals.models import SourceHealth
+from signals.models import PredictionRecord, SourceHealth
 from tradingsite import health
 from tradingsite.tests.page_data import fit_to_trade, person
 
@@ -119,3 +120,14 @@ def test_without_a_database_the_rest_is_unknown_and_nothing_raises(client: Clien
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"ready": False})
     assert {check.state for check in health.readiness() if check.name in ("worker", "gateway", "flow")} == {"unknown"}
+
+
+def test_refused_input_is_counted_and_shown(viewer: Client) -> None:
+    lease = fit_to_trade()
+    assert health.check_refused().state == "ok"
+    WorkerLease.objects.filter(pk=lease.pk).update(health=lease.health | {"counters": {"refused_frames": 3}})
+    PredictionRecord.objects.create(source="api", ticker="AAPL", timestamp=1, received_at=utc_now(), verdict="invalid", reason="NaN")
+    found = health.check_refused()
+    assert found.state == "degraded"
+    assert found.detail == "3 frames of the gateway since the worker started, 1 predictions in 24 h"
+    assert "Refused input" in viewer.get("/").content.decode()
