@@ -184,7 +184,7 @@ class OrderExits:
         core = self.core
         results = await self.cancel_entries(reason)
         for position in core.tracker.active():
-            if position.is_active and (position.held or core.entry_of(position)):
+            if position.is_active and position.held:  # one that holds nothing ends with its entry, which is being taken back
                 results.append(await self.close(position.position_id, None, reason))
         return results
 
