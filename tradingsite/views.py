@@ -22,6 +22,7 @@ from events.feed import recheck_sockets
 from events.inbox import file_command
 from events.models import CommandRecord
 from events.roles import can, requires
+from positions.domain.order_states import TERMINAL
 from positions.locks import active_locks, clear
 from positions.models import OrderRecord, PositionRecord, TradingState
 from signals.models import SignalRecord
@@ -30,7 +31,6 @@ from tradingsite.overview import first_picture, todays_equity
 
 RELEASE_WORD = "RESUME"
 FLATTEN_WORD = "FLATTEN"
-ENDED_ORDERS = ("filled", "cancelled", "rejected", "expired", "denied")
 SWITCHES = ("HaltTrading", "ReduceOnly", "ResumeTrading", "FlattenAll")
 
 
@@ -91,7 +91,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 def _scope() -> dict[str, int]:
     """What the switches would touch, counted now."""
-    working = OrderRecord.objects.exclude(state__in=ENDED_ORDERS)
+    working = OrderRecord.objects.exclude(state__in=TERMINAL)
     return {
         "signals": SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=utc_now()).count(),
         "positions": PositionRecord.objects.exclude(quantity=0).exclude(status="closed").count(),

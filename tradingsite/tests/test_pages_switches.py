@@ -85,6 +85,8 @@ def test_the_scope_counts_what_a_halt_would_touch() -> None:
     working_order("entry")
     working_order("entry", state="filled")
     working_order("stop")
+    for state in ("filled", "canceled", "expired", "rejected", "denied"):
+        working_order("stop", state=state)
     scope = signed_in("trader").get(reverse("trading_scope")).json()
     assert scope == {"signals": 1, "positions": 1, "entries": 1, "exits": 1}
 
