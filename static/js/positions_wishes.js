@@ -80,9 +80,12 @@ function onToggle(event) {
   closeEdits(details);
   const row = page.positionOf(idOf(details));
   const input = details.querySelector("input[name=price]");
-  input.value = (details.dataset.edit === "stop" ? row?.stop_loss : row?.take_profit) ?? "";
+  // The event comes after the field is shown: whoever types at once must not lose what was typed.
+  const isTyping = document.activeElement === input;
+  if (!isTyping) input.value = (details.dataset.edit === "stop" ? row?.stop_loss : row?.take_profit) ?? "";
   details.querySelector("[data-edit-error]").hidden = true;
   hint(details);
+  if (isTyping) return;
   input.focus();
   input.select();
 }
