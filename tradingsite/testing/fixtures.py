@@ -1,7 +1,7 @@
 """Services and data every kind of test may ask for."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ hypothesis_settings.register_profile("thorough", max_examples=5_000, **_relaxed)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "quick"))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """In-process tests first, then those with real processes, the browser last: its event loop never ends."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
@@ -36,6 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if names & PROCESS_FIXTURES:
             item.add_marker(pytest.mark.processes)
             item.add_marker(pytest.mark.timeout(300))
+    yield  # -m selects by these marks, and the order is shuffled
     items.sort(key=lambda item: (bool(item.get_closest_marker("browser")), bool(item.get_closest_marker("processes"))))
 
 
