@@ -277,11 +277,21 @@ def _text(limit: int, *, required: bool = False) -> Check:
     return check
 
 
+def _is_finite(value: Any) -> bool:
+    """A whole number too long for a float is none either: it would overflow in every later sum."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _number(above: float, limit: float, *, optional: bool = False) -> Check:
     def check(name: str, value: Any) -> None:
         if value is None and optional:
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not _is_finite(value):
             raise BadCommand(f"{name} must be a finite number", field=name)
         if not above < value <= limit:
             raise BadCommand(f"{name} must be above {above:g} and at most {limit:,.0f}", field=name)
@@ -291,7 +301,7 @@ def _number(above: float, limit: float, *, optional: bool = False) -> Check:
 
 def _signed(limit: float, *, zero: bool) -> Check:
     def check(name: str, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not _is_finite(value):
             raise BadCommand(f"{name} must be a finite number", field=name)
         if abs(value) > limit or (not value and not zero):
             raise BadCommand(f"{name} must be {'' if zero else 'other than zero and '}within {limit:,.0f}", field=name)
@@ -301,7 +311,7 @@ def _signed(limit: float, *, zero: bool) -> Check:
 
 def _one_of(*words: str | int) -> Check:
     def check(name: str, value: Any) -> None:
-        if isinstance(value, bool) or value not in words:
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or value not in words:
             raise BadCommand(f"{name} must be one of {', '.join(map(str, words))}", field=name)
 
     return check

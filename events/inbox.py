@@ -194,6 +194,9 @@ class Inbox:
             command = parse_command(record.name, record.payload)
         except BadCommand as error:
             return Outcome.refused("bad_command", str(error))
+        except Exception as error:  # a row that nobody can read must not hold up those behind it
+            log.exception("command %s cannot be read", record)
+            return Outcome.refused("bad_command", f"The command cannot be read: {type(error).__name__}.")
         try:
             if record.attempts > 1 and self._settled is not None:
                 before = await self._settled(command, record)
@@ -224,7 +227,7 @@ class Inbox:
             waiting = CommandRecord.objects.filter(~held_back | Q(expires_at__lte=self._clock.now()), state=State.PENDING)
             dropped = Q(pk=self._in_hand, epoch=self._epoch)  # claimed by us, and lost on the way to the handler
             left = CommandRecord.objects.filter(~held_back, Q(epoch__lt=self._epoch) | dropped, state=State.CLAIMED)
-            record = (left | waiting).order_by("id").first()
+            record = (left | waiting).order_by("id").defer("payload").first()
             if record is None:
                 return None
             claimed = CommandRecord.objects.filter(pk=record.pk, state=record.state, epoch=record.epoch).update(
@@ -235,7 +238,18 @@ class Inbox:
             self._in_hand = record.pk
             failpoint("claim.update")
         failpoint("claim.committed")
-        return CommandRecord.objects.select_related("created_by").get(pk=record.pk)
+        return self._read(record.pk)
+
+    @staticmethod
+    def _read(key: int) -> CommandRecord:
+        """The claimed row; a payload that is JSON for the database but not for us becomes None, which is no command."""
+        rows = CommandRecord.objects.select_related("created_by")
+        try:
+            return rows.get(pk=key)
+        except (ValueError, RecursionError):
+            record = rows.defer("payload").get(pk=key)
+            record.payload = None
+            return record
 
     def _finish(self, record: CommandRecord, outcome: Outcome) -> None:
         changed = {

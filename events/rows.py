@@ -30,8 +30,16 @@ def command_row(record: CommandRecord) -> dict[str, Any]:
         "position_id": record.position_id,
         "created_by": record.created_by.get_username() if record.created_by else "",
         "created_at": record.created_at.isoformat(),
-        "payload": record.payload,
+        "payload": _showable(record.payload),
     }
+
+
+def _showable(payload: Any) -> dict[str, Any]:
+    """The payload, without what no frame can carry: a command is flat, and its whole numbers fit 64 bits."""
+    if not isinstance(payload, dict):
+        return {}
+    plain = {name: value for name, value in payload.items() if value is None or isinstance(value, str | int | float)}
+    return {name: value for name, value in plain.items() if not isinstance(value, int) or abs(value) < 2**63}
 
 
 def without_quiet(rows: QuerySet[EventRecord]) -> QuerySet[EventRecord]:
