@@ -199,8 +199,9 @@ def refresh_tickers() -> int:
     tickers = flow_points.ticker_list(data)
     health = source_health.load(source_health.API)
     source_health.save(source_health.API, health, tickers=tickers[:500])
-    for row in SourceHealth.objects.filter(ticker__in=tickers):
-        if row.detail.get("dropped"):
+    offered = set(tickers)  # as long as the provider likes: no list to hand to the database
+    for row in SourceHealth.objects.exclude(ticker=source_health.API):
+        if row.ticker in offered and row.detail.get("dropped"):
             SourceHealth.objects.filter(pk=row.pk).update(detail=row.detail | {"dropped": False}, last_attempt=None)
     return len(tickers)
 

@@ -73,9 +73,13 @@ def moment(data: Mapping[str, Any], name: str) -> datetime | None:
         return None
     try:
         result = datetime.fromisoformat(value)
-        return (result if result.tzinfo else result.replace(tzinfo=UTC)).astimezone(UTC)
+        result = (result if result.tzinfo else result.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadField(f"{name} is not a time") from None
+    # The first and last years of the calendar overflow as soon as anybody shifts them to another zone.
+    if not EARLIEST_MS <= result.timestamp() * 1000 <= LATEST_MS:
+        raise BadField(f"{name} is not between 2000 and 2100")
+    return result
 
 
 def milliseconds(data: Mapping[str, Any], name: str) -> int:
