@@ -3,8 +3,9 @@
 The row is the queue. Filing is idempotent by key, claiming is a conditional UPDATE that must change exactly one row, and
 the outcome is written back to the same row. The channel layer only wakes the worker early; it polls anyway.
 
-A worker that dies between claiming and answering leaves a CLAIMED row. The next one (higher epoch) first asks `settled`
-whether that command already had its effect, and only otherwise hands it out again, if it has not expired by then.
+A worker that dies (or stops itself, `failstop.py`) between claiming and answering leaves a CLAIMED row. The next one
+(higher epoch) first asks `settled` whether that command already had its effect, and only otherwise hands it out again, if
+it has not expired by then.
 """
 
 from __future__ import annotations
@@ -210,6 +211,10 @@ class Inbox:
             return await self._handler(command, record)
         except Exception as error:
             log.exception("command %s failed", record)
+            if self._settled is not None:  # it may have had its effect before it failed
+                before = await self._settled(command, record)
+                if before is not None:
+                    return before
             return Outcome.refused("error", f"The worker could not carry this out: {type(error).__name__}: {error}")
 
     def _show(self, record: CommandRecord) -> None:

@@ -5,6 +5,8 @@ committed the next one gathers, so a burst costs few commits and a single event 
 batch into order, fill and position rows inside the same transaction, and `fence` refuses a worker that lost its lease.
 
 If a commit fails the events stay queued, in order, and are tried again; whoever waits in `commit()` hears JournalFailed.
+A batch that the database refuses for what is in it is halved until the event to blame stands alone: that one is set aside
+in a row of its own, whole, `on_refused` hears of it, and all others are written in their order.
 
     JournalError
     ├── JournalFailed   not durable (yet); nothing may be said to the broker
@@ -20,19 +22,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db import connection, connections, transaction
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
 
 from events.base import BaseEvent
 from events.bus import EventBus
+from events.clock import utc_now
 from events.encoding import COLUMNS, Row, to_row
 from events.failpoints import failpoint
 from events.feed import publish
+from events.models import SetAside
 from events.rows import tape_row
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 1000  # events in one transaction
 RETRY_SECONDS = 0.5
+REFUSED_AFTER = 2  # refusals of one batch before its content is blamed; a broken connection never is
+CLOSING_TRIES = 4
 _LOCK_KEY = 7_305_770_418  # any number; the same for all writers of one database
 
 Batch = Sequence[tuple[BaseEvent, int]]
@@ -62,16 +68,23 @@ class Journal:
         epoch: int = 0,
         on_durable: Callable[[Batch], None] | None = None,
         on_failure: Callable[[Exception], None] | None = None,
+        on_refused: Callable[[BaseEvent, str], None] | None = None,
     ) -> None:
         self.epoch = epoch
         self.last_seq = 0
         self.written = 0
+        self.refused = 0  # events set aside
         self._projections = tuple(projections)
         self._fence = fence
         self._on_durable = on_durable
         self._on_failure = on_failure
+        self._on_refused = on_refused  # gets the event and the database's words, once it is safely set aside
         self._waiting: deque[tuple[BaseEvent, Row]] = deque()
-        self._appended = 0  # events ever appended; `written` catches up with it
+        self._appended = 0  # events ever appended; `written` and `refused` together catch up with it
+        self._refusals = 0  # times the batch at the head was refused
+        self._suspects = 0  # events at the head among which one was refused
+        self._limit = MAX_BATCH  # of a batch; halved while a suspect is sought
+        self._sealed = False
         self._committers: list[tuple[int, asyncio.Future[None]]] = []  # (how many must be written, who waits)
         self._writer: asyncio.Task[None] | None = None
         self._fenced: Fenced | None = None
@@ -87,6 +100,9 @@ class Journal:
             return
         if self._fenced:
             raise self._fenced
+        if self._sealed:
+            log.warning("not written, because the journal is sealed: %s", event)
+            return
         self._waiting.append((event, to_row(event)))
         self._appended += 1
         self._start()
@@ -95,24 +111,34 @@ class Journal:
         """Return when all appended so far is durable; raises JournalFailed or Fenced."""
         if self._fenced:
             raise self._fenced
-        if self.written >= self._appended:
+        if self._settled >= self._appended:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._committers.append((self._appended, done))
         self._start()
         await done
 
+    def seal(self) -> None:
+        """Take no more events: what they tell of is not trusted. Those appended before are still written."""
+        self._sealed = True
+
     async def close(self) -> None:
         """Write what is left, if it can be written, and end the thread."""
-        try:
-            await self.commit()
-        except JournalError as error:
-            log.error("the journal closes with %d events unwritten: %s", len(self._waiting), error)
+        for _ in range(CLOSING_TRIES):
+            try:
+                await self.commit()
+                break
+            except JournalError as error:
+                log.error("the journal closes with %d events unwritten: %s", len(self._waiting), error)
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
         await asyncio.get_running_loop().run_in_executor(self._thread, connections.close_all)
         self._thread.shutdown()
+
+    @property
+    def _settled(self) -> int:
+        return self.written + self.refused
 
     def _start(self) -> None:
         if self._writer is None or self._writer.done():
@@ -122,27 +148,67 @@ class Journal:
         """Write batch after batch until nothing waits; ends by itself."""
         loop = asyncio.get_running_loop()
         while self._waiting and not self._fenced:
-            batch = [self._waiting[i] for i in range(min(MAX_BATCH, len(self._waiting)))]
+            batch = [self._waiting[i] for i in range(min(self._limit, self._suspects or MAX_BATCH, len(self._waiting)))]
             try:
                 numbered = await loop.run_in_executor(self._thread, self._write, batch)
             except Fenced as error:
                 self._fenced = error
                 self._fail(error)
             except Exception as error:
-                self._fail(error)
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._after_failure(batch, error)
             else:
                 self._written(numbered)
+
+    async def _after_failure(self, batch: list[tuple[BaseEvent, Row]], error: Exception) -> None:
+        """Try again while it may be the database's trouble; look for the event to blame when it is the content's."""
+        content = not isinstance(error, OperationalError | InterfaceError)
+        if not self._suspects or not content:
+            self._fail(error)
+            self._refusals += content
+            if self._refusals >= REFUSED_AFTER:
+                self._suspects, self._limit = len(batch), max(1, len(batch) // 2)
+            await asyncio.sleep(RETRY_SECONDS)
+        elif len(batch) > 1:
+            self._limit = len(batch) // 2
+        else:
+            await self._refuse(batch[0], error)
+
+    async def _refuse(self, entry: tuple[BaseEvent, Row], error: Exception) -> None:
+        words = f"{type(error).__name__}: {error}".strip()[:500]
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._set_aside, entry, words)
+        except Fenced as fenced:
+            self._fenced = fenced
+            self._fail(fenced)
+            return
+        except Exception as failure:
+            self._fail(failure)
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        log.error("the database refused %s, which was set aside: %s", entry[0], words)
+        self._waiting.popleft()
+        self.refused += 1
+        self._fail(error)  # everybody who waits, waits for this event too
+        self._trust_again(1)
+        if self._on_refused is not None:
+            self._on_refused(entry[0], words)
+
+    def _trust_again(self, count: int) -> None:
+        """`count` events at the head were written or set aside."""
+        self._suspects = max(0, self._suspects - count)
+        if not self._suspects:
+            self._refusals, self._limit = 0, MAX_BATCH
 
     def _written(self, numbered: list[tuple[BaseEvent, int]]) -> None:
         for _ in numbered:
             self._waiting.popleft()
         self.written += len(numbered)
         self.last_seq = numbered[-1][1]
+        self._trust_again(len(numbered))
         for goal, done in self._committers:
-            if goal <= self.written and not done.done():
+            if goal <= self._settled and not done.done():
                 done.set_result(None)
-        self._committers = [waiting for waiting in self._committers if waiting[0] > self.written]
+        self._committers = [waiting for waiting in self._committers if waiting[0] > self._settled]
         if self._on_durable is not None:
             self._on_durable(numbered)
 
@@ -172,6 +238,19 @@ class Journal:
             return numbered
         except Exception:
             connection.close()  # it may be the connection that is broken; the next try opens a new one
+            raise
+
+    def _set_aside(self, entry: tuple[BaseEvent, Row], words: str) -> None:
+        """In the database thread: keep the event whole, outside the journal that would not take it."""
+        event, row = entry
+        try:
+            with transaction.atomic():
+                if self._fence is not None:
+                    self._fence()
+                content = {"at": utc_now(), "epoch": self.epoch, "reason": words, "content": row[9].decode()}
+                SetAside.objects.update_or_create(key=f"event {event.event_id}", defaults={"kind": SetAside.Kind.EVENT, **content})
+        except Exception:
+            connection.close()
             raise
 
 

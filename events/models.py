@@ -93,6 +93,52 @@ class WorkerLease(models.Model):
         return f"{self.name} epoch {self.epoch} {self.state}"
 
 
+class WorkerEnd(models.Model):
+    """A worker that stopped because its memory could no longer be trusted. The worker writes it, at its end."""
+
+    at = models.DateTimeField()
+    epoch = models.BigIntegerField()
+    section = models.CharField(max_length=80)
+    cause = models.CharField(max_length=200, help_text="What it was working on.")
+    error = models.CharField(max_length=500)
+    content = models.TextField(blank=True, help_text="The report it was hearing.")
+
+    class Meta:
+        verbose_name = "worker's end"
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["cause", "at"])]
+
+    def __str__(self) -> str:
+        return f"{self.section} broke on {self.cause}"
+
+
+class SetAside(models.Model):
+    """Content that could not be processed and must not be tried for ever: kept whole, and shown. The worker writes it.
+
+    `key` names a report, a command or a section of the worker, or the event that the database refused.
+    """
+
+    class Kind(models.TextChoices):
+        CAUSE = "cause", "what ended the worker again and again"
+        EVENT = "event", "an event the database refused"
+
+    key = models.CharField(max_length=200, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    at = models.DateTimeField()
+    until = models.DateTimeField(null=True, blank=True, help_text="Tried again from then on; empty for never.")
+    epoch = models.BigIntegerField()
+    reason = models.CharField(max_length=500)
+    content = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = "set aside"
+        verbose_name_plural = "set aside"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class JournalCheck(models.Model):
     """One row: when the journal was last folded and compared with the tables, and when the two were last equal."""
 

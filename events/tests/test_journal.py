@@ -3,16 +3,18 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from events.base import BadField, BaseEvent
 from events.bus import EventBus
 from events.journal import Fenced, Journal, JournalFailed, record_event
 from events.market import PriceEvent
-from events.models import EventRecord, WorkerLease
+from events.models import EventRecord, SetAside, WorkerLease
 from events.order import FillEvent
 from events.system import EquityEvent, SourceHealthEvent
 
@@ -187,3 +189,68 @@ async def test_the_same_event_twice_is_an_error_and_not_two_rows(eventually_asyn
         await journal.commit()
     await journal.close()
     assert await EventRecord.objects.acount() == 1
+
+
+def poison(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
+    """A projection that refuses what says n = 13 or 14."""
+    for event, _ in events:
+        if isinstance(event, FillEvent) and event.fill_quantity in (13, 14):
+            raise IntegrityError(f"CHECK constraint failed: {event.fill_quantity:g}")
+
+
+async def test_what_the_database_refuses_is_set_aside_whole_and_all_others_are_written_in_order() -> None:
+    refused: list[tuple[BaseEvent, str]] = []
+    journal = Journal(epoch=6, projections=[poison], on_refused=lambda event, words: refused.append((event, words)))
+    events = [fill(n) for n in range(1, 41)]
+    for event in events:
+        journal.append(event)
+    with pytest.raises(JournalFailed, match="CHECK"):
+        await journal.commit()
+    await journal.close()
+    assert [record.event_id for record in await stored()] == [e.event_id for e in events if e.fill_quantity not in (13, 14)]
+    kept = [row async for row in SetAside.objects.order_by("id")]
+    assert [row.key for row in kept] == [f"event {e.event_id}" for e in events[12:14]]
+    assert [BaseEvent.from_dict(orjson.loads(row.content)) for row in kept] == events[12:14]
+    assert [(row.kind, row.epoch, row.until) for row in kept] == [("event", 6, None)] * 2
+    assert [event for event, _ in refused] == events[12:14]
+    assert "CHECK constraint failed: 13" in refused[0][1]
+    assert (journal.written, journal.refused) == (38, 2)
+
+
+async def test_who_waits_for_a_refused_event_is_told_that_it_is_not_durable_and_later_ones_are() -> None:
+    journal = Journal(projections=[poison])
+    journal.append(fill(13))
+    for _ in range(3):  # as long as it is tried
+        with pytest.raises(JournalFailed):
+            await journal.commit()
+    journal.append(fill(15))
+    await journal.commit()
+    assert [record.order_id for record in await stored()] == ["o15"]
+    await journal.close()
+
+
+async def test_a_database_that_does_not_answer_blames_no_event() -> None:
+    failures = [OperationalError("the server is gone")] * 5
+
+    def away(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
+        if failures:
+            raise failures.pop()
+
+    journal = Journal(projections=[away])
+    journal.append(fill(1))
+    with pytest.raises(JournalFailed):
+        await journal.commit()
+    while journal.written < 1:
+        with suppress(JournalFailed):
+            await journal.commit()
+    assert (journal.written, journal.refused, await SetAside.objects.acount()) == (1, 0, 0)
+    await journal.close()
+
+
+async def test_a_sealed_journal_writes_what_it_has_and_takes_no_more() -> None:
+    journal = Journal()
+    journal.append(fill(1))
+    journal.seal()
+    journal.append(fill(2))
+    await journal.close()
+    assert [record.order_id for record in await stored()] == ["o1"]

@@ -7,7 +7,7 @@ Nobody outside the order manager's own parts uses this.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,10 @@ from events.base import BaseEvent
 from events.bus import EventBus
 from events.clock import Clock
 from events.failpoints import failpoint
+from events.failstop import Breakdown, MemoryUntrusted, current_cause
 from events.order import OrderRole, OrderState
 from events.position import PositionStatus
+from events.system import HandlerFailedEvent
 from positions.domain import families, order_events
 from positions.domain.exit_keeper import ExitKeeper, stop_state
 from positions.domain.intent import Denied, OrderIntent
@@ -32,6 +34,9 @@ from positions.domain.tracker import PositionTracker
 
 log = logging.getLogger(__name__)
 
+NOT_DURABLE = Denied(
+    code="not_durable", message="The change could not be written down, so it was not sent.", what_to_do="Check the database."
+)
 LINK_DOWN = Denied(code="link_down", message="There is no connection to the broker.", what_to_do="Wait until the gateway is connected.")
 
 
@@ -76,6 +81,10 @@ class OrderCore:
         self.surroundings: Callable[[], dict[str, Any]] = dict  # more of the RiskContext's fields: locks, session end, day
         self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new  # after the commit, before the socket
         self.needs_reconcile = ""  # why the broker should be asked; the worker clears it by reconciling
+        self.in_hand: tuple[str, object] | None = None  # (cause, report) being heard
+        self.set_aside: Collection[str] = frozenset()  # causes that ended the worker too often: reports are skipped, others contained
+        self.untrusted: Breakdown | None = None  # memory may differ from the journal: nothing is sent or told any more
+        self.on_untrusted: Callable[[Breakdown], None] = lambda breakdown: None
 
     def now(self) -> datetime:
         return self.clock.now()
@@ -88,6 +97,29 @@ class OrderCore:
         if why and not self.needs_reconcile:
             log.info("a reconcile is due: %s", why)
         self.needs_reconcile = self.needs_reconcile or why
+
+    # ---- trust ------------------------------------------------------------------------------------------------------
+
+    def need_trust(self) -> None:
+        """Raises MemoryUntrusted once memory may differ from the journal."""
+        if self.untrusted is not None:
+            raise MemoryUntrusted(str(self.untrusted))
+
+    def distrust(self, section: str, error: BaseException) -> bool:
+        """`section` was interrupted half-way. False when its cause was set aside before: then the failure is only contained."""
+        cause, report = self.in_hand or (current_cause() or f"section {section}", None)
+        self.in_hand = None
+        if cause in self.set_aside:
+            log.error("%s failed on %s, which was set aside", section, cause, exc_info=error)
+            self.ask_reconcile(f"{section} failed")
+            self.bus.post(HandlerFailedEvent(handler=f"orders: {section}", error=f"{type(error).__name__}: {error}"[:500], core=True))
+            return False
+        if self.untrusted is None:
+            content = "" if report is None else repr(report)
+            self.untrusted = Breakdown(section=section, cause=cause, error=f"{type(error).__name__}: {error}"[:500], content=content)
+            log.critical("memory is not trusted any more: %s", self.untrusted, exc_info=error)
+            self.on_untrusted(self.untrusted)
+        return True
 
     async def contract(self, symbol: str) -> Contract | None:
         """None when the broker does not know the symbol; LinkDown when it cannot be asked."""
@@ -143,7 +175,10 @@ class OrderCore:
         failpoint("order.reserve")
         fresh = [order for order in orders if not order.ib_order_id]
         if fresh:
-            ids = self.broker.reserve_ids(len(fresh), above=self.book.highest_id(self.client_id))
+            try:
+                ids = self.broker.reserve_ids(len(fresh), above=self.book.highest_id(self.client_id))
+            except LinkDown:
+                return LINK_DOWN
             for order, ib_id in zip(fresh, ids, strict=True):
                 order.ib_order_id, order.client_id = ib_id, self.client_id
         await self._claim(orders)
@@ -157,6 +192,7 @@ class OrderCore:
                 code="not_durable", message="The order could not be written down, so it was not sent.", what_to_do="Check the database."
             )
         failpoint("order.committed")
+        self.need_trust()
         if not self.link_up:
             await self._never_sent(orders, "link_down", LINK_DOWN.message)
             return LINK_DOWN
@@ -198,22 +234,18 @@ class OrderCore:
         await self.refresh_stop_state(order.position_id)
         try:
             await self.commit()
-            failpoint("modify.committed")
-            await self.broker.modify(families.ticket(order, contract, parent=self.book.orders.get(order.parent_id)))
-            failpoint("modify.sent")
-        except Exception as error:
-            if not isinstance(error, BrokerError):
-                log.exception("a modify was not sent")
+        except Exception as error:  # whatever the journal's trouble is, the change has not left
+            log.exception("a modify was not sent: its row is not durable")
             await self._take_back(order, str(error))
-            return (
-                LINK_DOWN
-                if isinstance(error, BrokerError)
-                else Denied(
-                    code="not_durable",
-                    message="The change could not be written down, so it was not sent.",
-                    what_to_do="Check the database.",
-                )
-            )
+            return NOT_DURABLE
+        failpoint("modify.committed")
+        self.need_trust()
+        try:
+            await self.broker.modify(families.ticket(order, contract, parent=self.book.orders.get(order.parent_id)))
+        except BrokerError as error:
+            await self._take_back(order, str(error))
+            return LINK_DOWN
+        failpoint("modify.sent")
         return None
 
     async def cancel(self, order: Order, reason: str) -> Denied | None:
@@ -228,6 +260,7 @@ class OrderCore:
         except Exception:
             log.exception("cancelling although the journal is broken")
         failpoint("cancel.committed")
+        self.need_trust()
         try:
             await self.broker.cancel(order.ib_order_id)
         except BrokerError as error:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from events.failpoints import failpoint
 from events.order import OrderRole, OrderState
 from events.position import PositionStatus
-from events.system import HandlerFailedEvent, HoldingEvent
+from events.system import HoldingEvent
 from positions.domain import order_events
 from positions.domain.external_orders import external_from_execution, external_from_report
 from positions.domain.ledger import Entry, Execution, split_exec_id
@@ -39,32 +39,33 @@ class OrderHearing:
         self._parked: dict[str, CommissionReport] = {}  # execution's base id → its fee, which came first
 
     async def drain(self) -> int:
-        """Process everything heard so far; returns how many reports that was. One bad report never stops the rest."""
+        """Process everything heard so far; returns how many reports that was."""
         count = 0
         while self.queue:
-            report = self.queue.popleft()
             count += 1
-            failpoint("hear.begin")
-            try:
-                await self.hear(report)
-            except Exception as error:
-                log.exception("a report of the broker could not be processed: %r", report)
-                self.core.ask_reconcile("a report could not be processed")
-                await self.core.bus.emit(HandlerFailedEvent(handler="orders", error=f"{type(error).__name__}: {error}", core=True))
+            await self.hear(self.queue.popleft())
         return count
 
     async def hear(self, report: Report, *, recovered: bool = False) -> bool:
-        """One report; True if it taught us an execution."""
+        """One report; True if it taught us an execution. One that ended the worker too often is skipped."""
+        cause = cause_of(report)
+        if cause in self.core.set_aside:
+            log.error("skipped, because it was set aside: %r", report)
+            return False
+        self.core.in_hand = (cause, report)
+        failpoint("hear.begin")
+        learned = False
         match report:
             case ExecutionReport():
-                return await self._execution(report, recovered=recovered)
+                learned = await self._execution(report, recovered=recovered)
             case OrderReport():
                 await self._order(report)
             case CommissionReport():
                 await self._commission(report)
             case ErrorReport():
                 await self._error(report)
-        return False
+        self.core.in_hand = None
+        return learned
 
     async def hold_elsewhere(
         self, symbol: str, quantity: float, *, reason: str, average_cost: float | None = None, acknowledged_by: str = ""
@@ -103,7 +104,8 @@ class OrderHearing:
             position.abandon(f"entry {order.state.value}: {why}" if why != order.state.value else f"entry {why}")
             await core.tracker.announce(position, before, position.reason)
             return
-        if order.role is OrderRole.EXIT and order.is_terminal and position.status is PositionStatus.CLOSING:
+        closing = position.status is PositionStatus.CLOSING and not core.book.live(position.position_id, OrderRole.EXIT)
+        if order.role is OrderRole.EXIT and order.is_terminal and closing:
             position.closing_failed(order.message or order.state.value)
             await core.tracker.announce(position, before, f"exit {order.state.value}")
         await core.refresh_stop_state(order.position_id)
@@ -146,7 +148,7 @@ class OrderHearing:
         first_news = before is None and not kept.busted
         realizes = position is not None and position.status is not PositionStatus.CLOSED and first_news
         gain = position.realizes(signed(order.side, report.quantity), report.price) if realizes and position is not None else 0.0
-        fill = order_events.filled(order, kept, report, before=before, realized_pnl=gain, recovered=recovered, reason=_exit_reason(order))
+        fill = order_events.filled(order, kept, report, before=before, realized_pnl=gain, recovered=recovered, reason=exit_reason(order))
         if kept.busted and before is None:
             return  # a bust of something we never booked: nothing to take back
         changes = core.tracker.apply(fill)
@@ -232,7 +234,20 @@ class OrderHearing:
             await self.after(order)
 
 
-def _exit_reason(order: Order) -> str:
+def cause_of(report: Report) -> str:
+    """The report's name, the same whenever and however it is heard again."""
+    match report:
+        case ExecutionReport():
+            return f"execution {report.exec_id}"
+        case CommissionReport():
+            return f"commission {report.exec_id}"
+        case ErrorReport():
+            return f"error {report.code} {report.ib_order_id}"
+    name = report.order_ref or report.perm_id or f"{report.client_id}/{report.ib_order_id}"
+    return f"order {name} {report.status} {report.filled:g}"
+
+
+def exit_reason(order: Order) -> str:
     """Why a fill of this order closes its position."""
     match order.role:
         case OrderRole.STOP:

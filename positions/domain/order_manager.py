@@ -3,6 +3,7 @@
 - Nothing leaves before `await commit()` has made its row, with its ids, durable. Cancels alone leave regardless.
 - What the broker says is queued and processed in the order heard (`drain`). Fills come only from executions.
 - Silence makes an order IN_DOUBT; only `reconcile` resolves doubt, and only a proven absence is sent again, under the same ids.
+- An exception that nobody expected leaves memory half changed: the manager does nothing more, and says so (`events/failstop.py`).
 - A refusal is a `Denied` value. Everything else a call returns is an Order, whose state events tell the rest.
 
 Closing. A market exit for the whole position joins the OCA group of the resting stop and target: the broker itself then
@@ -18,13 +19,18 @@ journal would not yet hold what `commit` promises.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from events.base import BaseEvent
 from events.bus import EventBus
 from events.clock import Clock
-from events.order import OrderState
+from events.failstop import Breakdown, MemoryUntrusted
+from events.order import OrderEvent, OrderState
+from events.position import PositionEvent
+from events.system import HoldingEvent
 from positions.domain.exit_keeper import Alarm
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
@@ -33,9 +39,10 @@ from positions.domain.order_entries import OrderEntries
 from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_holdings import OrderHoldings
+from positions.domain.order_mending import OrderMending
 from positions.domain.order_reconcile import OrderReconcile
 from positions.domain.order_states import Trigger
-from positions.domain.ports import Broker, BrokerSnapshot, CommissionReport, ErrorReport, ExecutionReport, OrderReport, Tick
+from positions.domain.ports import Broker, BrokerError, BrokerSnapshot, CommissionReport, ErrorReport, ExecutionReport, OrderReport, Tick
 from positions.domain.position import Position
 from positions.domain.reconcile import ReconcileReport
 from positions.domain.risk import RiskGate, TradingState
@@ -80,6 +87,7 @@ class OrderManager:
         self._exits = OrderExits(self.core)
         self._reconcile = OrderReconcile(self.core, self._hearing, self._entries)
         self._holdings = OrderHoldings(self.core, self._hearing, self._exits, self._reconcile)
+        self._mending = OrderMending(self.core, self._hearing)
         self._lock = asyncio.Lock()
         self._heard = asyncio.Event()
 
@@ -117,6 +125,17 @@ class OrderManager:
     def set_trading_state(self, state: TradingState, reason: str = "") -> None:
         self.core.trading_state, self.core.trading_reason = state, reason
 
+    def when_untrusted(self, stop: Callable[[Breakdown], None], *, set_aside: Collection[str] = ()) -> None:
+        """`stop` hears, once, that memory may differ from the journal. Reports named in `set_aside` are skipped, and a failure
+        of any other cause named there is contained as well as it can be."""
+        self.core.on_untrusted = stop
+        self.core.set_aside = frozenset(set_aside)
+
+    def event_lost(self, event: BaseEvent, error: Exception) -> None:
+        """The journal did not take an event of ours: rows and memory differ."""
+        if isinstance(event, OrderEvent | PositionEvent | HoldingEvent):
+            self.core.distrust(f"telling {event.event_type}", error)
+
     def set_reconciled(self, reconciled: bool) -> None:
         """False from the loss of a session until its next reconcile is through: entries are refused meanwhile."""
         self.core.reconciled = reconciled
@@ -142,44 +161,37 @@ class OrderManager:
 
     async def submit(self, intent: OrderIntent) -> Order | Denied:
         """The entry order (sent, not yet answered), or why not. The same intent twice gives the same order."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("submit"):
             return await self._entries.submit(intent)
 
     async def cancel_order(self, order_id: str, reason: str = "") -> Order | Denied:
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("cancel_order"):
             return await self._exits.cancel_order(order_id, reason)
 
     async def cancel_entries(self, reason: str = "") -> list[Order | Denied]:
         """Cancel every working entry, for a halt; stops, targets and exits stay."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("cancel_entries"):
             return await self._exits.cancel_entries(reason)
 
     async def change_stop(self, position_id: str, price: float, *, trailing: bool = False) -> Order | Denied:
         """Modify the stop resting at the broker; the position says "pending" until the broker confirms."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("change_stop"):
             return await self._exits.change_stop(position_id, price, trailing=trailing)
 
     async def change_target(self, position_id: str, price: float) -> Order | Denied:
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("change_target"):
             return await self._exits.change_target(position_id, price)
 
     async def close_position(
         self, position_id: str, quantity: float | None = None, reason: str = "", *, intent_id: str = ""
     ) -> Order | Denied:
         """`quantity` in absolute shares, None for all of it. The same `intent_id` twice is one exit. See the head of the file."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("close_position"):
             return await self._exits.close(position_id, quantity, reason, intent_id=intent_id)
 
     async def scale_in(self, position_id: str, intent: OrderIntent) -> Order | Denied:
         """Add to a held position, covered by a stop at the position's own price from the first added share."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("scale_in"):
             position = self.core.tracker.find(position_id)
             if position is None or not position.held:
                 return Denied(code="not_open", message="There is no such open position.", what_to_do="Reload the page.")
@@ -187,8 +199,7 @@ class OrderManager:
 
     async def flatten_all(self, reason: str = "") -> list[Order | Denied]:
         """Cancel every entry and close every position; one result each."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("flatten_all"):
             return await self._exits.flatten_all(reason)
 
     # ---- putting right what differs -------------------------------------------------------------------------------------
@@ -197,26 +208,22 @@ class OrderManager:
         self, symbol: str, quantity: float, *, stop_loss: float, take_profit: float | None = None, reason: str, by: str
     ) -> Position | Denied:
         """Manage shares made elsewhere as a position of ours, protected by a stop. See `order_holdings.py`."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("adopt_holding"):
             return await self._holdings.adopt(symbol, quantity, stop_loss=stop_loss, take_profit=take_profit, reason=reason, by=by)
 
     async def close_holding(self, symbol: str, quantity: float, *, reason: str, by: str) -> Order | Denied:
         """Close shares made elsewhere at the market."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("close_holding"):
             return await self._holdings.close(symbol, quantity, reason=reason, by=by)
 
     async def release_position(self, position_id: str, quantity: float, *, reason: str, by: str) -> Position | Denied:
         """Stop managing a position without a trade."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("release_position"):
             return await self._holdings.release(position_id, quantity, reason=reason, by=by)
 
     async def accept_difference(self, symbol: str, ours: float, theirs: float, *, reason: str, by: str) -> Denied | None:
         """Take the broker's number of shares as it is."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("accept_difference"):
             return await self._holdings.accept(symbol, ours, theirs, reason=reason, by=by)
 
     # ---- what the broker says -------------------------------------------------------------------------------------------
@@ -240,14 +247,13 @@ class OrderManager:
     async def drain(self) -> int:
         """Process what was heard; returns how many reports that was."""
         self._heard.clear()
-        async with self._lock:
-            count = await self._hearing.drain()
-            if count:
+        async with self._section("drain") as heard:
+            if heard:
                 await self._exits.advance()
             if self.core.bare:
                 self.core.bare = False
                 await self._exits.keep()
-            return count
+            return heard
 
     async def run(self) -> None:
         """Drain for ever; cancel the task to stop."""
@@ -257,14 +263,12 @@ class OrderManager:
 
     async def guard(self) -> None:
         """Between two ticks: put right the exits whose time has come."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("guard"):
             await self._exits.keep()
 
     async def tick(self, now: datetime | None = None) -> None:
         """Once a second: silence becomes doubt, stale entries are cancelled, waiting closes advance, exits are kept right."""
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("tick"):
             await self._grow_doubt(now or self.core.now())
             await self._entries.cancel_stale()
             await self._exits.advance()
@@ -289,6 +293,7 @@ class OrderManager:
                 order.move(Trigger.NEVER_SENT, code="never_sent", message="The worker stopped before it was sent.")
             self.core.book.add(order)
         self.core.reconciled = False
+        self._mending.due = True
         self.core.ask_reconcile("start")
 
     async def reconcile(self, first: BrokerSnapshot, second: BrokerSnapshot | None = None) -> ReconcileReport:
@@ -296,13 +301,32 @@ class OrderManager:
 
         Call with one; when the report says `needs_second`, wait, read again and call with both.
         """
-        async with self._lock:
-            await self._hearing.drain()
+        async with self._section("reconcile"):
+            await self._mending.run()
             report = await self._reconcile.run(first, second)
             await self._exits.advance()
             return report
 
     # ---- inside -----------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _section(self, name: str) -> AsyncIterator[int]:
+        """One change at a time, after everything heard before it; gives how many reports that was.
+
+        What the broker link raises has changed nothing. Any other exception leaves memory half changed: fail-stop.
+        """
+        async with self._lock:
+            self.core.need_trust()
+            self.core.in_hand = None
+            try:
+                yield await self._hearing.drain()
+            except BrokerError:
+                raise
+            except Exception as error:
+                if self.core.distrust(name, error):
+                    raise MemoryUntrusted(str(self.core.untrusted)) from error
+                raise
+            self.core.need_trust()
 
     def _hear(self, report: OrderReport | ExecutionReport | CommissionReport | ErrorReport) -> None:
         self._hearing.queue.append(report)

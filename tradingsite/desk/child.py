@@ -28,7 +28,10 @@ class ChildState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What to run, and how to know that it serves. Others lean on a `foundation`: it ends after them."""
+    """What to run, and how to know that it serves. Others lean on a `foundation`: it ends after them.
+
+    `longest_delay` is in seconds, between two restarts.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -36,6 +39,7 @@ class Service:
     stdin: bytes = b""
     ready: Callable[[], Awaitable[bool]] | None = None
     foundation: bool = False
+    longest_delay: float = LONGEST_DELAY
 
 
 class Child:
@@ -69,7 +73,7 @@ class Child:
             self._become(ChildState.RESTARTING)
             self._say("desk", f"{self.service.name} ended ({_cause(code)}); restart {self.restarts} in {delay:g} s")
             await self._wait_or_stop(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
+            delay = min(2 * delay, self.service.longest_delay)
         self._become(ChildState.STOPPED)
 
     async def stop(self, *, patience: float) -> None:

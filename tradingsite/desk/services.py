@@ -17,6 +17,7 @@ from tradingsite.environment import Environment, kept_secret, write_private
 
 SEED = "20260101"  # of the simulated market; gateway and flow API must share it
 WEBSOCKET_BYTES = "65536"
+WORKER_DELAY = 4.0  # seconds: positions are watched by nobody while it is away
 # The warning about root is for pickle, which we refuse.
 _CELERY = (sys.executable, "-W", "ignore:You're running the worker with superuser", "-m", "celery", "-q", "-A", "tradingsite")
 
@@ -89,7 +90,7 @@ def _flow_api(base_dir: Path, data_dir: Path, given: Environment, shared: dict[s
 
 
 def _worker(base_dir: Path) -> Service:
-    return Service(name="ibworker", command=_manage(base_dir, "ibworker"))
+    return Service(name="ibworker", command=_manage(base_dir, "ibworker"), longest_delay=WORKER_DELAY)
 
 
 def _celery_worker() -> Service:

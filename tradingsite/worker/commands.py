@@ -26,6 +26,7 @@ from events.commands import (
     ResumeTrading,
 )
 from events.failpoints import failpoint
+from events.failstop import working_on
 from events.inbox import Outcome
 from events.models import CommandRecord
 from events.order import OrderSide, OrderType
@@ -102,9 +103,13 @@ class CommandDesk:
 
     async def handle(self, command: Command, record: CommandRecord) -> Outcome:
         """Carry out one command; whatever goes wrong is an outcome with a reason."""
+        cause = f"command {record.pk}"
+        if cause in self._manager.core.set_aside:
+            return Outcome.refused("set_aside", "Carrying this out ended the worker again and again. It was set aside and trading halted.")
         failpoint("command.begin")
         try:
-            outcome = await self._handlers[type(command)](command, record)
+            with working_on(cause):
+                outcome = await self._handlers[type(command)](command, record)
         except UnknownContract as error:
             outcome = Outcome.refused("unknown_symbol", f"{error}.")
         except BrokerError as error:

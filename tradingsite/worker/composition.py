@@ -73,6 +73,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         epoch=epoch,
         on_durable=showing.durable,
         on_failure=late.journal_failed,
+        on_refused=late.events_refused,
     )
     limits = _Limits(gate)
     switch = TradingSwitch(
@@ -82,7 +83,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         on_state=late.trading_state_changed,
         fence=lambda: check_epoch(epoch),
     )
-    bus.on_failure = lambda event, handler, error: switch.halt_now(_failure(event, handler, error))
+    bus.on_failure = late.core_failed
     ears = Ears()
     broker = IbBroker(
         settings.ib,
@@ -229,6 +230,19 @@ class _Late:
     def taken_over(self, why: str) -> None:
         if self.worker is not None:
             self.worker.taken_over(why)
+
+    def core_failed(self, event: BaseEvent, handler: str, error: Exception) -> None:
+        """Halt; and when an event of the order path never reached the journal, memory is ahead of it."""
+        if self.worker is None:
+            return
+        self.worker.switch.halt_now(_failure(event, handler, error))
+        if handler == Journal.append.__qualname__ and not isinstance(error, Fenced):
+            self.worker.manager.event_lost(event, error)
+
+    def events_refused(self, event: BaseEvent, error: str) -> None:
+        """The row is missing, the memory is right: nothing new may be opened on books that no longer agree."""
+        if self.worker is not None:
+            self.worker.switch.halt_now(f"the database refused {event.event_type} {event.event_id}, which was set aside: {error}")
 
     def journal_failed(self, error: Exception) -> None:
         if isinstance(error, Fenced):

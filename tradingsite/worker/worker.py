@@ -14,9 +14,11 @@ from typing import Any
 from events.bus import EventBus
 from events.clock import monotonic, utc_now
 from events.failpoints import failpoint
+from events.failstop import Breakdown
 from events.feed import Feed
 from events.inbox import Inbox
 from events.journal import Journal
+from events.system import HandlerFailedEvent
 from positions import store
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
@@ -24,6 +26,7 @@ from positions.domain.ports import LinkDown, OrderTicket, RecoveryHint, SendRefu
 from positions.domain.references import is_entry
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch, write_health
+from tradingsite.worker import ends
 from tradingsite.worker.books import Books
 from tradingsite.worker.database import Database
 from tradingsite.worker.equity import Equity
@@ -42,7 +45,7 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 6.0  # nothing is sent when the lease was not confirmed for so long: we may have been asleep
 GAP_SECONDS = 5.0
 STOP_SECONDS = 4.0
-EXIT_OK, EXIT_TAKEN_OVER = 0, 75
+EXIT_OK, EXIT_UNTRUSTED, EXIT_TAKEN_OVER = 0, 70, 75  # of the process; any supervisor should start it again after 70
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +78,7 @@ class Worker:
     _fill_heard: asyncio.Event = field(default_factory=asyncio.Event)
     _lease_ok_at: float = field(default_factory=monotonic)
     _frames_lost: int = 0
+    _breakdown: Breakdown | None = None
 
     async def run(self) -> int:
         """Restore, connect, trade, and put everything away in order."""
@@ -101,8 +105,18 @@ class Worker:
         self._lease_ok_at = float("-inf")
         self.stop()
 
+    def fail_stop(self, breakdown: Breakdown) -> None:
+        """Memory may differ from the journal: write and send nothing more, and let the next worker start from the rows."""
+        self._breakdown = breakdown
+        self.journal.seal()
+        if self.code == EXIT_OK:
+            self.code = EXIT_UNTRUSTED
+        self.stop()
+
     def before_send(self, tickets: Sequence[OrderTicket]) -> None:
-        """The last look before the socket: a worker that slept, or lost its lease, sends nothing; a halted one no entry."""
+        """The last look before the socket: a worker that slept, lost its lease or broke sends nothing; a halted one no entry."""
+        if self._breakdown is not None:
+            raise LinkDown(f"this worker is ending: {self._breakdown}")
         silent = monotonic() - self._lease_ok_at
         if silent > LEASE_SECONDS:
             raise LinkDown(f"this worker has not confirmed its lease for {min(silent, 999):.0f} s: nothing is sent")
@@ -123,14 +137,28 @@ class Worker:
         positions = await self.database.run(store.load_positions)
         orders = await self.database.run(store.load_orders)
         elsewhere = await self.database.run(store.load_elsewhere)
+        set_aside, halts = await self.database.run(ends.load_set_aside, self._fence, self.epoch)
         await self.journal.attach(self.bus)
         await self.tracker.start()
+        self.manager.when_untrusted(self.fail_stop, set_aside=set_aside)
         self.manager.restore(orders, positions, elsewhere)
         failpoint("restore.loaded")
         await self.books.load()
         await self.switch.refresh()
+        for reason in halts:
+            self.switch.halt_now(reason)
+        await self._tell_last_end()
         await self.guard.refresh()
         log.info("restored %d orders and %d positions, epoch %d", len(orders), len(positions), self.epoch)
+
+    async def _tell_last_end(self) -> None:
+        end = await self.database.run(ends.last_end, self.epoch)
+        if end is not None:
+            log.error("the worker before this one stopped itself: %s: %s", end, end.error)
+            await self.bus.emit(HandlerFailedEvent(handler=f"worker ({end.section}, {end.cause})", error=end.error, core=True))
+
+    def _fence(self) -> None:
+        check_epoch(self.epoch)
 
     def _lives(self) -> dict[str, Coroutine[Any, Any, None]]:
         return {
@@ -228,8 +256,11 @@ class Worker:
         await asyncio.wait(inbox, timeout=1.0)
         self.session.stop()
         await self.broker.disconnect()
-        await self._in_time("the last reports", self.manager.drain(), 1.0)
+        if self._breakdown is None:
+            await self._in_time("the last reports", self.manager.drain(), 1.0)
         await self._in_time("the journal", self.journal.close(), 1.5)
+        if self._breakdown is not None:
+            await self._in_time("the reason", self.database.run(ends.record_end, self._fence, self.epoch, self._breakdown), 1.5)
         self.feed.stop()
         await asyncio.wait(tasks, timeout=0.5)
         for task in tasks:
