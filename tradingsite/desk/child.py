@@ -30,7 +30,7 @@ class ChildState(StrEnum):
 class Service:
     """What to run, and how to know that it serves. Others lean on a `foundation`: it ends after them.
 
-    `longest_delay` is in seconds, between two restarts.
+    `longest_delay` is in seconds, between two restarts; None for the usual one.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Service:
     stdin: bytes = b""
     ready: Callable[[], Awaitable[bool]] | None = None
     foundation: bool = False
-    longest_delay: float = LONGEST_DELAY
+    longest_delay: float | None = None
 
 
 class Child:
@@ -73,7 +73,7 @@ class Child:
             self._become(ChildState.RESTARTING)
             self._say("desk", f"{self.service.name} ended ({_cause(code)}); restart {self.restarts} in {delay:g} s")
             await self._wait_or_stop(delay)
-            delay = min(2 * delay, self.service.longest_delay)
+            delay = min(2 * delay, self.service.longest_delay or LONGEST_DELAY)
         self._become(ChildState.STOPPED)
 
     async def stop(self, *, patience: float) -> None:

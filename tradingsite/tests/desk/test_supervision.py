@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -92,6 +93,18 @@ async def test_a_process_that_keeps_dying_is_tried_ever_more_rarely(
     await task
     delays = [line.rpartition(" in ")[2] for line in lines.of("desk")][:4]
     assert delays == ["0.01 s", "0.02 s", "0.04 s", "0.04 s"]
+
+
+async def test_a_service_may_ask_to_be_back_sooner(
+    supervise: Callable[[Service], Child], lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "FIRST_DELAY", 0.01)
+    one = supervise(replace(service("ibworker", DIES), longest_delay=0.02))
+    task = asyncio.create_task(one.run())
+    await eventually_async(lambda: one.restarts >= 3)
+    await one.stop(patience=5)
+    await task
+    assert [line.rpartition(" in ")[2] for line in lines.of("desk")][:3] == ["0.01 s", "0.02 s", "0.02 s"]
 
 
 async def test_a_stop_during_the_back_off_ends_at_once(supervise: Callable[[Service], Child]) -> None:
