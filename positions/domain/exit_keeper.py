@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from events.order import OrderRole, PendingRequest
+from events.order import OrderRole, OrderState, PendingRequest
 from events.position import PositionStatus
 from positions.domain.order import Order
 from positions.domain.position import Position
@@ -28,6 +28,7 @@ from positions.domain.protection import is_bare
 
 GRACE_SECONDS = 1.5
 BARE_GRACE_SECONDS = 0.75
+DOUBT_GRACE_SECONDS = 2.0  # for a stop in doubt to be found after all
 PROTECT_ATTEMPTS = 2  # so many in PROTECT_WINDOW that did not stay are an alarm
 PROTECT_WINDOW = timedelta(minutes=10)
 AGAIN_SECONDS = 15.0  # after an alarm the rule is followed again this often, until it has worked
@@ -51,6 +52,8 @@ class Work:
     quantity: float = 0
     reason: str
     urgent: bool = False
+    group: str = ""  # of protect: the OCA group it joins, so that two stops never close the same shares
+    patience: float | None = None  # seconds it waits, where that is not the usual time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,8 @@ class ExitKeeper:
         self._attempts.setdefault(position.position_id, []).append(now)
 
     def _waited(self, key: str, work: Work, now: datetime) -> bool:
-        grace = BARE_GRACE_SECONDS if work.repair is Repair.PROTECT else GRACE_SECONDS
+        usual = BARE_GRACE_SECONDS if work.repair is Repair.PROTECT else GRACE_SECONDS
+        grace = usual if work.patience is None else work.patience
         return (now - self._since.setdefault(key, now)).total_seconds() >= grace or work.urgent
 
     def _escalated(self, position: Position, orders: Sequence[Order], work: Work, now: datetime) -> Work | None:
@@ -137,9 +141,13 @@ def repairs(position: Position, orders: Sequence[Order]) -> list[Work]:
     work += [piece for order in (*kept, *grouped) if (piece := _fit(order, kept_room, calm=calm)) is not None]
     separate = [order for order in live if order.role is OrderRole.EXIT and not order.oca_group and order.remaining_quantity > held]
     work += [piece for order in separate if (piece := _fit(order, held)) is not None]
-    has_stop = any(order.role is OrderRole.STOP for order in exits)
-    if room > 0 and not has_stop and position.stop_loss is not None and not _group_exit(orders):
-        work.append(Work(repair=Repair.PROTECT, quantity=room, reason="no stop at the broker"))
+    stops = [order for order in exits if order.role is OrderRole.STOP]
+    if room > 0 and position.stop_loss is not None and not _group_exit(orders):
+        if not stops:
+            work.append(Work(repair=Repair.PROTECT, quantity=room, reason="no stop at the broker"))
+        elif all(stop.state is OrderState.IN_DOUBT for stop in stops):
+            why, group = "its stop is in doubt: another one in the same group protects it meanwhile", stops[0].oca_group
+            work.append(Work(repair=Repair.PROTECT, quantity=room, reason=why, group=group, patience=DOUBT_GRACE_SECONDS))
     return work
 
 

@@ -79,6 +79,7 @@ def exit_order(intent: OrderIntent, *, prefix: str, account: str, now: Callable[
     order = _order(intent, OrderRole.EXIT, intent.side, intent.entry_type, intent.position_id, prefix, account, now)
     order.limit_price = intent.limit_price
     order.oca_group, order.oca_type, order.reason = group, OCA_REDUCE_WITH_BLOCK, reason
+    order.intent = intent.to_dict()
     return order
 
 

@@ -69,7 +69,8 @@ class Order:
         self.state = OrderState.PLANNED
         self.pending = PendingRequest.NONE
         self.desired: dict[str, float] = {}  # what a pending replace asks for: quantity, limit_price, stop_price
-        self.intent: dict[str, Any] = {}  # of entries: the wish, for checking it again before a resend
+        self.intent: dict[str, Any] = {}  # of entries and exits: the wish, for checking it again before a resend
+        self.close_after: dict[str, Any] = {}  # of an entry being cancelled: the close that waits for its end (`WaitingClose`)
         self.ledger = FillLedger()
         self.ib_order_id = 0
         self.client_id = 0
@@ -221,6 +222,7 @@ class Order:
             "pending": self.pending.value,
             "desired": dict(self.desired),
             "intent": dict(self.intent),
+            "close_after": dict(self.close_after),
             "filled_quantity": self.filled_quantity,
             "remaining_quantity": self.remaining_quantity,
             "average_price": self.average_price,
@@ -249,6 +251,7 @@ class Order:
             setattr(order, name, None if row[name] is None else datetime.fromisoformat(row[name]))
         order.state, order.pending = OrderState(row["state"]), PendingRequest(row["pending"])
         order.desired, order.intent = dict(row["desired"]), dict(row["intent"])
+        order.close_after = dict(row.get("close_after") or {})  # rows of earlier versions have none
         order.ledger = FillLedger(Execution.from_dict(execution) for execution in row["executions"])
         return order
 

@@ -92,12 +92,17 @@ class OrderEntries:
         return orders[0]
 
     async def resend(self, family: list[Order]) -> bool:
-        """Send a family that provably never reached the broker again, under the same ids; False when it must not be."""
+        """Send a family that provably never reached the broker again, under the same ids; False when it must not be.
+
+        An entry with its children, or an exit: both carry their wish, and it is judged again.
+        """
         core = self.core
-        entry = family[0]
-        if entry.role is not OrderRole.ENTRY or any(order.state is not OrderState.IN_DOUBT for order in family):
+        first = family[0]
+        if first.role not in (OrderRole.ENTRY, OrderRole.EXIT) or any(order.state is not OrderState.IN_DOUBT for order in family):
             return False
-        intent = OrderIntent.from_dict(entry.intent)
+        if not first.intent:
+            return False
+        intent = OrderIntent.from_dict(first.intent)
         if intent.expires_at is None:
             return False  # without a time to live nobody can say that the wish still holds
         try:

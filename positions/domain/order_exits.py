@@ -6,8 +6,8 @@ See the head of `order_manager.py` for how a close keeps its protection.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from events.failpoints import failpoint
@@ -29,6 +29,7 @@ from positions.domain.references import new_ulid
 
 log = logging.getLogger(__name__)
 
+EXIT_LIFE = timedelta(seconds=60)  # an exit that provably never left is sent again for so long
 SHRINK_SECONDS = 10.0  # how long a partial exit waits for stop and target to become smaller
 _PAIR = (OrderRole.STOP, OrderRole.TARGET)
 
@@ -162,7 +163,7 @@ class OrderExits:
         entry = core.entry_of(position)
         if entry is not None:
             # Whatever has filled is closed when the entry can fill no further; its children would die with it otherwise.
-            self.waiting[position_id] = WaitingClose(since=core.now(), reason=reason, quantity=quantity, intent_id=intent_id)
+            await self._wait_for(entry, WaitingClose(since=core.now(), reason=reason, quantity=quantity, intent_id=intent_id))
             if entry.pending is PendingRequest.CANCEL:
                 return entry
             return await core.cancel(entry, reason or "position closed") or entry
@@ -199,6 +200,7 @@ class OrderExits:
             entry_type=OrderType.MARKET,
             position_id=position.position_id,
             signal_id=position.signal_id,
+            expires_at=core.now() + EXIT_LIFE,
             kind=IntentKind.SINGLE,
         )
         denied = core.risk.check(intent, core.context(position.symbol))
@@ -218,11 +220,42 @@ class OrderExits:
         failpoint("close.sent")
         if denied is not None:
             return denied
-        if whole and position.status is PositionStatus.OPEN:
+        if whole:
+            await self.say_closing(position, order)
+        return order
+
+    async def say_closing(self, position: Position, order: Order) -> None:
+        """An exit for all of it is at the broker, or on its way there."""
+        if position.status is PositionStatus.OPEN:
             before = Before.of(position)
             position.begin_closing(order.order_id, order.reason)
             await self.core.tracker.announce(position, before, order.reason or "closing")
-        return order
+
+    async def _wait_for(self, entry: Order, wait: WaitingClose) -> None:
+        """Written on the entry, so that a restart does not forget the close. Its exit has its identity from now on."""
+        wait = replace(wait, intent_id=wait.intent_id or new_ulid(wait.since))
+        self.waiting[entry.position_id] = wait
+        previous, version = entry.state, entry.version
+        entry.close_after = {
+            "since": wait.since.isoformat(),
+            "reason": wait.reason,
+            "quantity": wait.quantity,
+            "intent_id": wait.intent_id,
+        }
+        entry.touch()
+        await self.core.tell_order(entry, previous, version, reason="to be closed when it has ended")
+
+    def restore(self) -> None:
+        """After the orders: take up the closes that waited, unless their exit was made."""
+        for entry in self.core.book:
+            wait = entry.close_after
+            position = self.core.tracker.find(entry.position_id) if wait else None
+            if position is None or not position.is_active or self.core.book.of_intent(wait["intent_id"]):
+                continue
+            since = datetime.fromisoformat(wait["since"])
+            self.waiting[entry.position_id] = WaitingClose(
+                since=since, reason=wait["reason"], quantity=wait["quantity"], intent_id=wait["intent_id"]
+            )
 
     async def _shrink_first(self, position: Position, order: Order, siblings: list[Order], room: float) -> Order | Denied:
         """Make stop and target smaller; the exit, planned and on the books, leaves when that is confirmed."""
@@ -244,7 +277,7 @@ class OrderExits:
                 await self._drop(position_id, wait, "the position is closed")
             elif wait.order is not None:
                 await self._advance_partial(position, wait, wait.order)
-            elif self.core.entry_of(position) is None:
+            elif self.core.entry_of(position) is None and await self._need_contract(position.symbol) is None:
                 del self.waiting[position_id]
                 if position.held:
                     quantity = None if wait.quantity is None or wait.quantity >= abs(position.held) else wait.quantity
@@ -299,7 +332,7 @@ class OrderExits:
                 work.quantity,
                 stop_loss=position.stop_loss,
                 take_profit=None if target else position.take_profit,
-                group=target.oca_group if target else "",
+                group=work.group or (target.oca_group if target else ""),
             )
 
     async def protect(self, position: Position) -> Order | Denied:

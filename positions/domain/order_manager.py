@@ -85,7 +85,7 @@ class OrderManager:
         self._hearing = OrderHearing(self.core)
         self._entries = OrderEntries(self.core)
         self._exits = OrderExits(self.core)
-        self._reconcile = OrderReconcile(self.core, self._hearing, self._entries)
+        self._reconcile = OrderReconcile(self.core, self._hearing, self._entries, self._exits)
         self._holdings = OrderHoldings(self.core, self._hearing, self._exits, self._reconcile)
         self._mending = OrderMending(self.core, self._hearing)
         self._lock = asyncio.Lock()
@@ -292,6 +292,7 @@ class OrderManager:
             elif order.state is OrderState.PLANNED:
                 order.move(Trigger.NEVER_SENT, code="never_sent", message="The worker stopped before it was sent.")
             self.core.book.add(order)
+        self._exits.restore()
         self.core.reconciled = False
         self._mending.due = True
         self.core.ask_reconcile("start")

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from events.failpoints import failpoint
-from events.order import OrderState
+from events.order import OrderRole, OrderState
 from events.system import ReconcileEvent
 from positions.domain.order import Order
 from positions.domain.order_core import OrderCore
 from positions.domain.order_entries import OrderEntries
+from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_states import Trigger
 from positions.domain.ports import BrokerSnapshot
-from positions.domain.reconcile import ReconcileReport, far_enough_apart, fate_of_absent, mentions, position_differences
+from positions.domain.reconcile import ReconcileReport, consumed, far_enough_apart, fate_of_absent, mentions, position_differences
 
 SETTLING = timedelta(seconds=2)  # an order that changed this shortly before a reading may be on one list of it and not on the next
 
@@ -21,10 +22,12 @@ SETTLING = timedelta(seconds=2)  # an order that changed this shortly before a r
 class OrderReconcile:
     """Runs under the manager's lock, after everything heard so far was processed."""
 
-    def __init__(self, core: OrderCore, hearing: OrderHearing, entries: OrderEntries) -> None:
+    def __init__(self, core: OrderCore, hearing: OrderHearing, entries: OrderEntries, exits: OrderExits) -> None:
         self.core = core
         self.hearing = hearing
         self.entries = entries
+        self.exits = exits
+        self.last: BrokerSnapshot | None = None  # the last complete reading
         self.theirs: dict[str, float] | None = None  # symbol → signed shares at the broker by the last reading; None before the first
         self.costs: dict[str, float] = {}  # symbol → the broker's average cost per share
         self.gaps: dict[str, float] = {}  # symbol → shares there that neither our positions nor known holdings explain
@@ -35,7 +38,7 @@ class OrderReconcile:
             return await self._tell(ReconcileReport(ok=False, reason=f"the broker never finished sending {', '.join(missing)}"))
         learned = await self._learn(first) + (await self._learn(second) if second else 0)
         failpoint("reconcile.learned")
-        last = second or first
+        last = self.last = second or first
         await self._end_external(last)
         differences = await self._differences(last)
         settling = self._settling(differences, last)
@@ -112,7 +115,7 @@ class OrderReconcile:
         core = self.core
         unsent: dict[str, list[Order]] = {}
         for order in absent:
-            fate = fate_of_absent(order, first, second, positions_agree=positions_agree)
+            fate = fate_of_absent(order, first, second, positions_agree=positions_agree, transmitter=self._transmitter(order))
             if fate is Trigger.NEVER_SENT:
                 if order.state is OrderState.SENDING:
                     await core.move(order, Trigger.SILENCE, reason="the broker does not show it")
@@ -124,13 +127,32 @@ class OrderReconcile:
                 await self.hearing.after(order)
         resent = 0
         for intent_id, family in unsent.items():
-            if len(family) == len(core.book.of_intent(intent_id)) and await self.entries.resend(family):
+            whole = len(family) == len(core.book.of_intent(intent_id)) and not any(consumed(order, second or first) for order in family)
+            if whole and await self.entries.resend(family):
                 resent += len(family)
+                await self._say_closing(family[0])
                 continue
             for order in family:
+                await self._withdraw(order, second or first)
                 await core.move(order, Trigger.NEVER_SENT, code="never_sent", message="It never reached the broker.", reason="never sent")
                 await self.hearing.after(order)
         return resent
+
+    def _transmitter(self, order: Order) -> Order:
+        """The leg that transmits the order's family: the last one written."""
+        family = self.core.book.of_intent(order.intent_id)
+        linked = any(member.parent_id for member in family)
+        return max(family, key=lambda member: member.ib_order_id, default=order) if linked else order
+
+    async def _withdraw(self, order: Order, reading: BrokerSnapshot) -> None:
+        """A leg the gateway took and never transmitted may still lie there; nobody is to find it."""
+        if consumed(order, reading) and self.core.link_up:
+            await self.core.broker.cancel(order.ib_order_id)
+
+    async def _say_closing(self, order: Order) -> None:
+        position = self.core.tracker.find(order.position_id)
+        if order.role is OrderRole.EXIT and position is not None and order.quantity >= abs(position.held):
+            await self.exits.say_closing(position, order)
 
     async def _tell(self, report: ReconcileReport) -> ReconcileReport:
         await self.core.bus.emit(

@@ -14,6 +14,7 @@ from positions.domain.order_states import INFORMATION, REFUSALS, REQUEST_REFUSED
 from positions.domain.ports import ErrorReport, OrderReport
 
 DUPLICATE_ID = 103
+CANNOT_CANCEL = (10147, 10148)  # there is nothing, or nothing left, to cancel
 _CANCELED = ("Cancelled", "ApiCancelled")
 _WITH_LIMIT = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LOC)
 _WITH_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -42,7 +43,7 @@ def read_report(order: Order, report: OrderReport, now: datetime) -> bool:
 def read_error(order: Order, report: ErrorReport) -> str:
     """Enter an error on the order's id. Returns "" or what should be asked of the broker because of it."""
     code, message = report.code, report.message
-    if code in INFORMATION:
+    if code in INFORMATION or (code in CANNOT_CANCEL and order.is_terminal):
         return ""
     if order.state is OrderState.SENDING:
         if code == DUPLICATE_ID:

@@ -1,7 +1,8 @@
 """Comparing our book with the broker's: what is proven, what is in doubt, what differs. Pure; the manager acts on it.
 
 Absence is proven only by two complete readings at least ten seconds apart on the day of the sending, with positions that
-equal our ledger and an order id the gateway has not consumed. Anything less is doubt, and doubt waits for a person.
+equal our ledger and an order id the gateway has not consumed. Of a family it is the id of the leg that transmits: the
+gateway may have the legs before it, and they have gone nowhere. Anything less is doubt, and doubt waits for a person.
 """
 
 from __future__ import annotations
@@ -59,8 +60,18 @@ def far_enough_apart(first: BrokerSnapshot, second: BrokerSnapshot | None) -> bo
     return second is not None and second.complete and second.taken_at - first.taken_at >= APART
 
 
-def fate_of_absent(order: Order, first: BrokerSnapshot, second: BrokerSnapshot | None, *, positions_agree: bool) -> Trigger | None:
-    """What to conclude of a live order that the readings do not mention; None = leave it be for now."""
+def consumed(order: Order, reading: BrokerSnapshot) -> bool:
+    """The gateway has seen an order with this id, or a higher one, from us."""
+    return reading.next_order_id > order.ib_order_id
+
+
+def fate_of_absent(
+    order: Order, first: BrokerSnapshot, second: BrokerSnapshot | None, *, positions_agree: bool, transmitter: Order | None = None
+) -> Trigger | None:
+    """What to conclude of a live order that the readings do not mention; None = leave it be for now.
+
+    `transmitter` is the leg that transmits the order's family: until the gateway has that one, none of them works anywhere.
+    """
     last = second or first
     if order.sent_at is not None and last.taken_at - order.sent_at < JUST_SENT:
         return None  # it may be on its way
@@ -68,8 +79,8 @@ def fate_of_absent(order: Order, first: BrokerSnapshot, second: BrokerSnapshot |
     never_acked = not order.perm_id and order.state in (OrderState.SENDING, OrderState.IN_DOUBT)
     if never_acked:
         same_day = order.sent_at is None or order.sent_at.date() == last.taken_at.date()
-        consumed = last.next_order_id > order.ib_order_id
-        return Trigger.NEVER_SENT if proven and same_day and not consumed else Trigger.SILENCE
+        taken = consumed(transmitter or order, last)
+        return Trigger.NEVER_SENT if proven and same_day and not taken else Trigger.SILENCE
     if not proven:
         return Trigger.SILENCE
     # The broker had it and has it no more, and no execution is missing: it ended without filling any further.

@@ -464,7 +464,7 @@ async def test_a_lapsed_wish_is_closed_as_never_sent(desk: Desk) -> None:
 async def test_a_consumed_order_id_is_no_proof_of_absence(desk: Desk) -> None:
     desk.broker.deaf = True
     order = await desk.entered(expires_at=desk.clock.now() + timedelta(seconds=120))
-    desk.broker.next_id = order.ib_order_id + 1
+    desk.broker.next_id = desk.ours(OrderRole.TARGET).ib_order_id + 1
     await desk.wait(12)
     first = await desk.broker.snapshot()
     await desk.wait(11)

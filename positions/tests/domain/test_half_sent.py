@@ -1,0 +1,143 @@
+"""Families and exits of which the broker has less than we wrote: what is proven, what is sent again, and that shares get their stop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from events.order import OrderRole, OrderState, OrderType
+from events.position import PositionStatus
+from positions.domain.order import Order
+from positions.domain.ports import OrderTicket
+from positions.tests.domain.desk import Desk
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return await Desk().open()
+
+
+def sent(desk: Desk) -> list[OrderTicket]:
+    return [ticket for what, ticket in desk.broker.wire if what == "send"]
+
+
+async def compare_twice(desk: Desk, *, apart: int = 11) -> None:
+    first = await desk.broker.snapshot()
+    await desk.manager.reconcile(first)
+    await desk.wait(apart)
+    desk.quote()
+    await desk.manager.reconcile(first, await desk.broker.snapshot())
+
+
+async def half_sent(desk: Desk, legs: int) -> Order:
+    """The gateway took the first legs of a bracket and none of them was ever transmitted."""
+    desk.broker.deaf = True
+    entry = await desk.entered(expires_at=desk.clock.now() + timedelta(seconds=120))
+    desk.broker.deaf = False
+    desk.broker.next_id = entry.ib_order_id + legs
+    await desk.wait(3)
+    return entry
+
+
+@pytest.mark.parametrize("legs", [1, 2])
+async def test_a_family_without_its_transmitting_leg_has_gone_nowhere_and_is_never_sent_again(desk: Desk, legs: int) -> None:
+    entry = await half_sent(desk, legs)
+    await compare_twice(desk)
+    family = list(desk.manager.orders.values())
+    assert {(order.state, order.code) for order in family} == {(OrderState.CANCELED, "never_sent")}
+    assert desk.tracker.position(entry.position_id).status is PositionStatus.CLOSED
+    assert len(sent(desk)) == 3  # the used ids would be refused, and the children would stand alone
+    assert [what for what in desk.broker.wire if what[0] == "cancel"] == [("cancel", entry.ib_order_id + n) for n in range(legs)]
+    desk.clock.advance(5)
+    await desk.manager.drain()
+    assert {order.code for order in family} == {"never_sent"}  # the broker's "there is nothing to cancel" changes nothing
+    assert not desk.manager.core.book.live(entry.position_id, OrderRole.ENTRY)
+
+
+async def test_one_reading_proves_nothing_about_half_a_family(desk: Desk) -> None:
+    entry = await half_sent(desk, 1)
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    assert entry.state is OrderState.IN_DOUBT
+
+
+async def test_a_leg_that_lies_untransmitted_in_the_gateway_is_cancelled(desk: Desk) -> None:
+    entry = await desk.entered()
+    desk.broker.wire.clear()
+    resting = desk.broker.book[entry.ib_order_id]
+    desk.clock.advance(3)
+    report = replace(desk.broker._report(resting, query=True), transmit=False, status="PendingSubmit", received_at=desk.clock.now())
+    desk.manager.on_order(report)
+    await desk.manager.drain()
+    assert ("cancel", entry.ib_order_id) in desk.broker.wire
+
+
+async def test_shares_whose_stop_the_broker_does_not_show_get_one_in_the_same_group_within_seconds(desk: Desk) -> None:
+    position = await desk.held()
+    stop, target = desk.broker.order("-S"), desk.broker.order("-T")
+    del desk.broker.book[stop.ticket.ib_order_id]  # gone without a word
+    desk.clock.advance(3)
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    assert desk.manager.orders[position.order_ids[0]].state is OrderState.FILLED
+    assert [o.state for o in desk.manager.core.book.live(position.position_id, OrderRole.STOP)] == [OrderState.IN_DOUBT]
+    await desk.wait(3)
+    another = desk.broker.order("-S")
+    assert (another.ticket.order_type, another.remaining, another.ticket.stop_price) == (OrderType.STOP, 100, 95.0)
+    assert another.ticket.oca_group == target.ticket.oca_group == stop.ticket.oca_group
+    desk.broker.book[stop.ticket.ib_order_id] = stop  # it was there after all
+    await desk.wait(12)
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    await desk.wait(3)
+    live = [o for o in desk.broker.book.values() if o.live and o.ticket.order_type is OrderType.STOP]
+    assert sum(o.remaining for o in live) == 100
+
+
+async def test_an_exit_that_never_left_is_sent_again_while_its_wish_is_fresh(desk: Desk) -> None:
+    position = await desk.held()
+    desk.broker.deaf = True
+    await desk.manager.close_position(position.position_id, intent_id="command-1")
+    desk.broker.deaf = False
+    desk.broker.next_id = desk.ours(OrderRole.EXIT).ib_order_id
+    await desk.wait(3)
+    await compare_twice(desk)
+    await desk.manager.drain()
+    leaving = [ticket for ticket in sent(desk) if ticket.order_ref.endswith("-X")]
+    assert len({(ticket.ib_order_id, ticket.order_ref) for ticket in leaving}) == 1
+    assert len(leaving) == 2
+    assert position.status is PositionStatus.CLOSING
+    desk.broker.fill(desk.broker.order("-X"), 100, 101.0)
+    await desk.manager.drain()
+    assert desk.broker.held() == {}
+
+
+async def test_an_exit_that_never_left_is_given_up_when_its_wish_is_old(desk: Desk) -> None:
+    position = await desk.held()
+    desk.broker.deaf = True
+    await desk.manager.close_position(position.position_id, intent_id="command-1")
+    desk.broker.deaf = False
+    desk.broker.next_id = desk.ours(OrderRole.EXIT).ib_order_id
+    await desk.wait(61)
+    await compare_twice(desk)
+    assert desk.ours(OrderRole.EXIT).code == "never_sent"
+    assert position.status is PositionStatus.OPEN
+    assert desk.broker.order("-S").live
+
+
+async def test_a_close_that_waits_for_its_entry_survives_a_restart(desk: Desk) -> None:
+    entry = await desk.entered()
+    desk.broker.fill(desk.broker.book[entry.ib_order_id], 40, 100.0)
+    await desk.manager.drain()
+    desk.broker.deaf = True  # the cancel gets no answer before the worker ends
+    await desk.manager.close_position(entry.position_id, reason="enough", intent_id="command-5")
+    desk.broker.deaf = False
+    await desk.restarted()
+    desk.broker._end(desk.broker.book[entry.ib_order_id])
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    await desk.wait(2)
+    leaving = desk.ours(OrderRole.EXIT)
+    assert (leaving.intent_id, leaving.quantity, leaving.reason) == ("command-5", 40, "enough")
+    await desk.restarted()
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    await desk.wait(3)
+    assert [o.order_id for o in desk.manager.orders.values() if o.role is OrderRole.EXIT] == [leaving.order_id]
