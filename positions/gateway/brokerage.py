@@ -116,6 +116,12 @@ class Brokerage:
         """Corrects or busts an execution: a new revision of its id, and the account booked over."""
         return self._act("revise", {"exec_id": execution.exec_id}, lambda: self._revise(execution, price, quantity, bust))
 
+    def forget_day(self) -> int:
+        """As midnight does: executions and done orders leave the lists that clients are given. Returns how many executions did."""
+        gone = len(self.executions)
+        self._act("forget_day", {"executions": gone}, self._age)
+        return gone
+
     def set_cash(self, amount: float) -> None:
         self.account.cash = amount
         self._act("set_cash", {"cash": amount}, lambda: None)
@@ -263,6 +269,15 @@ class Brokerage:
                 at=self.now,
             )
         )
+
+    def _age(self) -> None:
+        for execution in self.executions:
+            self.store.save_execution(replace(execution, at=execution.at - 86_400))
+        self.executions = []
+        for order in self.completed_orders():
+            order.completed_at = (order.completed_at or self.now) - 86_400
+            self.store.save_order(order)
+            self.exchange.book.forget(order)
 
     def _fill_late(self, order: BookOrder, quantity: float, price: float) -> None:
         self.exchange.fill_late(order, quantity, price, self.now)

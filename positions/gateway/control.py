@@ -5,7 +5,7 @@ believes with what really happened. An answer is {"ok": true, ...} or {"ok": fal
 
 Commands:
   {"fault": NAME, "match": {...}, "times": N, ...settings}   rules of faults.py, or an immediate fault of _NOW below
-  {"query": "book"|"orders"|"executions"|"positions"|"sessions"|"received"|"account"|"faults"|"ledger"|"prices"|"statement", ...}
+  {"query": "book"|"orders"|"executions"|"positions"|"sessions"|"received"|"account"|"faults"|"ledger"|"prices"|"statement"|"sockets", ...}
   {"set_price": SYMBOL, "price": 101.5, "hold": true}        hold: the stock stands still there
   {"shift": SYMBOL, "pct": -5, "seconds": 2}                 moves by per cent, over seconds
   {"release": SYMBOL}                                        a held stock ticks again
@@ -85,6 +85,8 @@ class Control:
             "transport": self._transport,
             "drop_socket": self._drop_socket,
             "notice": self._system_notice,
+            "repeat_executions": self._repeat_executions,
+            "forget_day": self._forget_day,
         }
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -235,6 +237,14 @@ class Control:
         self._gateway.broadcast(int(command["code"]), str(command.get("text", "")))
         return {}
 
+    def _repeat_executions(self, _command: Command) -> Answer:
+        """All executions of the day are told once more, as some gateways do after a restart."""
+        return {"executions": self._gateway.repeat_executions()}
+
+    def _forget_day(self, _command: Command) -> Answer:
+        """Midnight for the lists: what was executed or done until now is on none of them any more."""
+        return {"executions": self._gateway.broker.forget_day()}
+
     def _chosen(self, command: Command) -> list[Any]:
         wanted = command.get("client_id")
         return [session for client_id, session in self._gateway.sessions.items() if wanted in (None, client_id)]
@@ -290,6 +300,7 @@ class Control:
             "executions": lambda: [asdict(execution) for execution in broker.executions],
             "positions": lambda: [asdict(holding) for holding in broker.account.holdings.values() if holding.quantity],
             "sessions": self._sessions,
+            "sockets": lambda: {"open": self._gateway.sockets, "most": self._gateway.most_sockets},
             "received": lambda: [asdict(row) for row in self._gateway.received if row.sequence > int(command.get("after", 0))],
             "account": lambda: {"cash": broker.account.cash, **broker.account.values(broker.last)},
             "faults": lambda: [asdict(strike) for strike in self._gateway.faults.strikes],

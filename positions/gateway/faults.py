@@ -24,7 +24,9 @@ REPORT_FAULTS = frozenset({"disorder"})
 SIZE_FAULTS = frozenset({"partials"})
 CLIENT_FAULTS = frozenset({"client_busy"})
 HISTORY_FAULTS = frozenset({"history"})
-RULE_KINDS = ORDER_FAULTS | CANCEL_FAULTS | REPORT_FAULTS | SIZE_FAULTS | CLIENT_FAULTS | HISTORY_FAULTS
+HELLO_FAULTS = frozenset({"no_greeting"})
+OMISSIONS = frozenset({"omit"})  # one report of an execution in `every` is never sent; everything else goes on
+RULE_KINDS = ORDER_FAULTS | CANCEL_FAULTS | REPORT_FAULTS | SIZE_FAULTS | CLIENT_FAULTS | HISTORY_FAULTS | HELLO_FAULTS | OMISSIONS
 MATCHABLE = frozenset({"symbol", "client_id", "order_id", "order_ref", "side", "kind", "parent_id"})
 DISORDERS = frozenset({"status_first", "exec_only", "commission_first", "duplicate", "stale_submitted", "no_commission"})
 
@@ -38,6 +40,7 @@ class Rule:
     match: Mapping[str, Any]
     left: int
     settings: Mapping[str, Any]
+    seen: int = 0  # executions an `omit` rule has let pass or swallowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,8 @@ class FaultBook:
         unknown = set(match) - MATCHABLE
         if fault not in RULE_KINDS or unknown:
             raise ValueError(f"unknown fault {fault!r}" if fault not in RULE_KINDS else f"unknown match {sorted(unknown)}")
+        if fault == "omit" and int(settings.get("every", 1)) < 1:
+            raise ValueError("every must be 1 or more")
         if fault == "disorder" and settings.get("mode") not in DISORDERS:
             raise ValueError(f"disorder mode must be one of {sorted(DISORDERS)}")
         self._numbers += 1
@@ -93,6 +98,10 @@ class FaultBook:
 
     def take_history(self, symbol: str) -> Rule | None:
         return self._take(HISTORY_FAULTS, {"symbol": symbol}, f"history of {symbol}")
+
+    def take_hello(self) -> Rule | None:
+        """Whether somebody who has just connected is left without a greeting."""
+        return self._take(HELLO_FAULTS, {}, "a new connection")
 
     def note(self, fault: str, detail: str) -> Strike:
         """Logs an immediate fault, or a strike."""
@@ -117,6 +126,7 @@ class FaultBook:
 
     def disturb(self, notes: list[Note], reports: list[Report]) -> list[Note]:
         """Reorders, repeats or drops the messages about an execution when a rule says so."""
+        notes = self._omit(notes, reports)
         if not any(rule.fault == "disorder" for rule in self.rules):
             return notes
         for order in _executed_orders(reports):
@@ -125,13 +135,28 @@ class FaultBook:
                 notes = _disorder(str(rule.settings["mode"]), notes, order, reports)
         return notes
 
+    def _omit(self, notes: list[Note], reports: list[Report]) -> list[Note]:
+        """Without all that would tell of one execution in `every`: its own message, its commission, the order's statuses."""
+        for rule in [rule for rule in self.rules if rule.fault in OMISSIONS]:
+            for order in _executed_orders(reports):
+                if any(getattr(order.spec, name) != value for name, value in rule.match.items()):
+                    continue
+                rule.seen += 1
+                if rule.seen % int(rule.settings.get("every", 1)) == 0:
+                    self._strike(rule, f"order {order.spec.client_id}/{order.spec.order_id} {order.spec.symbol}")
+                    notes = [note for note in notes if (note.client_id, note.order_id) != order.key or note.kind is NoteKind.ERROR]
+        return notes
+
+    def _strike(self, rule: Rule, detail: str) -> None:
+        rule.left -= 1
+        if rule.left == 0:
+            self.rules.remove(rule)
+        self.note(rule.fault, detail)
+
     def _take(self, faults: frozenset[str], facts: Mapping[str, Any], detail: str) -> Rule | None:
         for rule in self.rules:
             if rule.fault in faults and all(facts.get(name) == value for name, value in rule.match.items()):
-                rule.left -= 1
-                if rule.left == 0:
-                    self.rules.remove(rule)
-                self.note(rule.fault, detail)
+                self._strike(rule, detail)
                 return rule
         return None
 

@@ -25,7 +25,7 @@ from positions.gateway.market import Market, Quote, market_time
 from positions.gateway.order_codec import PlacedOrder
 from positions.gateway.orders import OrderSpec
 from positions.gateway.pacing import MARKET_DATA_LINES
-from positions.gateway.reports import notes_of
+from positions.gateway.reports import commission_note, execution_note, notes_of
 from positions.gateway.session import Session
 from positions.gateway.wire import Incoming
 
@@ -79,6 +79,7 @@ class Gateway:
         self.upstream_lost = False
         self.upstream_drops = False  # while the link is lost, requests about orders vanish instead of waiting
         self.data_states: dict[str, DataState] = {}  # symbol → what is wrong with its data
+        self.sockets = self.most_sockets = 0  # client connections open now, and at most at any time
         self.busy_ids: dict[int, float] = {}  # client id kept busy → monotonic time of its release
         self._waiting: list[Callable[[], None]] = []
         self._frozen: dict[str, Quote] = {}
@@ -133,6 +134,15 @@ class Gateway:
             if session is not None:
                 session.send(note.build(session.version))
         self._push_positions(reports)
+
+    def repeat_executions(self) -> int:
+        """Pushes every execution of the day and its commission once more; returns how many that were."""
+        for execution in self.broker.executions:
+            session = self.sessions.get(execution.client_id)
+            for note in (execution_note(execution, self.broker.contracts.info), commission_note(execution)):
+                if session is not None:
+                    session.send(note.build(session.version))
+        return len(self.broker.executions)
 
     def held_upstream(self, session: Session, again: Callable[[], None]) -> bool:
         """Whether a request must wait for the link to IB; it is repeated when the link is back, or lost for good."""

@@ -102,6 +102,7 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = Session(self.gateway, reader, writer)
         self._connected.add(session)
+        self._count_sockets()
         self._empty.clear()
         try:
             await session.run()
@@ -110,8 +111,13 @@ class Server:
             session.abort()
         finally:
             self._connected.discard(session)
+            self._count_sockets()
             if not self._connected:
                 self._empty.set()
+
+    def _count_sockets(self) -> None:
+        self.gateway.sockets = len(self._connected)
+        self.gateway.most_sockets = max(self.gateway.most_sockets, self.gateway.sockets)
 
     async def _tick(self) -> None:
         """Ticks at a fixed pace; a failing tick is logged and the next one comes all the same."""

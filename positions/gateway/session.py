@@ -98,6 +98,9 @@ class Session:
             log.info("no common version with %r", hello)
             return False
         self.version = version
+        if self.gateway.faults.take_hello() is not None:
+            await self._reader.read()  # deaf until the client gives up
+            return False
         started = datetime.fromtimestamp(self.gateway.now(), UTC)
         self.send(out.greeting(version, f"{started:%Y%m%d %H:%M:%S} UTC"))
         return True
