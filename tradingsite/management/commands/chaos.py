@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 
 from events.failpoints import Kind
 from tradingsite.chaos import campaign
+from tradingsite.chaos.simulation import run as simulation
 
 
 class Command(BaseCommand):
@@ -28,10 +29,13 @@ class Command(BaseCommand):
         parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
         parser.add_argument("--short", action="store_true", help="a subset of about two minutes")
         parser.add_argument("--sabotage", action="store_true", help="plant known defects instead, and show that each is caught")
+        parser.add_argument("--simulate", type=int, default=0, metavar="N", help="instead: N seeds, from --seed on, in virtual time")
         parser.add_argument("--keep", action="store_true", help="keep databases, books and logs")
 
     def handle(self, *args: Any, **options: Any) -> None:
         seed = options["seed"] if options["seed"] is not None else int(time.time())
+        if options["simulate"]:
+            sys.exit(simulation.command(seed, options["simulate"], quiet=False).returncode)
         folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         plan = campaign.Plan(
             folder=folder,

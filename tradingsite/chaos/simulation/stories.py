@@ -1,0 +1,139 @@
+"""What happens to a world: wishes and failures, drawn by its seed, then healing, then the judge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from events import failpoints
+from events.failpoints import POINTS
+from tradingsite.chaos.oracle import Violation
+from tradingsite.chaos.simulation.world import SYMBOLS, Desk
+
+Step = Callable[[Desk, Random], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Told:
+    """What came of a story."""
+
+    steps: list[str] = field(default_factory=list)
+    healed_in: float = 0.0
+    violations: list[Violation] = field(default_factory=list)
+
+
+def story_of(seed: int, told: Told) -> Callable[[Desk], Awaitable[None]]:
+    """Three to eight steps; `told` is filled in while it is played."""
+
+    async def story(desk: Desk) -> None:
+        draw = Random(f"story|{seed}")  # noqa: S311 - a story, not a secret
+        await desk.until(desk.ready, 20)
+        for name in draw.choices(list(STEPS), weights=[weight for _, weight in STEPS.values()], k=draw.randint(3, 8)):
+            told.steps.append(name)
+            await STEPS[name][0](desk, draw)
+            await asyncio.sleep(draw.uniform(0, 2.5))
+        told.violations += desk.examine(settled=False)
+        failpoints.arm("", {})
+        desk.control(clear_faults=True)
+        told.healed_in, found = await desk.healed()
+        if not found and desk.rows("SELECT 1 FROM positions_tradingstate WHERE state <> 'active'"):
+            desk.wish("ResumeTrading", reason="the failure is over")
+            await asyncio.sleep(2)
+        told.violations += found
+
+    return story
+
+
+async def _approve(desk: Desk, draw: Random) -> None:
+    symbol, quantity, through = draw.choice(SYMBOLS), float(draw.randint(1, 40)), draw.choice((0.005, 0.005, -0.02))
+    await desk.approve(symbol, quantity, through=through, patience=6.0)
+
+
+async def _close(desk: Desk, draw: Random) -> None:
+    for position, _, _ in desk.open_positions()[:2]:
+        desk.wish("ClosePosition", position_id=position)
+
+
+async def _close_part(desk: Desk, draw: Random) -> None:
+    for position, _, _ in desk.open_positions()[:1]:
+        desk.wish("ClosePosition", position_id=position, quantity=1.0)
+
+
+async def _move_stop(desk: Desk, draw: Random) -> None:
+    for position, _, stop in desk.open_positions():
+        if stop:
+            desk.wish("ChangeStop", position_id=position, price=round(stop * draw.uniform(0.985, 1.005), 2))
+
+
+async def _cancel(desk: Desk, draw: Random) -> None:
+    for order in desk.resting_entries():
+        desk.wish("CancelOrder", order_id=order)
+
+
+async def _kill(desk: Desk, draw: Random) -> None:
+    desk.kill_worker()
+    desk.at_crash += desk.examine(settled=False)
+    await asyncio.sleep(draw.uniform(0.5, 4))
+    desk.revive()
+
+
+async def _fail(desk: Desk, draw: Random) -> None:
+    """Arms a failure in the living worker; a dead one is revived a little later."""
+    point, kind = draw.choice(sorted(POINTS)), draw.choice(("exit", "exit", "cut", "raise"))
+    failpoints.arm(f"{point}:{kind}:{draw.randint(1, 4)}", {})
+
+
+async def _sleep(desk: Desk, draw: Random) -> None:
+    await desk.sleep_worker(draw.uniform(1, 20))
+
+
+async def _restart_gateway(desk: Desk, draw: Random) -> None:
+    await desk.restart_gateway(draw.uniform(0.2, 3))
+
+
+async def _cut(desk: Desk, draw: Random) -> None:
+    desk.control(fault="drop_socket")
+
+
+async def _silence(desk: Desk, draw: Random) -> None:
+    desk.control(fault="ack_lost", match={"kind": draw.choice(("LMT", "STP"))}, times=1)
+
+
+async def _disorder(desk: Desk, draw: Random) -> None:
+    modes = ("status_first", "exec_only", "commission_first", "duplicate", "stale_submitted", "no_commission")
+    desk.control(fault="disorder", mode=draw.choice(modes), times=draw.randint(1, 3))
+
+
+async def _upstream(desk: Desk, draw: Random) -> None:
+    desk.control(fault="upstream_lost", seconds=draw.uniform(0.5, 8), data_kept=draw.random() < 0.5)
+
+
+async def _shift(desk: Desk, draw: Random) -> None:
+    """A move through stops and targets."""
+    desk.control(shift=draw.choice(SYMBOLS), pct=draw.uniform(-7, 7), seconds=draw.uniform(0.5, 4))
+
+
+async def _wait(desk: Desk, draw: Random) -> None:
+    await asyncio.sleep(draw.uniform(2, 15))
+
+
+# step → (what it does, how often)
+STEPS: dict[str, tuple[Step, int]] = {
+    "approve": (_approve, 9),
+    "close": (_close, 4),
+    "close-part": (_close_part, 2),
+    "move-stop": (_move_stop, 3),
+    "cancel": (_cancel, 2),
+    "kill": (_kill, 3),
+    "fail": (_fail, 5),
+    "sleep": (_sleep, 1),
+    "restart-gateway": (_restart_gateway, 1),
+    "cut": (_cut, 2),
+    "silence": (_silence, 1),
+    "disorder": (_disorder, 2),
+    "upstream": (_upstream, 2),
+    "shift": (_shift, 2),
+    "wait": (_wait, 3),
+}

@@ -1,0 +1,26 @@
+"""The desk in virtual time: the same seed is the same journal, no seed violates an invariant, and a planted defect is found."""
+
+import re
+
+import pytest
+
+from tradingsite.chaos.simulation.run import command
+
+SEEDS = 12
+
+
+@pytest.mark.timeout(180)
+def test_no_world_of_these_seeds_violates_an_invariant_and_a_seed_played_twice_is_the_same_journal() -> None:
+    done = command(1, SEEDS)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert re.search(rf"^{SEEDS} seeds", done.stdout, re.MULTILINE)
+    assert "1 seeds played twice, 0 gave another journal" in done.stdout
+    assert "violations: none; broken: 0" in done.stdout
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("defect", "invariant"), [("record_fills_twice", "I3"), ("lose_fills", "I3"), ("halve_stops", "I5")])
+def test_a_planted_defect_is_found(defect: str, invariant: str) -> None:
+    done = command(1, 1, defect=defect)
+    assert done.returncode == 1, done.stdout + done.stderr[-3000:]
+    assert f"{invariant}: " in done.stdout
