@@ -291,7 +291,7 @@ def _replace_the_machine(loop: VirtualLoop, random: Random) -> None:
     os.urandom = urandom
     random_module._urandom = urandom  # type: ignore[attr-defined]
     random_module.seed(random.random())
-    person._attempts = lambda: [None]
+    setattr(person, "_attempts", lambda *args: [None])  # noqa: B010 - one; whoever asked tries again in virtual time
     subscriptions.MOST_MINUTES = 60  # a day of bars for each symbol would cost half of the computing
     for module in (feed, inbox):
         module.get_channel_layer = Silence  # type: ignore[attr-defined]
