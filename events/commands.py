@@ -165,6 +165,15 @@ class ReleasePosition(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveDoubt(Command):
+    """What a person found out about an order in doubt: it never reached IB (never_sent), or it is over there (over)."""
+
+    order_id: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcknowledgeDifference(Command):
     """A person has seen that our book and the broker's differ in `row` of the comparison, and takes the broker's word for it.
 
@@ -380,5 +389,6 @@ _CHECKS: dict[str, dict[str, Check]] = {
     },
     "CloseHolding": {"symbol": _symbol, "quantity": _SHARES, "reason": _WHY},
     "ReleasePosition": {"position_id": _ID, "quantity": _SHARES, "reason": _WHY},
+    "ResolveDoubt": {"order_id": _ID, "verdict": _one_of("never_sent", "over"), "reason": _WHY},
     "AcknowledgeDifference": {"row": _text(80, required=True), "ours": _ANY_AMOUNT, "theirs": _ANY_AMOUNT, "reason": _WHY},
 }

@@ -49,6 +49,11 @@ class AcknowledgeForm(ReasonForm):
     theirs = forms.FloatField()
 
 
+class DoubtForm(ReasonForm):
+    order_id = forms.CharField(max_length=36)
+    verdict = forms.ChoiceField(choices=[("never_sent", "It never reached IB"), ("over", "It is over at IB")])
+
+
 class StatementForm(forms.Form):
     """A statement as IB writes it."""
 

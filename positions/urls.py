@@ -39,6 +39,7 @@ urlpatterns = [
     path("broker/close", views_broker.close_holding, name="broker_close"),
     path("broker/release", views_broker.release, name="broker_release"),
     path("broker/acknowledge", views_broker.acknowledge, name="broker_acknowledge"),
+    path("broker/doubt", views_broker.resolve_doubt, name="broker_doubt"),
     path("broker/statements/", views_broker.statement_check, name="broker_statement_check"),
     path("broker/statements/<int:pk>/", views_broker.statement, name="broker_statement"),
     path("pnl/", views_pnl.pnl, name="pnl"),

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from events.clock import utc_now
-from events.commands import AcknowledgeDifference, AdoptHolding, BadCommand, CloseHolding, Command, ReleasePosition
-from events.models import CommandRecord
+from events.commands import AcknowledgeDifference, AdoptHolding, BadCommand, CloseHolding, Command, ReleasePosition, ResolveDoubt
+from events.models import CommandRecord, SetAside
 from events.roles import trader_required
-from positions.forms_broker import AcknowledgeForm, AdoptForm, HoldingForm, ReleaseForm, StatementForm
+from positions.forms_broker import AcknowledgeForm, AdoptForm, DoubtForm, HoldingForm, ReleaseForm, StatementForm
 from positions.models import BrokerCheck, StatementCheck
 from positions.statement_check import check_statement
 from positions.statements.statement import BadStatement
 from positions.wishes import file_wish, first_error, refuse
 
 STALE_SECONDS = 75  # two light comparisons and some patience
-RESOLUTIONS = ("AdoptHolding", "CloseHolding", "ReleasePosition", "AcknowledgeDifference")
+RESOLUTIONS = ("AdoptHolding", "CloseHolding", "ReleasePosition", "AcknowledgeDifference", "ResolveDoubt")
 KINDS = (
     ("position", "Positions", "shares", "Nothing is held on either side."),
     ("order", "Open orders", "remaining", "No order works on either side."),
@@ -67,6 +68,7 @@ def _context() -> dict[str, Any]:
         "stale_seconds": STALE_SECONDS,
         "resolutions": _resolutions(),
         "earlier": BrokerCheck.objects.exclude(pk=check.pk if check else 0).order_by("-at")[:10],
+        "set_aside": SetAside.objects.filter(Q(until=None) | Q(until__gt=utc_now()))[:20],
         "statements": StatementCheck.objects.select_related("created_by")[:10],
     }
 
@@ -81,7 +83,10 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         actions |= {"adopt", "close", "acknowledge"}
     if kind == "position" and ours and row["position_id"]:
         actions.add("release")
-    if wrong:
+    verdict = row.get("verdict", "")
+    if verdict:
+        actions.add(verdict)
+    elif wrong or (kind == "order" and state == "external" and not row.get("accepted")):
         actions.add("acknowledge")
     words = "accepted" if row.get("accepted") else STATE_WORDS.get(state, state)
     tone = "quiet" if row.get("accepted") else TONES.get(state, "warn")
@@ -103,6 +108,8 @@ def _about(record: CommandRecord) -> str:
             return f"Close {payload.get('quantity'):g} {payload.get('symbol')}"
         case "ReleasePosition":
             return f"Release {payload.get('quantity'):g} shares"
+        case "ResolveDoubt":
+            return "An order in doubt never reached IB" if payload.get("verdict") == "never_sent" else "An order in doubt is over at IB"
     return f"Acknowledge {payload.get('row')}: ours {payload.get('ours'):g}, IB's {payload.get('theirs'):g}"
 
 
@@ -135,6 +142,13 @@ def release(request: HttpRequest) -> HttpResponse:
 def acknowledge(request: HttpRequest) -> HttpResponse:
     """File AcknowledgeDifference."""
     return _resolve(request, AcknowledgeForm(request.POST), AcknowledgeDifference)
+
+
+@require_POST
+@trader_required
+def resolve_doubt(request: HttpRequest) -> HttpResponse:
+    """File ResolveDoubt."""
+    return _resolve(request, DoubtForm(request.POST), ResolveDoubt)
 
 
 def _resolve(request: HttpRequest, form: forms.Form, kind: type[Command]) -> HttpResponse:

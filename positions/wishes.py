@@ -76,6 +76,7 @@ WORDS = {
     "CloseHolding": "A close",
     "ReleasePosition": "A release",
     "AcknowledgeDifference": "An acknowledgement",
+    "ResolveDoubt": "A resolution",
 }
 
 

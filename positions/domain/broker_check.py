@@ -19,6 +19,7 @@ from events.order import OrderState, PendingRequest
 from positions.domain.ledger import Execution, split_exec_id
 from positions.domain.order import Order
 from positions.domain.order_book import OrderBook
+from positions.domain.order_doubt import was_seen
 from positions.domain.ports import BrokerSnapshot, ExecutionReport, OrderReport
 from positions.domain.position import Position
 from positions.domain.pricing import decimal
@@ -121,10 +122,11 @@ def order_rows(book: OurBook, snapshot: BrokerSnapshot) -> list[Row]:
 
 def _order_row(order: Order, report: OrderReport | None, at: datetime, prefix: str) -> Row:
     state, cause, blocks = _judge_order(order, report, at, prefix)
+    verdict = "" if state is not RowState.IN_DOUBT or report is not None else "over" if was_seen(order) else "never_sent"
     return _row(
         "order", order.order_ref, order.symbol, _order_words(order), state, cause, blocks=blocks,
         ours=None if order.external else order.remaining_quantity, theirs=None if report is None else _remaining(report),
-        difference=None, order_id=order.order_id, position_id=order.position_id,
+        difference=None, order_id=order.order_id, position_id=order.position_id, verdict=verdict, client_id=order.client_id,
         detail=f"here {order.state.value.replace('_', ' ')} · IB {report.status if report else 'does not list it'}",
     )  # fmt: skip
 
@@ -133,7 +135,7 @@ def _judge_order(order: Order, report: OrderReport | None, at: datetime, prefix:
     if order.external:
         if order.message.startswith(f"reference {prefix}"):
             return RowState.MISSING_HERE, "It carries our reference and is not on our books: they may have been restored from a copy.", True
-        return RowState.EXTERNAL, "Made elsewhere. Shown, never touched.", False
+        return RowState.EXTERNAL, f"Made by {_maker(order)}. IB lets only that hand cancel it: cancel it where it was made.", False
     if order.state is OrderState.IN_DOUBT:
         return RowState.IN_DOUBT, "The link broke before IB answered. It is neither trusted nor sent again until its fate is proven.", False
     if report is None:
@@ -152,6 +154,10 @@ def _judge_order(order: Order, report: OrderReport | None, at: datetime, prefix:
     if wrong:
         return RowState.DIFFERS, f"{', '.join(wrong)} not as we know it; the broker's word counts.", False
     return RowState.MATCH, "", False
+
+
+def _maker(order: Order) -> str:
+    return f"API client {order.client_id}" if order.client_id else "hand in TWS or a client that IB does not name"
 
 
 def _terms(order: Order, report: OrderReport) -> list[tuple[str, float | None, float | None]]:

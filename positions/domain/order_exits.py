@@ -61,8 +61,8 @@ class OrderExits:
             return _denied("unknown_order", "There is no such order.", "Reload the page.", order_id=order_id)
         if order.is_terminal:
             return _denied("already_done", f"The order is already {order.state.value}.", "Nothing to do.", state=order.state.value)
-        if order.external or order.client_id not in (0, self.core.client_id):
-            return _denied("external", "This order was made elsewhere.", "Cancel it where it was made.")
+        if order.client_id not in (0, self.core.client_id) or (order.external and not (order.client_id and order.ib_order_id > 0)):
+            return _denied("external", "IB lets only the client that made an order cancel it.", "Cancel it where it was made.")
         position = self.core.tracker.find(order.position_id)
         if order.role is OrderRole.STOP and position is not None and position.held:
             return _denied("protects", "This stop protects shares we hold.", "Close the position, or move the stop.")

@@ -35,13 +35,14 @@ from positions.domain.exit_keeper import Alarm
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_core import OrderCore
+from positions.domain.order_doubt import OrderDoubt
 from positions.domain.order_entries import OrderEntries
 from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_holdings import OrderHoldings
 from positions.domain.order_mending import OrderMending
 from positions.domain.order_reconcile import OrderReconcile
-from positions.domain.order_states import Trigger
+from positions.domain.order_states import NEVER_SENT, Trigger
 from positions.domain.ports import Broker, BrokerError, BrokerSnapshot, CommissionReport, ErrorReport, ExecutionReport, OrderReport, Tick
 from positions.domain.position import Position
 from positions.domain.reconcile import ReconcileReport
@@ -87,6 +88,7 @@ class OrderManager:
         self._exits = OrderExits(self.core)
         self._reconcile = OrderReconcile(self.core, self._hearing, self._entries, self._exits)
         self._holdings = OrderHoldings(self.core, self._hearing, self._exits, self._reconcile)
+        self._doubt = OrderDoubt(self.core, self._hearing, self._reconcile)
         self._mending = OrderMending(self.core, self._hearing)
         self._lock = asyncio.Lock()
         self._heard = asyncio.Event()
@@ -226,6 +228,11 @@ class OrderManager:
         async with self._section("accept_difference"):
             return await self._holdings.accept(symbol, ours, theirs, reason=reason, by=by)
 
+    async def resolve_doubt(self, order_id: str, verdict: str, *, reason: str, by: str) -> Order | Denied:
+        """End an order in doubt by a person's word: "never_sent" or "over". See `order_doubt.py`."""
+        async with self._section("resolve_doubt"):
+            return await self._doubt.resolve(order_id, verdict, reason=reason, by=by)
+
     # ---- what the broker says -------------------------------------------------------------------------------------------
 
     def on_order(self, report: OrderReport) -> None:
@@ -290,7 +297,7 @@ class OrderManager:
             if order.state is OrderState.SENDING:
                 order.move(Trigger.SILENCE)
             elif order.state is OrderState.PLANNED:
-                order.move(Trigger.NEVER_SENT, code="never_sent", message="The worker stopped before it was sent.")
+                order.move(Trigger.NEVER_SENT, code=NEVER_SENT, message="The worker stopped before it was sent.")
             self.core.book.add(order)
         self._exits.restore()
         self.core.reconciled = False

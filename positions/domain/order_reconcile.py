@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from events.failpoints import failpoint
-from events.order import OrderRole, OrderState
+from events.order import OrderRole, OrderState, PendingRequest
 from events.system import ReconcileEvent
 from positions.domain.order import Order
 from positions.domain.order_core import OrderCore
 from positions.domain.order_entries import OrderEntries
 from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
-from positions.domain.order_states import Trigger
-from positions.domain.ports import BrokerSnapshot
+from positions.domain.order_states import NEVER_SENT, Trigger
+from positions.domain.ports import BrokerError, BrokerSnapshot
 from positions.domain.reconcile import ReconcileReport, consumed, far_enough_apart, fate_of_absent, mentions, position_differences
+
+log = logging.getLogger(__name__)
 
 SETTLING = timedelta(seconds=2)  # an order that changed this shortly before a reading may be on one list of it and not on the next
 
@@ -28,6 +31,7 @@ class OrderReconcile:
         self.entries = entries
         self.exits = exits
         self.last: BrokerSnapshot | None = None  # the last complete reading
+        self._asked_again: dict[str, object] = {}  # order_id → the unanswered request that was repeated
         self.theirs: dict[str, float] | None = None  # symbol → signed shares at the broker by the last reading; None before the first
         self.costs: dict[str, float] = {}  # symbol → the broker's average cost per share
         self.gaps: dict[str, float] = {}  # symbol → shares there that neither our positions nor known holdings explain
@@ -39,6 +43,7 @@ class OrderReconcile:
         learned = await self._learn(first) + (await self._learn(second) if second else 0)
         failpoint("reconcile.learned")
         last = self.last = second or first
+        await self._ask_again(last)
         await self._end_external(last)
         differences = await self._differences(last)
         settling = self._settling(differences, last)
@@ -76,6 +81,22 @@ class OrderReconcile:
         for report in (*snapshot.open_orders, *snapshot.completed_orders):
             await self.hearing.hear(report)
         return learned
+
+    async def _ask_again(self, snapshot: BrokerSnapshot) -> None:
+        """A cancel or a change that got no answer may have been lost with its socket; asked twice it is still one. Once per request."""
+        core = self.core
+        for report in snapshot.open_orders:
+            order = core.book.find(report)
+            if order is None or order.external or not order.is_acked or order.pending is PendingRequest.NONE:
+                continue
+            request = (order.pending, tuple(sorted(order.desired.items())))
+            if self._asked_again.get(order.order_id) == request or snapshot.taken_at - order.updated_at < SETTLING:
+                continue
+            self._asked_again[order.order_id] = request
+            if order.pending is PendingRequest.CANCEL:
+                await core.cancel(order, order.reason)
+            else:
+                await core.modify(order, "asked again: no answer came", **order.desired)
 
     async def _end_external(self, snapshot: BrokerSnapshot) -> None:
         """An order made elsewhere is known from these lists only: gone from all of them, it is over."""
@@ -134,7 +155,7 @@ class OrderReconcile:
                 continue
             for order in family:
                 await self._withdraw(order, second or first)
-                await core.move(order, Trigger.NEVER_SENT, code="never_sent", message="It never reached the broker.", reason="never sent")
+                await core.move(order, Trigger.NEVER_SENT, code=NEVER_SENT, message="It never reached the broker.", reason="never sent")
                 await self.hearing.after(order)
         return resent
 
@@ -146,8 +167,11 @@ class OrderReconcile:
 
     async def _withdraw(self, order: Order, reading: BrokerSnapshot) -> None:
         """A leg the gateway took and never transmitted may still lie there; nobody is to find it."""
-        if consumed(order, reading) and self.core.link_up:
-            await self.core.broker.cancel(order.ib_order_id)
+        if consumed(order, reading):
+            try:
+                await self.core.broker.cancel(order.ib_order_id)
+            except BrokerError as error:
+                log.warning("%s could not be withdrawn: %s", order, error)
 
     async def _say_closing(self, order: Order) -> None:
         position = self.core.tracker.find(order.position_id)

@@ -88,6 +88,8 @@ def next_state(state: S, trigger: Trigger) -> S | None:
     return TRANSITIONS.get((state, trigger))
 
 
+NEVER_SENT = "never_sent"  # the code of an order that provably never reached the broker
+
 # Error codes that refuse a new order outright, in IB's numbering.
 REFUSALS = frozenset({110, 200, 201, 203, 321, 387, 388, 10268, 10269, 10311})
 # Codes that answer a request of ours on a live order and leave it alive.

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from events.clock import utc_now
-from events.models import CommandRecord
+from events.models import CommandRecord, SetAside
 from positions.models import BrokerCheck, FillRecord, StatementCheck
 from positions.statement_check import _ours
 from positions.statements.matching import with_realized
@@ -103,6 +103,45 @@ def test_a_broken_resolution_is_refused_in_words(broken):
     answer = logged_in("trader").post(reverse("positions:broker_adopt"), good | broken)
     assert answer.status_code == 400
     assert not CommandRecord.objects.exists()
+
+
+def test_an_order_in_doubt_offers_the_word_its_evidence_allows_and_files_it_once():
+    compared(row("order", "TD1-E", "in_doubt", order_id="o-1", verdict="never_sent", cause="The link broke."))
+    trader = logged_in("trader")
+    page = trader.get(reverse("positions:broker")).content.decode()
+    assert "It never reached IB" in page
+    assert "It is over at IB" not in page
+    assert "broker/acknowledge" not in page
+    wish = {"key": KEY, "order_id": "o-1", "verdict": "never_sent", "reason": "not in TWS"}
+    for _ in range(2):
+        assert trader.post(reverse("positions:broker_doubt"), wish).status_code == 302
+    record = CommandRecord.objects.get()
+    assert (record.name, record.order_id, record.payload["verdict"]) == ("ResolveDoubt", "o-1", "never_sent")
+    assert "An order in doubt never reached IB" in trader.get(reverse("positions:broker")).content.decode()
+    assert trader.post(reverse("positions:broker_doubt"), wish | {"verdict": "gone", "key": KEY + "2"}).status_code == 400
+    assert logged_in("viewer").post(reverse("positions:broker_doubt"), wish).status_code == 403
+
+
+def test_an_order_made_elsewhere_can_be_acknowledged_and_says_who_may_cancel_it():
+    foreign = row("order", "ext-7", "external", order_id="ext-7", ours=None, theirs=10, cause="IB lets only that hand")
+    compared(foreign)
+    trader = logged_in("trader")
+    page = trader.get(reverse("positions:broker")).content.decode()
+    assert "IB lets only that hand" in page
+    assert "broker/acknowledge" in page
+    compared(foreign | {"accepted": True}, age=1)
+    assert "broker/acknowledge" not in trader.get(reverse("positions:broker")).content.decode()
+
+
+def test_what_was_set_aside_is_shown_with_reason_and_content_as_text():
+    SetAside.objects.create(
+        key="execution 1.2", kind="cause", at=utc_now(), epoch=3, reason="ended the worker 3 times", content="<b>raw</b>"
+    )
+    SetAside.objects.create(key="section tick", kind="cause", at=utc_now(), until=utc_now(), epoch=3, reason="over")
+    page = logged_in("viewer").get(reverse("positions:broker")).content.decode()
+    for text in ("execution 1.2", "ended the worker 3 times", "&lt;b&gt;raw&lt;/b&gt;"):
+        assert text in page
+    assert "section tick" not in page
 
 
 # --- statements -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import { feed } from "./feed.js";
 
 const root = document.querySelector("[data-books]");
-const RESOLUTIONS = new Set(["AdoptHolding", "CloseHolding", "ReleasePosition", "AcknowledgeDifference"]);
+const RESOLUTIONS = new Set(["AdoptHolding", "CloseHolding", "ReleasePosition", "AcknowledgeDifference", "ResolveDoubt"]);
 let loading = false;
 let wanted = false;
 

@@ -80,6 +80,7 @@ TABLE = {
     "positions:broker_close": wish(),
     "positions:broker_release": wish(),
     "positions:broker_acknowledge": wish(),
+    "positions:broker_doubt": wish(),
     "positions:broker_statement_check": wish(),
     "positions:broker_statement": page("statement"),
     "positions:pnl": page(),

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from events.clock import utc_now
-from events.commands import ClosePosition
+from events.commands import ClosePosition, FlattenAll
 from events.failstop import Breakdown
 from events.journal import Fenced
 from events.models import EventRecord, SetAside, WorkerEnd
@@ -16,7 +16,7 @@ from positions.models import FillRecord, OrderRecord, PositionRecord, TradingSta
 from signals.models import WatchListEntry
 from tradingsite.testing.live import LiveWorker
 from tradingsite.testing.patience import eventually
-from tradingsite.tests.trading_story import GatewayTruth, approval, file_wish, open_position, outcome
+from tradingsite.tests.trading_story import GatewayTruth, approval, file_wish, last_price, open_position, outcome
 from tradingsite.worker import ends
 from tradingsite.worker.worker import EXIT_UNTRUSTED
 
@@ -26,7 +26,7 @@ FILL = Breakdown(section="drain", cause="execution 0001.a", error="KeyError: 'x'
 
 @pytest.fixture(autouse=True)
 def watch_list(transactional_db):
-    for symbol in ("AAPL", "MSFT"):
+    for symbol in ("AAPL", "MSFT", "NVDA"):
         WatchListEntry.objects.get_or_create(symbol=symbol)
 
 
@@ -141,7 +141,9 @@ def test_an_execution_that_breaks_every_worker_is_set_aside_and_the_desk_lives_o
     assert refused.state == "refused"
 
 
-@pytest.mark.parametrize("point", ["command.handled:exit", "close.begin:raise", "order.sent:exit", "close.sent:raise"])
+@pytest.mark.parametrize(
+    "point", ["command.handled:exit", "close.begin:raise", "order.committed:exit", "order.sent:exit", "close.sent:raise", "close.sent:exit"]
+)
 def test_a_close_broken_anywhere_is_one_exit_and_says_what_became_of_it(breaking_worker, truth, point):
     breaking_worker.start().wait_until_ready()
     position = open_position("AAPL")
@@ -156,3 +158,45 @@ def test_a_close_broken_anywhere_is_one_exit_and_says_what_became_of_it(breaking
     assert [order.intent_id for order in exits] == [f"command-{wish.pk}"]
     assert truth.positions() == {}
     assert len([o for o in truth.orders() if o["kind"] == "MKT"]) == 1
+
+
+@pytest.mark.parametrize("point", ["command.handled:exit", "close.sent:exit", "cancel.sent:raise"])
+def test_flattening_broken_anywhere_is_one_exit_for_each_position(breaking_worker, truth, point):
+    breaking_worker.start().wait_until_ready()
+    open_position("AAPL")
+    open_position("MSFT", 50)
+    resting = outcome(file_wish(approval("NVDA", quantity=10, price=last_price("NVDA"), through=-0.02)))
+    assert resting.state == "done", resting.reason
+    breaking_worker.worker.kill()
+    breaking_worker.start(point).wait_until_ready()
+    wish = file_wish(FlattenAll(reason="enough"))
+    breaking_worker.ended()
+    breaking_worker.heal()
+    assert outcome(wish, seconds=30).state == "done", wish.reason
+    eventually(lambda: not PositionRecord.objects.exclude(status="closed").exists(), seconds=40, what="nothing is held or on its way")
+    assert truth.positions() == {}
+    assert sorted((o["symbol"], o["side"]) for o in truth.orders() if o["kind"] == "MKT") == [("AAPL", "SELL"), ("MSFT", "SELL")]
+
+
+@pytest.mark.parametrize(
+    "point", ["modify.committed:raise", "modify.sent:exit", "order.committed:raise", "order.sent:exit", "command.handled:exit"]
+)
+def test_a_partial_close_broken_anywhere_is_at_most_one_exit_and_the_stop_fits_what_is_left(breaking_worker, truth, point):
+    breaking_worker.start().wait_until_ready()
+    position = open_position("AAPL")
+    breaking_worker.worker.kill()
+    breaking_worker.start(point).wait_until_ready()
+    wish = file_wish(ClosePosition(position_id=position.pk, quantity=40))
+    breaking_worker.ended()
+    breaking_worker.heal()
+    answered = outcome(wish, seconds=30)
+    assert (answered.state, answered.code) in (("done", ""), ("refused", "never_sent")), answered.reason
+    sold = 40 if answered.state == "done" else 0
+
+    def as_told():
+        held = truth.positions().get("AAPL", 0)
+        stops = [o["quantity"] - o["filled"] for o in truth.orders() if o["kind"] == "STP" and o["status"] in ("PreSubmitted", "Submitted")]
+        return held == 100 - sold and stops == [held]
+
+    eventually(as_told, seconds=40, what=f"{sold} sold, once, and a stop for the rest")
+    assert len([o for o in truth.orders() if o["kind"] == "MKT"]) == (1 if sold else 0)

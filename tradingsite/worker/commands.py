@@ -24,16 +24,20 @@ from events.commands import (
     ReduceOnly,
     RejectSignal,
     ResumeTrading,
+    ReversePosition,
+    ScaleIn,
 )
 from events.failpoints import failpoint
 from events.failstop import working_on
 from events.inbox import Outcome
 from events.models import CommandRecord
-from events.order import OrderSide, OrderType
+from events.order import OrderSide, OrderState, OrderType
 from events.system import CommandEvent
 from positions.domain.errors import PositionsError
 from positions.domain.intent import Denied, IntentKind, OrderIntent
+from positions.domain.order import Order
 from positions.domain.order_manager import OrderManager
+from positions.domain.order_states import NEVER_SENT
 from positions.domain.ports import BrokerError, UnknownContract
 from positions.domain.position import Position
 from positions.domain.tracker import PositionTracker
@@ -121,11 +125,15 @@ class CommandDesk:
         return outcome
 
     async def settled(self, command: Command, record: CommandRecord) -> Outcome | None:
-        """What a command that was claimed before a crash has already led to; None if it had no effect."""
-        if isinstance(command, ApproveSignal | ClosePosition):
-            intent_id = intent_id_of(record)
-            if any(order.intent_id == intent_id for order in self._manager.orders.values()):
-                return Outcome.done("already carried out before the worker was restarted")
+        """What a command that was claimed before a crash, or failed half-way, has already led to; None if it had no effect."""
+        if isinstance(command, ApproveSignal | ClosePosition | ScaleIn):
+            made = self._manager.core.book.of_intent(intent_id_of(record))
+            return _outcome_of(made[0]) if made else None
+        if isinstance(command, ReversePosition):
+            position = self._tracker.find(command.position_id)
+            reverse = position.exit_rules.reverse if position is not None else None
+            if reverse is not None and reverse.intent_id == f"reverse-{record.pk}":
+                return Outcome.done("its close was asked for before the worker was restarted")
         return None
 
     async def _tell(self, command: Command, record: CommandRecord, outcome: Outcome) -> None:
@@ -247,6 +255,17 @@ class CommandDesk:
 def intent_id_of(record: CommandRecord) -> str:
     """The same command is the same intent, also after a crash: the row's key is unique for ever."""
     return f"command-{record.pk}"
+
+
+def _outcome_of(order: Order) -> Outcome:
+    """What became of an order that a wish led to before its outcome could be told."""
+    if order.code == NEVER_SENT and not order.filled_quantity:
+        return Outcome.refused(NEVER_SENT, f"Nothing was sent. {order.message} Ask again if you still want it.")
+    if order.state in (OrderState.REJECTED, OrderState.DENIED) and not order.filled_quantity:
+        return Outcome.refused(order.code or order.state.value, order.message or f"The order was {order.state.value}.")
+    if order.state is OrderState.IN_DOUBT:
+        return Outcome.done(f"sent as {order.order_ref}; whether IB has it is being found out")
+    return Outcome.done(f"sent as {order.order_ref} before the worker was restarted")
 
 
 def _refused(denied: Denied) -> Outcome:

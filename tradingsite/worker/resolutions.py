@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from events.commands import AcknowledgeDifference, AdoptHolding, CloseHolding, Command, ReleasePosition
+from events.commands import AcknowledgeDifference, AdoptHolding, CloseHolding, Command, ReleasePosition, ResolveDoubt
 from events.inbox import Outcome
 from events.models import CommandRecord
 from positions.domain.intent import Denied
@@ -13,7 +13,7 @@ from positions.domain.order_manager import OrderManager
 from tradingsite.worker.books import Books
 from tradingsite.worker.subscriptions import Subscriptions
 
-RESOLUTIONS = frozenset({"AdoptHolding", "CloseHolding", "ReleasePosition", "AcknowledgeDifference"})
+RESOLUTIONS = frozenset({"AdoptHolding", "CloseHolding", "ReleasePosition", "AcknowledgeDifference", "ResolveDoubt"})
 
 
 class Resolutions:
@@ -28,6 +28,7 @@ class Resolutions:
             CloseHolding: self._close,
             ReleasePosition: self._release,
             AcknowledgeDifference: self._acknowledge,
+            ResolveDoubt: self._resolve_doubt,
         }
 
     async def _adopt(self, command: AdoptHolding, record: CommandRecord) -> Outcome:
@@ -56,6 +57,12 @@ class Resolutions:
         if isinstance(result, Denied):
             return _refused(result)
         return Outcome.done(f"{result.symbol} is not managed any more; its resting orders are being cancelled")
+
+    async def _resolve_doubt(self, command: ResolveDoubt, record: CommandRecord) -> Outcome:
+        result = await self._manager.resolve_doubt(command.order_id, command.verdict, reason=command.reason, by=who(record))
+        if isinstance(result, Denied):
+            return _refused(result)
+        return Outcome.done(f"{result.side.value} {result.quantity:g} {result.symbol} is not waited for any more")
 
     async def _acknowledge(self, command: AcknowledgeDifference, record: CommandRecord) -> Outcome:
         return await self._books.acknowledge(command, who(record))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from events.order import OrderRole, OrderState, OrderType
+from events.order import OrderRole, OrderState, OrderType, PendingRequest
 from events.position import PositionStatus
 from positions.domain.order import Order
 from positions.domain.ports import OrderTicket
@@ -141,3 +141,28 @@ async def test_a_close_that_waits_for_its_entry_survives_a_restart(desk: Desk) -
     await desk.manager.reconcile(await desk.broker.snapshot())
     await desk.wait(3)
     assert [o.order_id for o in desk.manager.orders.values() if o.role is OrderRole.EXIT] == [leaving.order_id]
+
+
+@pytest.mark.parametrize("what", ["stop", "cancel"])
+async def test_a_request_that_was_lost_on_its_way_is_repeated_once(desk: Desk, what: str) -> None:
+    position = await desk.held() if what == "stop" else None
+    entry = None if position is not None else await desk.entered()
+    desk.broker.deaf = True
+    if position is not None:
+        await desk.manager.change_stop(position.position_id, 96.0)
+    elif entry is not None:
+        await desk.manager.cancel_order(entry.order_id)
+    desk.broker.deaf = False
+    await desk.restarted()
+    desk.clock.advance(3)
+    asked = len(desk.broker.wire)
+    for _ in range(2):
+        await desk.manager.reconcile(await desk.broker.snapshot())
+        await desk.manager.drain()
+        desk.clock.advance(3)
+    assert len(desk.broker.wire) == asked + 1
+    if position is not None:
+        assert desk.broker.order("-S").ticket.stop_price == 96.0
+    else:
+        assert not desk.broker.order("-E").live
+    assert all(order.pending is PendingRequest.NONE for order in desk.manager.orders.values())
