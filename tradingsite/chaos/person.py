@@ -56,8 +56,8 @@ def prepare(symbols: list[str]) -> dict[str, Any]:
     return {"ok": True}
 
 
-def approve(symbol: str, quantity: float, through: float = 0.005) -> dict[str, Any]:
-    """A signal in `symbol`, approved a little through the market; waits until the page would let it."""
+def approve(symbol: str, quantity: float, through: float = 0.005, direction: int = 1, seconds: float = SECONDS) -> dict[str, Any]:
+    """A signal in `symbol`, approved a little through the market; waits `seconds` at most until the page would let it."""
     from django.contrib.auth import get_user_model
 
     from events.clock import utc_now
@@ -68,14 +68,15 @@ def approve(symbol: str, quantity: float, through: float = 0.005) -> dict[str, A
 
     decision = Decision(user=get_user_model().objects.get(username="trader"), key=uuid.uuid4().hex, version=1)
     answer: Any = None
-    for _ in _attempts():
+    for _ in _attempts(seconds):
         quote = gather({symbol}, now=utc_now()).quotes.get(symbol)
         if quote is None or not quote.live or quote.age > 3:
             answer = answer or {"refused": "no_quote"}
             continue
         last = quote.last
-        ticket = Ticket(quantity=quantity, entry=round(last * (1 + through), 2), stop=round(last * 0.97, 2), target=round(last * 1.06, 2))
-        signal = _signal(symbol, last)
+        entry, stop, target = (round(last * (1 + direction * way), 2) for way in (through, -0.03, 0.06))
+        ticket = Ticket(quantity=quantity, entry=entry, stop=stop, target=target)
+        signal = _signal(symbol, last, direction)
         decided = decide(signal, decision, ticket, edited=[])
         if not isinstance(decided, Refusal):
             return {"command": decided.pk, "signal": signal}
@@ -83,25 +84,26 @@ def approve(symbol: str, quantity: float, through: float = 0.005) -> dict[str, A
     return dict(answer)
 
 
-def _attempts() -> Any:
-    deadline = time.monotonic() + SECONDS
+def _attempts(seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         yield None
         time.sleep(0.3)
 
 
-def _signal(symbol: str, price: float) -> str:
+def _signal(symbol: str, price: float, direction: int) -> str:
     from events.clock import utc_now
     from signals.models import PredictionRecord, SignalRecord
 
     now, signal_id = utc_now(), str(uuid.uuid4())
     said = {"confidence": 0.9, "data_time": now}
     prediction = PredictionRecord.objects.create(
-        source="chaos", ticker=symbol, timestamp=time.time_ns() // 1000, word="BUY", numeric=1, received_at=now, prediction_time=now,
-        verdict="signal", stock_price=price, signal_id=signal_id, **said,
+        source="chaos", ticker=symbol, timestamp=time.time_ns() // 1000, word="BUY" if direction > 0 else "SELL", numeric=direction,
+        received_at=now, prediction_time=now, verdict="signal", stock_price=price, signal_id=signal_id, **said,
     )  # fmt: skip
     SignalRecord.objects.create(
-        signal_id=signal_id, prediction=prediction, symbol=symbol, direction=1, action="open_long", price=price, created_at=now,
+        signal_id=signal_id, prediction=prediction, symbol=symbol, direction=direction,
+        action="open_long" if direction > 0 else "open_short", price=price, created_at=now,
         expires_at=now + timedelta(seconds=120), model="chaos", **said,
     )  # fmt: skip
     return signal_id
