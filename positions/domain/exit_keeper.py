@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from events.order import OrderRole, OrderState, PendingRequest
+from events.order import OrderRole, PendingRequest
 from events.position import PositionStatus
 from positions.domain.order import Order
 from positions.domain.position import Position
@@ -28,7 +28,7 @@ from positions.domain.protection import is_bare
 
 GRACE_SECONDS = 1.5
 BARE_GRACE_SECONDS = 0.75
-DOUBT_GRACE_SECONDS = 2.0  # for a stop in doubt to be found after all
+DOUBT_GRACE_SECONDS = 2.0  # for a stop that is sent, or in doubt, to be confirmed after all
 PROTECT_ATTEMPTS = 2  # so many in PROTECT_WINDOW that did not stay are an alarm
 PROTECT_WINDOW = timedelta(minutes=10)
 AGAIN_SECONDS = 15.0  # after an alarm the rule is followed again this often, until it has worked
@@ -145,8 +145,8 @@ def repairs(position: Position, orders: Sequence[Order]) -> list[Work]:
     if room > 0 and position.stop_loss is not None and not _group_exit(orders):
         if not stops:
             work.append(Work(repair=Repair.PROTECT, quantity=room, reason="no stop at the broker"))
-        elif all(stop.state is OrderState.IN_DOUBT for stop in stops):
-            why, group = "its stop is in doubt: another one in the same group protects it meanwhile", stops[0].oca_group
+        elif not any(stop.is_acked for stop in stops):
+            why, group = "its stop is not confirmed: another one in the same group protects it meanwhile", stops[0].oca_group
             work.append(Work(repair=Repair.PROTECT, quantity=room, reason=why, group=group, patience=DOUBT_GRACE_SECONDS))
     return work
 
@@ -177,10 +177,16 @@ def _after_the_end(orders: Sequence[Order], live: Sequence[Order]) -> list[Work]
 
 
 def _extra_stops(exits: Sequence[Order]) -> list[Order]:
-    """Stops beside the oldest confirmed one, left by an addition to the position: one stop takes over from them."""
+    """Stops beside the oldest confirmed one, left by an addition to the position: one stop takes over from them.
+
+    One that nobody has confirmed is left alone where it shares the group: the broker would shrink it with the other, and only
+    a reconcile can say whether there is anything to cancel.
+    """
     stops = sorted((order for order in exits if order.role is OrderRole.STOP), key=lambda order: order.created_at)
     keeper = next((stop for stop in stops if stop.is_acked and stop.pending is not PendingRequest.CANCEL), None)
-    return [stop for stop in stops if stop is not keeper] if keeper is not None else []
+    if keeper is None:
+        return []
+    return [stop for stop in stops if stop is not keeper and (stop.is_acked or stop.oca_group != keeper.oca_group)]
 
 
 def _while_entering(entry: Order, orders: Sequence[Order], exits: Sequence[Order]) -> list[Work]:

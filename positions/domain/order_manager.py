@@ -92,6 +92,7 @@ class OrderManager:
         self._mending = OrderMending(self.core, self._hearing)
         self._lock = asyncio.Lock()
         self._heard = asyncio.Event()
+        self._untold: list[tuple[Order, OrderState, int]] = []  # what a restore changed, and its state and version before
 
     # ---- what there is --------------------------------------------------------------------------------------------------
 
@@ -294,15 +295,27 @@ class OrderManager:
         self._hearing.elsewhere = dict(elsewhere or {})
         for row in orders:
             order = Order.from_dict(row, now=self.core.now)
+            was, version = order.state, order.version
             if order.state is OrderState.SENDING:
                 order.move(Trigger.SILENCE)
             elif order.state is OrderState.PLANNED:
                 order.move(Trigger.NEVER_SENT, code=NEVER_SENT, message="The worker stopped before it was sent.")
             self.core.book.add(order)
+            if order.version != version:
+                self._untold.append((order, was, version))
         self._exits.restore()
         self.core.reconciled = False
         self._mending.due = True
         self.core.ask_reconcile("start")
+
+    async def doubt_unanswered(self, why: str) -> None:
+        """The socket that carried them is gone: no answer will come to what was being sent on it."""
+        async with self._section("doubt_unanswered"):
+            for order, was, version in self._untold:
+                await self.core.tell_order(order, was, version, reason="the worker stopped before it was answered")
+            self._untold.clear()
+            for order in [o for o in self.core.book if o.state is OrderState.SENDING and not o.external]:
+                await self.core.move(order, Trigger.SILENCE, reason=why)
 
     async def reconcile(self, first: BrokerSnapshot, second: BrokerSnapshot | None = None) -> ReconcileReport:
         """Learn from one reading of the broker, or two at least ten seconds apart; running it again changes nothing.

@@ -31,6 +31,7 @@ class OrderReconcile:
         self.entries = entries
         self.exits = exits
         self.last: BrokerSnapshot | None = None  # the last complete reading
+        self._judged: set[str] = set()  # order_ids that two readings left in doubt: from here on it is a person's
         self._asked_again: dict[str, object] = {}  # order_id → the unanswered request that was repeated
         self.theirs: dict[str, float] | None = None  # symbol → signed shares at the broker by the last reading; None before the first
         self.costs: dict[str, float] = {}  # symbol → the broker's average cost per share
@@ -49,9 +50,14 @@ class OrderReconcile:
         settling = self._settling(differences, last)
         differences = [row for row in differences if row["symbol"] not in settling]
         absent = [order for order in self._ours() if not mentions(last, order)]
+        if far_enough_apart(first, second):
+            self.core.reconciled = not differences  # what is sent again passes the risk gate like anything else
         resent = await self._settle(absent, first, second, positions_agree=not differences)
         doubtful = [order for order in self._ours() if order.state is OrderState.IN_DOUBT]
         once_more = not far_enough_apart(first, second) and bool(differences or doubtful)
+        proving = once_more and any(order.order_id not in self._judged for order in doubtful)
+        if far_enough_apart(first, second):
+            self._judged = {order.order_id for order in doubtful}
         external = sum(o.external and o.is_live for o in self.core.book) + len(self.hearing.elsewhere)
         report = ReconcileReport(
             ok=not differences,
@@ -63,8 +69,9 @@ class OrderReconcile:
             in_doubt=len(doubtful),
             resent=resent,
             needs_second=once_more,
+            proving=proving,
         )
-        self.core.reconciled = report.ok
+        self.core.reconciled = report.ok and not proving
         self.core.needs_reconcile = f"{', '.join(sorted(settling))} changed while it was compared" if settling else ""
         return await self._tell(report)
 
@@ -122,6 +129,7 @@ class OrderReconcile:
                 cost = self.costs.get(symbol) or None
                 await self.hearing.hold_elsewhere(symbol, after.get(symbol, 0.0), average_cost=cost, reason="found at the broker")
         self.gaps = {str(row["symbol"]): row["theirs"] - row["ours"] - row["elsewhere"] for row in differences}
+        self.exits.gaps = self.gaps
         return differences
 
     def _settling(self, differences: list[dict[str, object]], snapshot: BrokerSnapshot) -> set[str]:
@@ -136,7 +144,15 @@ class OrderReconcile:
         core = self.core
         unsent: dict[str, list[Order]] = {}
         for order in absent:
-            fate = fate_of_absent(order, first, second, positions_agree=positions_agree, transmitter=self._transmitter(order))
+            fate = fate_of_absent(
+                order,
+                first,
+                second,
+                positions_agree=positions_agree,
+                transmitter=self._transmitter(order),
+                harmless=self._only_protects(order),
+                later=self._highest_sent_after(first),
+            )
             if fate is Trigger.NEVER_SENT:
                 if order.state is OrderState.SENDING:
                     await core.move(order, Trigger.SILENCE, reason="the broker does not show it")
@@ -164,6 +180,20 @@ class OrderReconcile:
         family = self.core.book.of_intent(order.intent_id)
         linked = any(member.parent_id for member in family)
         return max(family, key=lambda member: member.ib_order_id, default=order) if linked else order
+
+    def _highest_sent_after(self, reading: BrokerSnapshot) -> int:
+        sent = (o.ib_order_id for o in self._mine() if o.sent_at is not None and o.sent_at > reading.taken_at)
+        return max(sent, default=0)
+
+    def _mine(self) -> list[Order]:
+        """All that left under our client id, over or not."""
+        return [o for o in self.core.book if not o.external and o.client_id == self.core.client_id]
+
+    def _only_protects(self, order: Order) -> bool:
+        """A stop or target of shares whose entry is not in doubt itself."""
+        parent = self.core.book.orders.get(order.parent_id)
+        doubtful = parent is not None and parent.state in (OrderState.SENDING, OrderState.IN_DOUBT)
+        return order.role in (OrderRole.STOP, OrderRole.TARGET) and bool(order.oca_group) and not doubtful
 
     async def _withdraw(self, order: Order, reading: BrokerSnapshot) -> None:
         """A leg the gateway took and never transmitted may still lie there; nobody is to find it."""

@@ -27,7 +27,8 @@ class ReconcileReport:
 
     `needs_second` asks for a second reading at least ten seconds after the first. `opened` counts our live orders found,
     `filled` executions learned, `external` orders and holdings that are not ours. `differences` are rows of symbol,
-    ours, theirs, cause.
+    ours, theirs, cause. `proving`: a second reading may still settle a doubt, and orders with higher ids would spoil its proof,
+    so entries wait for it.
     """
 
     ok: bool
@@ -39,6 +40,7 @@ class ReconcileReport:
     in_doubt: int = 0
     resent: int = 0
     needs_second: bool = False
+    proving: bool = False
 
 
 def mentions(snapshot: BrokerSnapshot, order: Order) -> bool:
@@ -66,11 +68,21 @@ def consumed(order: Order, reading: BrokerSnapshot) -> bool:
 
 
 def fate_of_absent(
-    order: Order, first: BrokerSnapshot, second: BrokerSnapshot | None, *, positions_agree: bool, transmitter: Order | None = None
+    order: Order,
+    first: BrokerSnapshot,
+    second: BrokerSnapshot | None,
+    *,
+    positions_agree: bool,
+    transmitter: Order | None = None,
+    harmless: bool = False,
+    later: int = 0,
 ) -> Trigger | None:
     """What to conclude of a live order that the readings do not mention; None = leave it be for now.
 
     `transmitter` is the leg that transmits the order's family: until the gateway has that one, none of them works anywhere.
+    A `harmless` one only protects shares we hold and shares its group with what replaces it: a used id keeps no doubt alive.
+    `later` is the highest id of ours that was sent after the first reading: ids up to it were used by those orders. Before them
+    the first reading shows which ids were used, and an id below one that was used is taken by the gateway no more.
     """
     last = second or first
     if order.sent_at is not None and last.taken_at - order.sent_at < JUST_SENT:
@@ -79,7 +91,9 @@ def fate_of_absent(
     never_acked = not order.perm_id and order.state in (OrderState.SENDING, OrderState.IN_DOUBT)
     if never_acked:
         same_day = order.sent_at is None or order.sent_at.date() == last.taken_at.date()
-        taken = consumed(transmitter or order, last)
+        decisive = transmitter or order
+        taken = consumed(decisive, first) or last.next_order_id > max(decisive.ib_order_id, later + 1)
+        taken = taken and not harmless
         return Trigger.NEVER_SENT if proven and same_day and not taken else Trigger.SILENCE
     if not proven:
         return Trigger.SILENCE

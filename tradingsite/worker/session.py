@@ -149,6 +149,7 @@ class Session:
             await self._wait(LONGEST_DELAY)
             return
         self._on_account(self._broker.account)
+        await self._manager.doubt_unanswered("the link was lost before it was answered")
         await self._reconcile(picture, RecoveryHint.DATA_LOST, kind="start" if self.attempts == 1 else "reconnect")
         await self._stay()
 
@@ -203,6 +204,10 @@ class Session:
         if blocked or not report.ok:
             self._manager.set_reconciled(False)
             self._become(State.RECONCILING, blocked or report.reason or "our books and the broker's differ")
+            return
+        if report.proving:
+            self._manager.set_reconciled(False)
+            self._become(State.RECONCILING, "an order is in doubt: IB's lists are read once more in ten seconds")
             return
         self._manager.set_reconciled(True)
         self.reconciled_at = utc_now()

@@ -166,3 +166,28 @@ async def test_a_request_that_was_lost_on_its_way_is_repeated_once(desk: Desk, w
     else:
         assert not desk.broker.order("-E").live
     assert all(order.pending is PendingRequest.NONE for order in desk.manager.orders.values())
+
+
+async def test_a_stop_that_was_lost_beside_its_family_keeps_no_doubt_alive_once_another_protects(desk: Desk) -> None:
+    desk.quote()
+    send = desk.broker.send
+
+    async def without_the_stop(tickets: list[OrderTicket]) -> None:
+        await send([ticket for ticket in tickets if ticket.order_type is not OrderType.STOP])
+
+    desk.broker.send = without_the_stop  # type: ignore[method-assign, assignment]
+    entry = await desk.manager.submit(desk.intent())
+    assert isinstance(entry, Order)
+    desk.broker.send = send  # type: ignore[method-assign]
+    lost = desk.ours(OrderRole.STOP)
+    desk.broker.fill(desk.broker.book[entry.ib_order_id], 100, 100.0)
+    await desk.wait(4)
+    another = desk.ours(OrderRole.STOP)
+    assert (lost.state, another.is_acked, another.oca_group) == (OrderState.SENDING, True, lost.oca_group)
+    await desk.wait(9)
+    await compare_twice(desk)
+    assert (lost.state, lost.code) == (OrderState.CANCELED, "never_sent")
+    await desk.wait(3)
+    stops = [o for o in desk.broker.book.values() if o.live and o.ticket.order_type is OrderType.STOP]
+    assert [o.remaining for o in stops] == [100]
+    assert ("cancel", lost.ib_order_id) in desk.broker.wire

@@ -461,6 +461,47 @@ async def test_a_lapsed_wish_is_closed_as_never_sent(desk: Desk) -> None:
     assert desk.tracker.position(order.position_id).status is PositionStatus.CLOSED
 
 
+async def test_entries_wait_while_a_second_reading_may_still_settle_a_doubt(desk: Desk) -> None:
+    desk.broker.deaf = True
+    await desk.entered()
+    await desk.manager.doubt_unanswered("the link was lost")
+    desk.broker.deaf = False
+    await desk.wait(3)
+    desk.quote()
+    first = await desk.broker.snapshot()
+    report = await desk.manager.reconcile(first)
+    assert report.ok
+    assert report.proving
+    denied = await desk.manager.submit(desk.intent())
+    assert isinstance(denied, Denied)
+    assert denied.code == "not_reconciled"
+    await desk.wait(11)
+    desk.quote()
+    report = await desk.manager.reconcile(first, await desk.broker.snapshot())
+    assert not report.proving
+    assert not isinstance(await desk.manager.submit(desk.intent()), Denied)
+
+
+async def test_ids_that_our_own_later_orders_used_are_no_doubt_of_an_earlier_one(desk: Desk) -> None:
+    position = await desk.held()
+    desk.broker.deaf = True
+    desk.quote("MSFT")
+    lost = await desk.entered(symbol="MSFT", expires_at=desk.clock.now() + timedelta(seconds=120))
+    await desk.manager.doubt_unanswered("the link was lost")
+    desk.broker.deaf = False
+    await desk.wait(3)
+    desk.quote()
+    first = await desk.broker.snapshot()
+    await desk.manager.reconcile(first)
+    await desk.wait(1)
+    await desk.manager.close_position(position.position_id)
+    await desk.wait(11)
+    desk.quote("MSFT")
+    report = await desk.manager.reconcile(first, await desk.broker.snapshot())
+    assert (lost.state, lost.code) == (OrderState.CANCELED, "never_sent")
+    assert not report.in_doubt
+
+
 async def test_a_consumed_order_id_is_no_proof_of_absence(desk: Desk) -> None:
     desk.broker.deaf = True
     order = await desk.entered(expires_at=desk.clock.now() + timedelta(seconds=120))

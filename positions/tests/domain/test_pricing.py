@@ -47,7 +47,9 @@ def test_what_is_no_price_is_refused(price: float) -> None:
         checked_price(price)
 
 
-@pytest.mark.parametrize("intent_id", ["01JABCDEFGHJKMNPQRSTVWXYZ0", "6f1c2f0e-0d0f-4a53-9d9c-4f2f4a1e7b21", "anything else", "ünïcode " * 9])
+@pytest.mark.parametrize(
+    "intent_id", ["01JABCDEFGHJKMNPQRSTVWXYZ0", "6f1c2f0e-0d0f-4a53-9d9c-4f2f4a1e7b21", "anything else", "ünïcode " * 9]
+)
 def test_a_reference_is_short_plain_and_tells_the_leg(intent_id: str) -> None:
     refs = {order_ref("DEV", intent_id, role) for role in (OrderRole.ENTRY, OrderRole.STOP, OrderRole.TARGET, OrderRole.EXIT)}
     assert len(refs) == 4
