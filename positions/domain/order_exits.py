@@ -51,6 +51,7 @@ class OrderExits:
     def __init__(self, core: OrderCore) -> None:
         self.core = core
         self.waiting: dict[str, WaitingClose] = {}  # position_id → the close that waits
+        self.gaps: dict[str, float] = {}  # symbol → shares at the broker that nothing explains, by the last reading; may be negative
 
     # ---- cancel ---------------------------------------------------------------------------------------------------------
 
@@ -321,19 +322,32 @@ class OrderExits:
         if work.repair is Repair.CANCEL and work.order is not None:
             await self.core.cancel(work.order, work.reason)
         elif work.repair is Repair.RESIZE and work.order is not None:
-            await self.core.modify(work.order, work.reason, quantity=work.quantity)
+            quantity = work.quantity - self._gone(position)
+            if quantity > 1e-9 and quantity != work.order.wanted("quantity"):
+                await self.core.modify(work.order, work.reason, quantity=quantity)
         elif work.repair in (Repair.ALARM, Repair.RESTORED):
             await self._alarm(position, work)
-        elif work.repair is Repair.PROTECT and await self._need_contract(position.symbol) is None:
+        elif work.repair is Repair.PROTECT:
+            await self._protect_again(position, work)
+
+    async def _protect_again(self, position: Position, work: Work) -> None:
+        """A new stop, for no more than the broker holds: one for shares that are gone there would open the other side."""
+        quantity = work.quantity - self._gone(position)
+        if quantity > 1e-9 and await self._need_contract(position.symbol) is None:
             target = self._live_one(position.position_id, OrderRole.TARGET)
             self.core.keeper.placed(position, self.core.now())
             await self._protect(
                 position,
-                work.quantity,
+                quantity,
                 stop_loss=position.stop_loss,
                 take_profit=None if target else position.take_profit,
                 group=work.group or (target.oca_group if target else ""),
             )
+
+    def _gone(self, position: Position) -> float:
+        """Shares of ours (>= 0) that the broker does not hold by its last reading, and nobody knows why."""
+        gap = self.gaps.get(position.symbol, 0.0)
+        return max(0.0, -gap if position.held > 0 else gap)
 
     async def protect(self, position: Position) -> Order | Denied:
         """Stop and target, at the prices the position names, for everything it holds."""

@@ -1,0 +1,41 @@
+"""A stop protects shares that the broker holds. One for shares that are gone there would open the other side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from events.order import OrderRole, OrderState, OrderType
+from positions.domain.ports import BrokerSnapshot
+from positions.tests.domain.desk import Desk
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return await Desk().open()
+
+
+async def found(desk: Desk, shares: float) -> BrokerSnapshot:
+    """The broker's reading, with `shares` of ours left there and no list that says why."""
+    whole = await desk.broker.snapshot()
+    held = tuple(replace(row, quantity=shares) for row in whole.positions)
+    return replace(whole, positions=held if shares else ())
+
+
+async def stops_after(desk: Desk, shares: float) -> list[float]:
+    """Quantities of the stops at the broker after a reading with so many shares and no stop, target or reason."""
+    position = await desk.held()
+    for order in (desk.broker.order("-S"), desk.broker.order("-T")):
+        del desk.broker.book[order.ticket.ib_order_id]
+    desk.clock.advance(3)
+    report = await desk.manager.reconcile(await found(desk, shares))
+    assert report.ok is (shares == 100)
+    assert [o.state for o in desk.manager.core.book.live(position.position_id, OrderRole.STOP)] == [OrderState.IN_DOUBT]
+    await desk.wait(5)
+    return [o.remaining for o in desk.broker.book.values() if o.live and o.ticket.order_type is OrderType.STOP]
+
+
+@pytest.mark.parametrize(("shares", "stops"), [(100, [100]), (40, [40]), (0, []), (-20, [])])
+async def test_a_lost_stop_is_replaced_for_no_more_than_the_broker_holds(desk: Desk, shares: float, stops: list[float]) -> None:
+    assert await stops_after(desk, shares) == stops
