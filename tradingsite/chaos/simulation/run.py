@@ -18,6 +18,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--defect", default="")
     options = parser.parse_args()
-    sys.exit(0 if simulate(options.first, options.count, print, defect=options.defect) else 1)
+    sys.exit(0 if simulate(options.first, options.count, partial(print, flush=True), defect=options.defect) else 1)
 
 
 def command(first: int, count: int, *, defect: str = "", quiet: bool = True) -> subprocess.CompletedProcess[str]:
