@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from events.failpoints import Kind
 from tradingsite.chaos import matrix, oracle, rounds
+from tradingsite.chaos import museum as exhibits
 from tradingsite.chaos.lane import Lane
 from tradingsite.chaos.matrix import Case
 from tradingsite.chaos.oracle import Violation
@@ -172,3 +173,15 @@ def sabotage(plan: Plan, say: Say) -> bool:
     plan = replace(plan, postgres=False)
     template = _template(plan)
     return template is not None and run_all(plan.folder, template, plan.lanes, say)
+
+
+def museum(plan: Plan, say: Say, *, planted: bool = False) -> bool:
+    """The named defects of others, on SQLite."""
+    plan = replace(plan, postgres=False)
+    template = _template(plan)
+    return template is not None and exhibits.run_all(plan.folder, template, plan.lanes, say, planted=planted)
+
+
+def museum_of_mistakes(plan: Plan, say: Say) -> bool:
+    """Each scenario of the museum with its original's mistake planted: all must turn red."""
+    return museum(plan, say, planted=True)

@@ -30,6 +30,8 @@ class Command(BaseCommand):
         parser.add_argument("--short", action="store_true", help="a subset of about two minutes")
         parser.add_argument("--sabotage", action="store_true", help="plant known defects instead, and show that each is caught")
         parser.add_argument("--simulate", type=int, default=0, metavar="N", help="instead: N seeds, from --seed on, in virtual time")
+        parser.add_argument("--museum", action="store_true", help="only the named defects of others, B1 to B12")
+        parser.add_argument("--mistakes", action="store_true", help="with --museum: plant each one's mistake, and show that it turns red")
         parser.add_argument("--keep", action="store_true", help="keep databases, books and logs")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,7 +50,11 @@ class Command(BaseCommand):
         )
         plan = plan.short() if options["short"] else plan
         run = campaign.sabotage if options["sabotage"] else campaign.run
+        if options["museum"]:
+            run = campaign.museum_of_mistakes if options["mistakes"] else campaign.museum
         good = run(plan, self.stdout.write)
+        if run is campaign.run and not plan.points:
+            good = campaign.museum(plan, self.stdout.write) and good
         if good and not options["keep"]:
             campaign.remove(folder)
         else:
