@@ -98,7 +98,7 @@ def play(seed: int, image: Path, folder: Path) -> Result:
     told = Told()
     world = World(seed, folder, image)
     desk = world.run(story_of(seed, told))
-    violations = [*desk.at_crash, *told.violations]
+    violations = [*desk.at_crash, *told.violations, *world.replayed()]
     return {
         "seed": seed,
         "hash": world.journal(),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from events import failpoints
 from events.failpoints import POINTS
@@ -25,15 +26,15 @@ class Told:
 
 
 def story_of(seed: int, told: Told) -> Callable[[Desk], Awaitable[None]]:
-    """Three to eight steps; `told` is filled in while it is played."""
+    """Four to twelve steps; `told` is filled in while it is played."""
 
     async def story(desk: Desk) -> None:
         draw = Random(f"story|{seed}")  # noqa: S311 - a story, not a secret
         await desk.until(desk.ready, 20)
-        for name in draw.choices(list(STEPS), weights=[weight for _, weight in STEPS.values()], k=draw.randint(3, 8)):
+        for name in draw.choices(list(STEPS), weights=[weight for _, weight in STEPS.values()], k=draw.randint(4, 12)):
             told.steps.append(name)
             await STEPS[name][0](desk, draw)
-            await asyncio.sleep(draw.uniform(0, 2.5))
+            await asyncio.sleep(draw.uniform(0, 5))
         told.violations += desk.examine(settled=False)
         failpoints.arm("", {})
         desk.control(clear_faults=True)
@@ -81,7 +82,7 @@ async def _kill(desk: Desk, draw: Random) -> None:
 
 async def _fail(desk: Desk, draw: Random) -> None:
     """Arms a failure in the living worker; a dead one is revived a little later."""
-    point, kind = draw.choice(sorted(POINTS)), draw.choice(("exit", "exit", "cut", "raise"))
+    point, kind = draw.choice(sorted(POINTS)), draw.choice(("exit", "exit", "cut", "raise", "stall"))
     failpoints.arm(f"{point}:{kind}:{draw.randint(1, 4)}", {})
 
 
@@ -115,6 +116,71 @@ async def _shift(desk: Desk, draw: Random) -> None:
     desk.control(shift=draw.choice(SYMBOLS), pct=draw.uniform(-7, 7), seconds=draw.uniform(0.5, 4))
 
 
+async def _steer(desk: Desk, draw: Random) -> None:
+    """What else a position's page offers."""
+    for position, _, stop in desk.open_positions()[:2]:
+        wishes: list[tuple[str, dict[str, Any]]] = [
+            ("ChangeTarget", {"price": round(max(stop, 1.0) * draw.uniform(1.06, 1.2), 2)}),
+            ("SetTrailing", {"kind": "percent", "value": draw.choice((1.0, 3.0))}),
+            ("SetBreakEven", {"at_r": draw.choice((0.1, 0.5))}),
+            ("SetTimeStop", {"minutes": 1.0}),
+            ("SetPartialTarget", {"at_r": draw.choice((0.1, 0.5)), "percent": 50.0}),
+            ("ReversePosition", {"reason": "the story says so"}),
+        ]
+        name, fields = draw.choice(wishes)
+        desk.wish(name, position_id=position, **fields)
+
+
+async def _flatten(desk: Desk, draw: Random) -> None:
+    desk.wish("FlattenAll", reason="the story says so")
+
+
+async def _halt(desk: Desk, draw: Random) -> None:
+    """And resume a little later."""
+    desk.wish(draw.choice(("HaltTrading", "ReduceOnly")), reason="the story says so")
+    await asyncio.sleep(draw.uniform(0.2, 4))
+    desk.wish("ResumeTrading", reason="the story says so")
+
+
+async def _partials(desk: Desk, draw: Random) -> None:
+    """The next entry fills in pieces, perhaps not to its end."""
+    sizes = [float(draw.randint(1, 6)) for _ in range(draw.randint(1, 6))]
+    desk.control(fault="partials", match={"kind": "LMT", "symbol": draw.choice(SYMBOLS)}, sizes=sizes, delay=draw.uniform(0.05, 2))
+
+
+async def _refuse(desk: Desk, draw: Random) -> None:
+    fault = draw.choice(("reject", "inactive", "silent_drop", "cancel_race", "cancel_ignored"))
+    desk.control(fault=fault, match={"kind": draw.choice(("LMT", "STP"))}, times=1)
+
+
+async def _take_away(desk: Desk, draw: Random) -> None:
+    """IB cancels what rests there, unasked."""
+    desk.control(fault="unsolicited_cancel", match={"kind": draw.choice(("LMT", "STP")), "symbol": draw.choice(SYMBOLS)})
+
+
+async def _revise(desk: Desk, draw: Random) -> None:
+    """The last execution had another price; or all of the day are told once more."""
+    if draw.random() < 0.5:
+        desk.control(fault="correction", price=round(draw.uniform(90, 400), 2))
+    else:
+        desk.control(fault="repeat_executions")
+
+
+async def _omit(desk: Desk, draw: Random) -> None:
+    """The stream leaves out some executions, its heartbeat goes on."""
+    desk.control(fault="omit", match={"symbol": draw.choice(SYMBOLS)}, every=draw.randint(1, 4), times=draw.randint(1, 3))
+
+
+async def _bad_line(desk: Desk, draw: Random) -> None:
+    desk.control(fault="transport", mode=draw.choice(("split", "merge", "trickle", "half_open")))
+    await asyncio.sleep(draw.uniform(0.5, 12))
+    desk.control(fault="transport", mode="normal")
+
+
+async def _no_prices(desk: Desk, draw: Random) -> None:
+    desk.control(fault="data", symbol=draw.choice(SYMBOLS), mode="stale", seconds=draw.uniform(1, 10))
+
+
 async def _wait(desk: Desk, draw: Random) -> None:
     await asyncio.sleep(draw.uniform(2, 15))
 
@@ -135,5 +201,15 @@ STEPS: dict[str, tuple[Step, int]] = {
     "disorder": (_disorder, 2),
     "upstream": (_upstream, 2),
     "shift": (_shift, 2),
-    "wait": (_wait, 3),
+    "steer": (_steer, 3),
+    "flatten": (_flatten, 1),
+    "halt": (_halt, 1),
+    "partials": (_partials, 2),
+    "refuse": (_refuse, 2),
+    "take-away": (_take_away, 1),
+    "revise": (_revise, 2),
+    "omit": (_omit, 1),
+    "bad-line": (_bad_line, 1),
+    "no-prices": (_no_prices, 1),
+    "wait": (_wait, 4),
 }
