@@ -103,9 +103,12 @@ def count_every_telling() -> None:
     from positions.domain.order_hearing import OrderHearing
 
     execution = OrderHearing._execution
+    told: set[str] = set()
 
     async def anew(self: Any, report: Any, *, recovered: bool) -> bool:
-        return await execution(self, replace(report, exec_id=f"x{time.time_ns()}.01"), recovered=recovered)
+        again = report.exec_id in told
+        told.add(report.exec_id)
+        return await execution(self, replace(report, exec_id=f"x{time.time_ns()}.01") if again else report, recovered=recovered)
 
     OrderHearing._execution = anew  # type: ignore[method-assign]
 
