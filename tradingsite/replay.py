@@ -40,6 +40,7 @@ MARKS_IN_DATA = frozenset(
         *("r_multiple", "mfe", "mae", "extremes", "drawdown"),
     }
 )
+MARKS_OF_TRAIL = frozenset({"best", "distance"})  # what a trailing stop has seen; its moves are journaled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,11 +222,21 @@ def _unequal(table: Table, folded: Row, live: Row) -> Iterator[tuple[str, Any, A
     marked = table.model is PositionRecord and folded["status"] != "closed"
     for column, value in folded.items():
         if column == "data":
-            for name in value.keys() | live[column].keys():
-                if value.get(name) != live[column].get(name) and not (marked and name in MARKS_IN_DATA):
-                    yield f"data.{name}", value.get(name), live[column].get(name)
+            ours, theirs = (_without_marks(data) for data in (value, live[column])) if marked else (value, live[column])
+            for name in sorted(ours.keys() | theirs.keys()):
+                if ours.get(name) != theirs.get(name):
+                    yield f"data.{name}", ours.get(name), theirs.get(name)
         elif value != live[column] and not (marked and column in MARKS):
             yield column, value, live[column]
+
+
+def _without_marks(data: Row) -> Row:
+    kept = {name: value for name, value in data.items() if name not in MARKS_IN_DATA}
+    rules = kept.get("exit_rules")
+    if rules and rules.get("trail"):
+        trail = {name: value for name, value in rules["trail"].items() if name not in MARKS_OF_TRAIL}
+        kept["exit_rules"] = rules | {"trail": trail}
+    return kept
 
 
 def _thinned(folded: dict[tuple[Any, ...], Row], live: dict[tuple[Any, ...], Row]) -> frozenset[tuple[Any, ...]]:

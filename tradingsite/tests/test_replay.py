@@ -78,14 +78,24 @@ def test_a_changed_event_is_found(week):
 
 def test_marks_of_an_open_position_are_no_difference_but_everything_else_is(week):
     closed = PositionRecord.objects.order_by("pk")[0]
-    row = closed.data | {"id": "open", "status": "open", "v": 1}
+    trail = {"kind": "percent", "value": 3.0, "best": None, "distance": None, "moved_at": None, "moves": 0}
+    row = closed.data | {"id": "open", "status": "open", "v": 1, "exit_rules": {"trail": trail}}
     position = StockPosition.from_dict(row)
     event = opened(position)
     project([(event, insert_rows([to_row(event)], epoch=0)[0])], 0)
     save_marks([event.position_data | {"v": 99, "last": 1.0, "unrealized_pnl": -5.0, "mfe": 3.0}], 0)
     assert PositionRecord.objects.get(pk="open").version == 99
     assert verify().equal
-    PositionRecord.objects.filter(pk="open").update(stop_loss=Decimal("0.01"))
+    live = PositionRecord.objects.get(pk="open")
+    live.data["exit_rules"]["trail"] |= {"best": 103.0, "distance": 3.09}  # as far as a price alone may go
+    live.save()
+    assert verify().equal
+    live.data["exit_rules"]["trail"]["value"] = 4.0
+    live.save()
+    assert [d.column for d in verify().differences] == ["data.exit_rules"]
+    live.data["exit_rules"]["trail"]["value"] = 3.0
+    live.stop_loss = Decimal("0.01")
+    live.save()
     assert [d.column for d in verify().differences] == ["stop_loss"]
 
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ def prepare(folder: Path) -> Path:
     django.setup()
     from django.db import connection
 
+    for module in ("chaos.simulation.stories", "worker.composition", "replay"):
+        import_module(f"tradingsite.{module}")  # once, not in every fork
     from tradingsite.chaos import person
     from tradingsite.chaos.simulation import world
 
@@ -104,6 +107,7 @@ def play(seed: int, image: Path, folder: Path) -> Result:
         "hash": world.journal(),
         "steps": told.steps,
         "healed_in": told.healed_in,
+        "by_hand": told.by_hand,
         "virtual": world.loop.now,
         "lives": desk.lives,
         "violations": [(violation.invariant, violation.detail) for violation in violations],
@@ -167,9 +171,11 @@ def _tell(results: list[Result], seconds: float, say: Say) -> bool:
     found = Counter(invariant for result in whole if not result["again"] for invariant, _ in result["violations"])
     twice = sum(result["again"] for result in whole)
     virtual = sum(result["virtual"] - 1000 for result in whole) / 3600
+    decided = sum(r["by_hand"] for r in whole)
     slowest = max((result["healed_in"] for result in whole), default=0.0)
     say(f"{len(hashes)} seeds, {virtual:.1f} virtual hours, {sum(r['lives'] for r in whole)} processes lived, in {seconds:.0f} s")
     say(f"{twice} seeds played twice, {len(differ)} gave another journal{': ' + ', '.join(map(str, differ)) if differ else ''}")
+    say(f"{decided} families that IB had swallowed were ended by a person")
     say(
         f"slowest healing {slowest:.1f} virtual s; violations: {dict(sorted(found.items())) or 'none'}; broken: {len(results) - len(whole)}"
     )

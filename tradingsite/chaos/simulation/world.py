@@ -117,6 +117,7 @@ class Desk:
         self.worker: Any = None
         self.at_crash: list[Violation] = []
         self.told: list[str] = []
+        self._struck: set[str] = set()
         self._lock: Any = None
         self._server: Any = None
         self._gateway_context: contextvars.Context = contextvars.copy_context()
@@ -197,6 +198,7 @@ class Desk:
 
     async def restart_gateway(self, seconds: float = 1.0) -> None:
         """kill -9, and the same book again after `seconds`."""
+        self._struck |= self.struck()
         self.loop.kill(self.gateway_life)
         self._server.gateway.broker.store.close()
         await asyncio.sleep(seconds)
@@ -206,6 +208,10 @@ class Desk:
         """A command on the gateway's control channel; see `positions/gateway/control.py`."""
         answer: dict[str, Any] = self._gateway_context.copy().run(self._server._control.carry_out, json.dumps(command).encode())
         return answer
+
+    def struck(self) -> set[str]:
+        """The faults of the gateway that really happened."""
+        return self._struck | {row["fault"] for row in self.control(query="faults")["rows"]}
 
     def _new_life(self, kind: str) -> str:
         self.lives += 1
