@@ -101,6 +101,7 @@ def _signal(symbol: str, price: float, direction: int) -> str:
         source="chaos", ticker=symbol, timestamp=time.time_ns() // 1000, word="BUY" if direction > 0 else "SELL", numeric=direction,
         received_at=now, prediction_time=now, verdict="signal", stock_price=price, signal_id=signal_id, **said,
     )  # fmt: skip
+    SignalRecord.objects.filter(symbol=symbol, state="pending").update(state="superseded")  # one at a time, as the monitor has it
     SignalRecord.objects.create(
         signal_id=signal_id, prediction=prediction, symbol=symbol, direction=direction,
         action="open_long" if direction > 0 else "open_short", price=price, created_at=now,
