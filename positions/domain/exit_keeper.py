@@ -15,7 +15,7 @@ A stop that did not stay twice is an alarm: the manager says so and follows the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,7 +28,7 @@ from positions.domain.protection import is_bare
 
 GRACE_SECONDS = 1.5
 BARE_GRACE_SECONDS = 0.75
-DOUBT_GRACE_SECONDS = 2.0  # for a stop that is sent, or in doubt, to be confirmed after all
+DOUBT_GRACE_SECONDS = 2.0  # for a stop that was sent to be confirmed, before the broker is asked
 PROTECT_ATTEMPTS = 2  # so many in PROTECT_WINDOW that did not stay are an alarm
 PROTECT_WINDOW = timedelta(minutes=10)
 AGAIN_SECONDS = 15.0  # after an alarm the rule is followed again this often, until it has worked
@@ -39,6 +39,7 @@ class Repair(StrEnum):
     CANCEL = "cancel"
     RESIZE = "resize"
     PROTECT = "protect"
+    ASK = "ask"  # read the broker's lists
     ALARM = "alarm"  # stops are refused: tell, and follow the rule
     RESTORED = "restored"  # an alarm is over
 
@@ -71,12 +72,13 @@ class ExitKeeper:
 
     def __init__(self) -> None:
         self.alarms: dict[str, Alarm] = {}  # position_id → what is wrong with its stop
+        self.absent: frozenset[str] = frozenset()  # order_ids in doubt that the last complete reading does not show
         self._since: dict[str, datetime] = {}  # what is wrong (order or position id) → since when
         self._attempts: dict[str, list[datetime]] = {}  # position_id → when stops were placed for it
 
     def due(self, position: Position, orders: Sequence[Order], now: datetime) -> list[Work]:
         """The repairs that have waited long enough."""
-        wanted = repairs(position, orders)
+        wanted = repairs(position, orders, self.absent)
         keys = {self._key(position, work): work for work in wanted}
         for key in [key for key in self._since if key.startswith(position.position_id) and key not in keys]:
             del self._since[key]
@@ -121,8 +123,8 @@ class ExitKeeper:
         return f"{position.position_id}:{work.repair}:{work.order.order_id if work.order else ''}"
 
 
-def repairs(position: Position, orders: Sequence[Order]) -> list[Work]:
-    """Everything that is not as it should be right now."""
+def repairs(position: Position, orders: Sequence[Order], absent: Collection[str] = ()) -> list[Work]:
+    """Everything that is not as it should be right now. `absent` are order_ids in doubt that the last reading does not show."""
     live = [order for order in orders if order.is_live and not order.external]
     exits = [order for order in live if order.role in _PAIR]
     if position.status is PositionStatus.CLOSED:
@@ -145,9 +147,12 @@ def repairs(position: Position, orders: Sequence[Order]) -> list[Work]:
     if room > 0 and position.stop_loss is not None and not _group_exit(orders):
         if not stops:
             work.append(Work(repair=Repair.PROTECT, quantity=room, reason="no stop at the broker"))
+        elif all(stop.order_id in absent for stop in stops):
+            why, group = "the broker does not show its stop: another one in the same group protects it meanwhile", stops[0].oca_group
+            work.append(Work(repair=Repair.PROTECT, quantity=room, reason=why, group=group))
         elif not any(stop.is_acked for stop in stops):
-            why, group = "its stop is not confirmed: another one in the same group protects it meanwhile", stops[0].oca_group
-            work.append(Work(repair=Repair.PROTECT, quantity=room, reason=why, group=group, patience=DOUBT_GRACE_SECONDS))
+            # It may rest there, and have filled, unheard: only a reading may say that another one is needed.
+            work.append(Work(repair=Repair.ASK, reason="a stop is not confirmed", patience=DOUBT_GRACE_SECONDS))
     return work
 
 

@@ -327,6 +327,8 @@ class OrderExits:
                 await self.core.modify(work.order, work.reason, quantity=quantity)
         elif work.repair in (Repair.ALARM, Repair.RESTORED):
             await self._alarm(position, work)
+        elif work.repair is Repair.ASK:
+            self.core.ask_reconcile(work.reason)
         elif work.repair is Repair.PROTECT:
             await self._protect_again(position, work)
 

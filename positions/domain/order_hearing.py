@@ -114,6 +114,9 @@ class OrderHearing:
 
     async def _execution(self, report: ExecutionReport, *, recovered: bool) -> bool:
         order = await self._whose(report)
+        if not recovered and self._ahead_of_its_entry(order, report):
+            self.core.ask_reconcile("an exit filled more than we know to be held")
+            return False
         parked = self._parked.pop(split_exec_id(report.exec_id)[0], None)
         execution = Execution(
             exec_id=report.exec_id,
@@ -140,6 +143,15 @@ class OrderHearing:
             await self.hold_elsewhere(order.symbol, self.elsewhere.get(order.symbol, 0.0) + change, reason="executed elsewhere")
         await self.after(order)
         return True
+
+    def _ahead_of_its_entry(self, order: Order, report: ExecutionReport) -> bool:
+        """An exit of shares whose buying we have not heard: booked now, it would open the other side. The next reading has both."""
+        position = self.core.tracker.find(order.position_id)
+        if not order.is_exit or position is None or not position.is_active or order.ledger.knows(report.exec_id):
+            return False
+        entries = [o for o in self.core.book.of_position(order.position_id) if o.role is OrderRole.ENTRY]
+        unheard = any(entry.filled_quantity < entry.quantity for entry in entries)
+        return unheard and -signed(order.side, report.quantity) * position.direction > position.held * position.direction
 
     async def _tell_fill(self, order: Order, report: ExecutionReport, before: Execution | None, *, recovered: bool) -> None:
         core = self.core
