@@ -15,7 +15,12 @@ from tradingsite.chaos.oracle import Violation
 
 SYMBOL = "AAPL"
 EIGHT = [5.0] * 8  # fills of an entry for 40
+SET_UP_SECONDS = 40.0  # a machine that does other things too takes its time; what is judged has limits of its own
 POLL_SECONDS = 40.0  # the light comparison every thirty, and the time it takes
+
+
+class NotToldError(Exception):
+    """The story did not come about, so there is nothing to judge."""
 
 
 class Bench:
@@ -30,8 +35,10 @@ class Bench:
             self.found.append(Violation(invariant=self.name, detail=detail))
 
     def set_up(self, holds: object, detail: str) -> None:
+        """Raises NotToldError, noted among what was found."""
         if not holds:
             self.found.append(Violation(invariant="set up", detail=detail))
+            raise NotToldError(detail)
 
     # --- acting ---
 
@@ -39,7 +46,7 @@ class Bench:
         """The worker, killed if it runs, and started."""
         first = not self.lane.rows("SELECT 1 FROM events_workerlease WHERE epoch > 0")
         self.lane.start_worker()
-        (self.set_up if first else self.expect)(self.lane.wait(self.lane.ready, 20), "the worker is not ready")
+        (self.set_up if first else self.expect)(self.lane.wait(self.lane.ready, SET_UP_SECONDS), "the worker is not ready")
 
     def approve(self, quantity: float = 10.0, **more: Any) -> None:
         answer = self.lane.ask(do="approve", quantity=quantity, **({"symbol": SYMBOL} | more))
@@ -48,13 +55,13 @@ class Bench:
     def holding(self, quantity: float = 10.0, **more: Any) -> None:
         """A position, open, protected and recorded."""
         self.approve(quantity, **more)
-        whole = self.lane.wait(lambda: self.lane.open_positions() and not self.lane.examine(), 12)
+        whole = self.lane.wait(lambda: self.lane.open_positions() and not self.lane.examine(), SET_UP_SECONDS)
         self.set_up(whole, f"no whole position: {self.lane.examine()[:2]}")
 
     def drip(self, sizes: list[float], delay: float = 0.4) -> None:
         self.lane.control(fault="partials", match={"symbol": SYMBOL, "side": "BUY"}, sizes=sizes, delay=delay)
 
-    def happens(self, count: int, seconds: float = 20.0) -> None:
+    def happens(self, count: int, seconds: float = SET_UP_SECONDS) -> None:
         self.set_up(self.lane.wait(lambda: len(self.executions()) >= count, seconds), f"there were not {count} executions")
 
     # --- looking ---
@@ -219,21 +226,19 @@ def cut_before_the_answer(bench: Bench) -> None:
 def reversed_after_a_stop(bench: Bench) -> None:
     """The stop fills and the other direction is entered at once: each fill belongs to the order whose reference it carries.
 
-    The stop is drawn close first, so that the price need not fall further than a limit may be from the last quote.
+    At once is as soon as the page lets a person, which wants a quote from after the fall: some three seconds, not the original's one.
+    The stop is close, so that the price need not fall further than a limit may be from the last quote.
     """
     lane = bench.lane
     bench.start()
-    bench.holding()
-    close = round(bench.executions()[0]["price"] * 0.994, 2)
-    lane.ask(do="wish", name="ChangeStop", position_id=lane.open_positions()[0], price=close)
-    moved = lane.wait(lambda: any(row["stop_price"] == close for row in lane.control(query="book")["rows"]), 8)
-    bench.set_up(moved, "the stop was not moved")
-    lane.control(set_price=SYMBOL, price=round(close * 0.999, 2))  # it ticks on: a quote that stands still is soon too old
+    bench.holding(risk=0.006)
+    stop = next(row for row in lane.control(query="book")["rows"] if row["kind"] == "STP")
+    lane.control(set_price=SYMBOL, price=round(stop["stop_price"] * 0.999, 2))  # it ticks on: a quote that stands still is soon too old
     bench.approve(6, direction=-1, through=0.012)
     bench.happens(3)
     bench.recorded(3)
     apart = bench.executions()[-1]["at"] - bench.executions()[1]["at"]
-    bench.set_up(apart < 5, f"the reversal came {apart:.1f} s after the stop")  # about one on a machine of its own
+    bench.set_up(apart < 30, f"the reversal came {apart:.1f} s after the stop")
     told = {row["exec_id"]: row["order_ref"] for row in bench.executions()}
     rows = lane.rows(
         "SELECT f.exec_id, f.order_ref, f.position_id, o.order_ref, o.position_id FROM positions_fillrecord f "
@@ -268,7 +273,9 @@ def corrected(bench: Bench) -> None:
     lane = bench.lane
     bench.start()
     bench.drip([6.0, 4.0])
-    bench.holding()
+    bench.approve()
+    bench.happens(2)
+    bench.recorded(2)
     first, second = (row["exec_id"] for row in bench.executions())
     lane.control(fault="correction", exec_id=first, price=100.0, quantity=5.0)
     lane.control(fault="correction", exec_id=second, price=101.0, quantity=5.0)

@@ -56,8 +56,13 @@ def prepare(symbols: list[str]) -> dict[str, Any]:
     return {"ok": True}
 
 
-def approve(symbol: str, quantity: float, through: float = 0.005, direction: int = 1, seconds: float = SECONDS) -> dict[str, Any]:
-    """A signal in `symbol`, approved a little through the market; waits `seconds` at most until the page would let it."""
+def approve(
+    symbol: str, quantity: float, through: float = 0.005, direction: int = 1, seconds: float = SECONDS, risk: float = 0.03
+) -> dict[str, Any]:
+    """A signal in `symbol`, approved a little through the market; waits `seconds` at most until the page would let it.
+
+    The stop is `risk` (a fraction of the price) away.
+    """
     from django.contrib.auth import get_user_model
 
     from events.clock import utc_now
@@ -74,7 +79,7 @@ def approve(symbol: str, quantity: float, through: float = 0.005, direction: int
             answer = answer or {"refused": "no_quote"}
             continue
         last = quote.last
-        entry, stop, target = (round(last * (1 + direction * way), 2) for way in (through, -0.03, 0.06))
+        entry, stop, target = (round(last * (1 + direction * way), 2) for way in (through, -risk, 0.06))
         ticket = Ticket(quantity=quantity, entry=entry, stop=stop, target=target)
         signal = _signal(symbol, last, direction)
         decided = decide(signal, decision, ticket, edited=[])
