@@ -24,3 +24,10 @@ def test_a_planted_defect_is_found(defect: str, invariant: str) -> None:
     done = command(1, 1, defect=defect)
     assert done.returncode == 1, done.stdout + done.stderr[-3000:]
     assert f"{invariant}: " in done.stdout
+
+
+@pytest.mark.timeout(180)
+def test_prices_come_back_after_a_cut_although_an_order_is_in_doubt() -> None:
+    """The link dies as an entry is sent; the books agree only after a second reading, and another approval works then."""
+    done = command(1, 2, steps="silence,approve,wait")
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]

@@ -117,6 +117,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         live_confirmed=settings.live_confirmed,
         on_account=late.account_known,
         on_picture=late.on_picture,
+        on_data_lost=late.data_lost,
         on_ready=late.on_ready,
         books=books,
     )
@@ -210,9 +211,13 @@ class _Late:
         if self.worker is not None:
             self.worker.before_send(tickets)
 
-    async def on_ready(self, hint: Any) -> None:
+    async def on_ready(self) -> None:
         if self.worker is not None:
-            await self.worker.on_ready(hint)
+            await self.worker.on_ready()
+
+    def data_lost(self) -> None:
+        if self.worker is not None:
+            self.worker.subscriptions.reset()
 
     def on_picture(self, snapshot: BrokerSnapshot) -> None:
         if self.worker is not None:

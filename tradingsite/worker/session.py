@@ -44,7 +44,9 @@ class State(StrEnum):
 
 
 class Session:
-    """`state` is what health shows. `on_ready` runs after every successful reconcile with the picture it was made from."""
+    """`state` is what health shows. `on_data_lost` runs when the broker has forgotten what we listen to; `on_ready` runs
+    when the books begin to agree, and after trouble of the link that they survived.
+    """
 
     def __init__(
         self,
@@ -56,7 +58,8 @@ class Session:
         live_confirmed: str,
         on_account: Callable[[str], None],
         on_picture: Callable[[BrokerSnapshot], None],
-        on_ready: Callable[[RecoveryHint], Awaitable[None]],
+        on_data_lost: Callable[[], object],
+        on_ready: Callable[[], Awaitable[None]],
         books: Books,
     ) -> None:
         self.state = State.STARTING
@@ -72,6 +75,7 @@ class Session:
         self._live_confirmed = live_confirmed
         self._on_account = on_account
         self._on_picture = on_picture
+        self._on_data_lost = on_data_lost
         self._on_ready = on_ready
         self._books = books
         self._stopping = asyncio.Event()
@@ -100,6 +104,8 @@ class Session:
         """From the broker, on edges only."""
         log.info("link %s %s", state.value, detail)
         self._bus.post(ConnectionEvent(state=state.value, detail=detail[:300], account=self._broker.account, mode=self._mode))
+        if state is LinkState.DISCONNECTED or hint is RecoveryHint.DATA_LOST:
+            self._on_data_lost()  # now, not when the books agree: prices must come back while they do not
         if state is LinkState.DISCONNECTED or hint is not RecoveryHint.NONE:
             self._hint = hint if hint is not RecoveryHint.NONE else self._hint
             self._due.set()
@@ -215,7 +221,7 @@ class Session:
         failpoint("session.ready")
         self._become(State.READY, "")
         if not was_ready or hint is not RecoveryHint.NONE:
-            await self._on_ready(hint)
+            await self._on_ready()
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -22,7 +22,7 @@ from events.system import HandlerFailedEvent
 from positions import store
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
-from positions.domain.ports import LinkDown, OrderTicket, RecoveryHint, SendRefused
+from positions.domain.ports import LinkDown, OrderTicket, SendRefused
 from positions.domain.references import is_entry
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch, write_health
@@ -185,10 +185,8 @@ class Worker:
         self.rhythm.every(60.0, "points", self.equity.point)
         self.rhythm.every(0.5, "fills", self._point_after_fill)
 
-    async def on_ready(self, hint: RecoveryHint) -> None:
+    async def on_ready(self) -> None:
         """The books agree: listen to the market again and write down where we stand."""
-        if hint is RecoveryHint.DATA_LOST:
-            self.subscriptions.reset()
         await self.subscriptions.sync()
         self.inbox.wake()
         await self.equity.point()

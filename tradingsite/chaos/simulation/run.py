@@ -16,7 +16,7 @@ import time
 import traceback
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
@@ -31,6 +31,8 @@ from tradingsite.testing.processes import ROOT
 TWICE_EACH = 10
 Result = dict[str, Any]
 Job = tuple[int, int]  # seed, 1 when it is played for the second time
+Steps = Sequence[str]
+How = tuple[str, Steps]  # the defect to plant, the steps to take
 Say = Callable[[str], object]
 
 
@@ -38,25 +40,27 @@ def main() -> None:
     parser = ArgumentParser()
     parser.add_argument("first", type=int)
     parser.add_argument("count", type=int)
-    parser.add_argument("--defect", default="")
+    parser.add_argument("--defect", default="", help="of tradingsite/chaos/defects.py, planted in every worker")
+    parser.add_argument("--steps", default="", help="these steps of stories.py instead of drawn ones, comma separated")
     options = parser.parse_args()
-    sys.exit(0 if simulate(options.first, options.count, partial(print, flush=True), defect=options.defect) else 1)
+    say, steps = partial(print, flush=True), [word for word in options.steps.split(",") if word]
+    sys.exit(0 if simulate(options.first, options.count, say, defect=options.defect, steps=steps) else 1)
 
 
-def command(first: int, count: int, *, defect: str = "", quiet: bool = True) -> subprocess.CompletedProcess[str]:
+def command(first: int, count: int, *, defect: str = "", steps: str = "", quiet: bool = True) -> subprocess.CompletedProcess[str]:
     """Play `count` seeds in a program of its own, which tells its own output or (quiet) gives it back."""
-    words = [sys.executable, "-m", "tradingsite.chaos.simulation.run", str(first), str(count), "--defect", defect]
+    words = [sys.executable, "-m", "tradingsite.chaos.simulation.run", str(first), str(count), "--defect", defect, "--steps", steps]
     return subprocess.run(words, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "0"}, capture_output=quiet, text=True, check=False)
 
 
-def simulate(first: int, count: int, say: Say, *, defect: str = "", processes: int = os.cpu_count() or 1) -> bool:
+def simulate(first: int, count: int, say: Say, *, defect: str = "", steps: Steps = (), processes: int = os.cpu_count() or 1) -> bool:
     """True when no world violated an invariant and every second playing gave the same journal."""
     began, folder = time.time(), Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
     try:
         image = prepare(folder)
         seeds = range(first, first + count)
         jobs = [(seed, 0) for seed in seeds] + [(seed, 1) for seed in seeds if seed % TWICE_EACH == 0]
-        results = list(_play_all(jobs, image, folder, processes, say, defect))
+        results = list(_play_all(jobs, image, folder, processes, say, (defect, steps)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return _tell(results, time.time() - began, say)
@@ -93,14 +97,14 @@ def prepare(folder: Path) -> Path:
     return image
 
 
-def play(seed: int, image: Path, folder: Path) -> Result:
+def play(seed: int, image: Path, folder: Path, steps: Steps = ()) -> Result:
     """One world from beginning to end, in this process; call it in a forked one."""
     from tradingsite.chaos.simulation.stories import Told, story_of
     from tradingsite.chaos.simulation.world import World
 
     told = Told()
     world = World(seed, folder, image)
-    desk = world.run(story_of(seed, told))
+    desk = world.run(story_of(seed, told, steps))
     violations = [*desk.at_crash, *told.violations, *world.replayed()]
     return {
         "seed": seed,
@@ -120,35 +124,35 @@ def plant(defect: str) -> None:
         next(patch for patch in DEFECTS if patch.__name__ == defect)()
 
 
-def _play_all(jobs: list[Job], image: Path, folder: Path, processes: int, say: Say, defect: str) -> Iterator[Result]:
+def _play_all(jobs: list[Job], image: Path, folder: Path, processes: int, say: Say, how: How) -> Iterator[Result]:
     waiting, running = list(reversed(jobs)), dict[int, tuple[Job, Path]]()
     while waiting or running:
         while waiting and len(running) < processes:
             job = waiting.pop()
             place = folder / f"{job[0]}-{job[1]}"
-            running[_fork(job[0], image, place, defect)] = (job, place)
+            running[_fork(job[0], image, place, how)] = (job, place)
         pid, status = os.wait()
         job, place = running.pop(pid)
-        yield _read(job, place, status, say)
+        yield _read(job, place, status, say, how)
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _fork(seed: int, image: Path, place: Path, defect: str) -> int:
+def _fork(seed: int, image: Path, place: Path, how: How) -> int:
     pid = os.fork()
     if pid:
         return pid
     leave = os._exit
     place.mkdir(parents=True)
     try:
-        plant(defect)
-        result = play(seed, image, place)
+        plant(how[0])
+        result = play(seed, image, place, how[1])
     except BaseException:
         result = {"seed": seed, "broken": traceback.format_exc()}
     (place / "result.json").write_text(json.dumps(result))
     leave(0)
 
 
-def _read(job: Job, place: Path, status: int, say: Say) -> Result:
+def _read(job: Job, place: Path, status: int, say: Say, how: How) -> Result:
     file = place / "result.json"
     result: Result = json.loads(file.read_text()) if file.exists() else {"seed": job[0], "broken": f"the process ended with {status}"}
     result["again"] = job[1]
@@ -158,7 +162,8 @@ def _read(job: Job, place: Path, status: int, say: Say) -> Result:
         say(f"VIOLATED    seed {job[0]} {' '.join(result['steps'])}")
         for invariant, detail in result["violations"]:
             say(f"    {invariant}: {detail}")
-        say(f"    again: manage.py chaos --simulate 1 --seed {job[0]}")
+        words = [*(["--defect", how[0]] if how[0] else []), *(["--steps", ",".join(how[1])] if how[1] else [])]
+        say(f"    again: {' '.join(['PYTHONHASHSEED=0 python -m tradingsite.chaos.simulation.run', str(job[0]), '1', *words])}")
     return result
 
 

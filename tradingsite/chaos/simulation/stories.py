@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -26,13 +26,14 @@ class Told:
     violations: list[Violation] = field(default_factory=list)
 
 
-def story_of(seed: int, told: Told) -> Callable[[Desk], Awaitable[None]]:
-    """Four to twelve steps; `told` is filled in while it is played."""
+def story_of(seed: int, told: Told, steps: Sequence[str] = ()) -> Callable[[Desk], Awaitable[None]]:
+    """Four to twelve steps, or the given ones; `told` is filled in while it is played."""
 
     async def story(desk: Desk) -> None:
         draw = Random(f"story|{seed}")  # noqa: S311 - a story, not a secret
         await desk.until(desk.ready, 20)
-        for name in draw.choices(list(STEPS), weights=[weight for _, weight in STEPS.values()], k=draw.randint(4, 12)):
+        drawn = draw.choices(list(STEPS), weights=[weight for _, weight in STEPS.values()], k=draw.randint(4, 12))
+        for name in steps or drawn:
             told.steps.append(name)
             await STEPS[name][0](desk, draw)
             await asyncio.sleep(draw.uniform(0, 5))
