@@ -30,6 +30,8 @@ class Command(BaseCommand):
         parser.add_argument("--short", action="store_true", help="a subset of about two minutes")
         parser.add_argument("--sabotage", action="store_true", help="plant known defects instead, and show that each is caught")
         parser.add_argument("--simulate", type=int, default=0, metavar="N", help="instead: N seeds, from --seed on, in virtual time")
+        parser.add_argument("--desk-rounds", type=int, default=0, metavar="N", help="instead: N rounds of a whole desk and a browser")
+        parser.add_argument("--round", type=int, default=None, metavar="K", help="only round K of a whole desk, with --seed")
         parser.add_argument("--museum", action="store_true", help="only the named defects of others, B1 to B12")
         parser.add_argument("--mistakes", action="store_true", help="with --museum: plant each one's mistake, and show that it turns red")
         parser.add_argument("--keep", action="store_true", help="keep databases, books and logs")
@@ -39,6 +41,8 @@ class Command(BaseCommand):
         if options["simulate"]:
             sys.exit(simulation.command(seed, options["simulate"], quiet=False).returncode)
         folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        if options["desk_rounds"] or options["round"] is not None:
+            sys.exit(0 if self._desk_rounds(folder, seed, options) else 1)
         plan = campaign.Plan(
             folder=folder,
             seed=seed,
@@ -60,3 +64,17 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"databases, books and logs: {folder}")
         sys.exit(0 if good else 1)
+
+    def _desk_rounds(self, folder: Path, seed: int, options: dict[str, Any]) -> bool:
+        from tradingsite.chaos import desk_rounds  # needs a browser's library
+        from tradingsite.testing.postgres_server import empty_postgres_database
+
+        one = options["round"]
+        numbers = list(range(options["desk_rounds"])) if one is None else [one]
+        database = empty_postgres_database() if options["database"] == "postgres" else ""
+        good = desk_rounds.run(folder, seed, numbers, database, self.stdout.write, finale=one is None)
+        if good and not options["keep"]:
+            campaign.remove(folder)
+        else:
+            self.stdout.write(f"databases, books and logs: {folder}")
+        return good
