@@ -245,6 +245,12 @@ def load_positions() -> list[dict[str, Any]]:
     return list(PositionRecord.objects.exclude(status=PositionStatus.CLOSED).values_list("data", flat=True))
 
 
+def load_lately_closed() -> list[dict[str, Any]]:
+    """Closed positions that a late fill or a correction can still change; oldest first."""
+    lately = PositionRecord.objects.filter(status=PositionStatus.CLOSED, updated_at__gte=utc_now() - REMEMBERED)
+    return list(lately.order_by("close_time").values_list("data", flat=True))
+
+
 def load_orders() -> list[dict[str, Any]]:
     """The whole state of every order that lives, belongs to a living position, or ended so lately that it may still fill."""
     open_positions = PositionRecord.objects.exclude(status=PositionStatus.CLOSED).values("position_id")

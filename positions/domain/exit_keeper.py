@@ -129,7 +129,7 @@ def repairs(position: Position, orders: Sequence[Order], absent: Collection[str]
     exits = [order for order in live if order.role in _PAIR]
     if position.status is PositionStatus.CLOSED:
         return _after_the_end(orders, live)
-    entry = next((order for order in live if order.role is OrderRole.ENTRY), None)
+    entry = next((order for order in live if order.role is OrderRole.ENTRY and not order.reopened), None)
     if entry is not None:
         return _while_entering(entry, orders, exits)
     held = abs(position.held)
@@ -177,7 +177,8 @@ def stop_state(position: Position, orders: Sequence[Order]) -> str:
 def _after_the_end(orders: Sequence[Order], live: Sequence[Order]) -> list[Work]:
     """Nothing may rest for a closed position. The broker itself ends the group of the order that closed it."""
     ended = {order.oca_group for order in orders if order.is_exit and order.filled_quantity}
-    leftovers = [order for order in live if order.is_exit and _may_cancel(order)]
+    # One that a correction reopened is asked about first: the reading that is due says whether there is anything to cancel.
+    leftovers = [order for order in live if order.is_exit and _may_cancel(order) and not order.reopened]
     return [_cancel(order, "the position is closed", urgent=order.oca_group not in ended) for order in leftovers]
 
 

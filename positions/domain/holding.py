@@ -40,6 +40,14 @@ class LedgerEntry:
         return cls(**{**row, "kind": EntryKind(row["kind"]), "at": datetime.fromisoformat(row["at"])})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """Signed shares that a correction makes another position's, and their price."""
+
+    quantity: float = 0
+    price: float = 0.0
+
+
 @dataclass(slots=True, kw_only=True)
 class Fold:
     """The result: signed quantity, average entry, gross realized P&L, and what it took to get there."""

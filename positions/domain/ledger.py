@@ -21,7 +21,10 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One execution of one order. `quantity` is absolute shares; `commission` is None until the broker says."""
+    """One execution of one order. `quantity` is absolute shares; `commission` is None until the broker says.
+
+    `realized` is the gross P&L it was booked with, so that a later revision of it books what it changed.
+    """
 
     exec_id: str
     quantity: Decimal
@@ -30,6 +33,7 @@ class Execution:
     busted: bool = False
     commission: Decimal | None = None
     currency: str = "USD"
+    realized: Decimal = ZERO
 
     @property
     def base(self) -> str:
@@ -48,6 +52,7 @@ class Execution:
             "busted": self.busted,
             "commission": None if self.commission is None else str(self.commission),
             "currency": self.currency,
+            "realized": str(self.realized),
         }
 
     @classmethod
@@ -60,6 +65,7 @@ class Execution:
             busted=row["busted"],
             commission=None if row["commission"] is None else Decimal(row["commission"]),
             currency=row["currency"],
+            realized=Decimal(row.get("realized", 0)),  # rows of earlier versions have none
         )
 
 
@@ -103,13 +109,27 @@ class FillLedger:
         return (Entry.BUSTED if kept.busted else Entry.CORRECTED), before
 
     def set_commission(self, exec_id: str, commission: Decimal, currency: str) -> bool:
-        """True if it told us something new."""
-        base, _ = split_exec_id(exec_id)
+        """True if it told us something new. The fee of a revision that was replaced is no news where one is known."""
+        base, revision = split_exec_id(exec_id)
         known = self._executions.get(base)
-        if known is None or known.commission == commission:
+        if known is None or known.commission == commission or (revision < known.revision and known.commission is not None):
             return False
         self._executions[base] = replace(known, commission=commission, currency=currency)
         return True
+
+    def book_realized(self, exec_id: str, realized: Decimal) -> None:
+        """Note what the execution realized, gross."""
+        base, _ = split_exec_id(exec_id)
+        self._executions[base] = replace(self._executions[base], realized=realized)
+
+    def current(self, exec_id: str) -> Execution:
+        """The execution at its highest revision, whichever revision is named. Raises KeyError."""
+        return self._executions[split_exec_id(exec_id)[0]]
+
+    @property
+    def revised(self) -> bool:
+        """The broker corrected or busted some of it: what it once said was filled may be more than what remains."""
+        return any(e.busted or e.revision > 1 for e in self._executions.values())
 
     def knows(self, exec_id: str) -> bool:
         return split_exec_id(exec_id)[0] in self._executions

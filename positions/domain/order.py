@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Self
 
 from events.clock import utc_now
@@ -22,6 +23,7 @@ _PLAIN = (
     "ib_status", "why_held", "code", "message", "external", "anomalies", "reason", "life_seconds",
     "ended_as", "ended_filled", "version",
 )  # fmt: skip
+_LATER = ("taken_back", "reopened")  # rows of earlier versions have none
 
 
 class Order:
@@ -86,6 +88,8 @@ class Order:
         self.life_seconds: float | None = None  # an unfilled entry is cancelled after this
         self.ended_as = ""  # the trigger that waits until our executions match what the broker says was filled
         self.ended_filled: float | None = None  # how much that is
+        self.taken_back: float = 0  # shares that corrections and busts took away; the broker's own count may still hold them
+        self.reopened = False  # filled until a correction or bust: only the broker's lists can say whether it works on
         self.version = 0
         self.created_at = now()
         self.updated_at = self.created_at
@@ -122,6 +126,11 @@ class Order:
         return _number(self.ledger.quantity)
 
     @property
+    def accounted_quantity(self) -> float:
+        """Shares the broker may truthfully say were filled: what is, and what it has taken back since."""
+        return self.filled_quantity + self.taken_back
+
+    @property
     def remaining_quantity(self) -> float:
         return max(0, self.quantity - self.filled_quantity)
 
@@ -151,7 +160,7 @@ class Order:
             self.code, self.message = code, message
         if target is self.state:
             return False
-        self.state = target
+        self.state, self.reopened = target, target is OrderState.IN_DOUBT and (trigger is Trigger.UNFILLED or self.reopened)
         if target in TERMINAL:
             self.finished_at = self._now()
             self.pending, self.desired = PendingRequest.NONE, {}
@@ -186,6 +195,9 @@ class Order:
         entry, before = self.ledger.add(execution)
         if entry is Entry.KNOWN:
             return entry, before
+        if before is not None:
+            lost = _counted(before) - _counted(execution)
+            self.taken_back = max(0, self.taken_back + _number(lost))
         self.touch()
         self.settle(entry)
         return entry, before
@@ -208,7 +220,7 @@ class Order:
 
     def to_dict(self) -> dict[str, Any]:
         """The page's row, and everything needed to restore."""
-        row: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
+        row: dict[str, Any] = {name: getattr(self, name) for name in (*_PLAIN, *_LATER)}
         row |= {name: _iso(getattr(self, name)) for name in _TIMES}
         row |= {
             "id": self.order_id,
@@ -247,6 +259,8 @@ class Order:
         )
         for name in _PLAIN:
             setattr(order, name, row[name])
+        for name in _LATER:
+            setattr(order, name, row.get(name, getattr(order, name)))
         for name in _TIMES:
             setattr(order, name, None if row[name] is None else datetime.fromisoformat(row[name]))
         order.state, order.pending = OrderState(row["state"]), PendingRequest(row["pending"])
@@ -254,6 +268,10 @@ class Order:
         order.close_after = dict(row.get("close_after") or {})  # rows of earlier versions have none
         order.ledger = FillLedger(Execution.from_dict(execution) for execution in row["executions"])
         return order
+
+
+def _counted(execution: Execution) -> Decimal:
+    return Decimal(0) if execution.busted else execution.quantity
 
 
 def _number(value: Any) -> float:

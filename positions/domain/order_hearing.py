@@ -136,6 +136,8 @@ class OrderHearing:
         if entry is Entry.KNOWN:
             return False
         after_execution(order)
+        if before is not None and not recovered:
+            self.core.ask_reconcile("an execution was corrected or busted")
         await self._tell_fill(order, report, before, recovered=recovered)
         if order.external:
             was = before.quantity if before is not None and not before.busted else Decimal(0)
@@ -155,11 +157,9 @@ class OrderHearing:
 
     async def _tell_fill(self, order: Order, report: ExecutionReport, before: Execution | None, *, recovered: bool) -> None:
         core = self.core
-        kept = next(e for e in order.ledger.executions if e.base == split_exec_id(report.exec_id)[0])
-        position = core.tracker.find(order.position_id)
-        first_news = before is None and not kept.busted
-        realizes = position is not None and position.status is not PositionStatus.CLOSED and first_news
-        gain = position.realizes(signed(order.side, report.quantity), report.price) if realizes and position is not None else 0.0
+        gain = self._gain(order, order.ledger.current(report.exec_id), before)
+        order.ledger.book_realized(report.exec_id, decimal(gain))
+        kept = order.ledger.current(report.exec_id)
         fill = order_events.filled(order, kept, report, before=before, realized_pnl=gain, recovered=recovered, reason=exit_reason(order))
         if kept.busted and before is None:
             return  # a bust of something we never booked: nothing to take back
@@ -167,6 +167,19 @@ class OrderHearing:
         failpoint("fill.applied")
         await core.tell([fill, *changes])
         failpoint("fill.told")
+        if before is not None and kept.commission is not None:
+            await core.tell(core.tracker.add_commission(order.position_id, kept.exec_id, float(kept.commission)))
+
+    def _gain(self, order: Order, execution: Execution, before: Execution | None) -> float:
+        """The gross P&L to book with the execution: what it realizes, or what its older revision did and this one changes."""
+        quantity, price = signed(order.side, float(execution.quantity)), float(execution.price)
+        if before is None:
+            position = self.core.tracker.find(order.position_id)
+            over = position is None or position.status is PositionStatus.CLOSED or execution.busted
+            return 0.0 if over or position is None else position.realizes(quantity, price)
+        holder = self.core.tracker.holder_of(execution.exec_id, order.position_id)
+        change = holder.realizes_revised(execution.exec_id, quantity, price, busted=execution.busted) if holder else 0.0
+        return float(before.realized) + change
 
     async def _commission(self, report: CommissionReport) -> None:
         core = self.core
@@ -181,7 +194,8 @@ class OrderHearing:
             return
         order.touch()
         failpoint("commission.booked")
-        fee = {"exec_id": report.exec_id, "exec_base": base, "commission": report.commission, "currency": report.currency}
+        counts = order.ledger.current(report.exec_id).exec_id  # the revision whose row is summed
+        fee = {"exec_id": counts, "exec_base": base, "commission": report.commission, "currency": report.currency}
         await core.bus.emit(order_events.changed(order, previous, reason="commission", metadata={"commission": fee}))
         await core.tell(core.tracker.add_commission(order.position_id, report.exec_id, report.commission))
 

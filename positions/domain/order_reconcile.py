@@ -9,6 +9,7 @@ from events.failpoints import failpoint
 from events.order import OrderRole, OrderState, PendingRequest
 from events.system import ReconcileEvent
 from positions.domain.order import Order
+from positions.domain.order_book import OrderBook
 from positions.domain.order_core import OrderCore
 from positions.domain.order_entries import OrderEntries
 from positions.domain.order_exits import OrderExits
@@ -20,6 +21,9 @@ from positions.domain.reconcile import ReconcileReport, consumed, far_enough_apa
 log = logging.getLogger(__name__)
 
 SETTLING = timedelta(seconds=2)  # an order that changed this shortly before a reading may be on one list of it and not on the next
+
+
+OVER = ("Filled", "Cancelled", "ApiCancelled")
 
 
 class OrderReconcile:
@@ -50,6 +54,7 @@ class OrderReconcile:
         settling = self._settling(differences, last)
         differences = [row for row in differences if row["symbol"] not in settling]
         absent = [order for order in self._ours() if not mentions(last, order)]
+        await self._settle_revised(first, second, {str(row["symbol"]) for row in differences} | settling)
         if far_enough_apart(first, second):
             self.core.reconciled = not differences  # what is sent again passes the risk gate like anything else
         resent = await self._settle(absent, first, second, positions_agree=not differences)
@@ -176,6 +181,25 @@ class OrderReconcile:
                 await self.hearing.after(order)
         return resent
 
+    async def _settle_revised(self, first: BrokerSnapshot, second: BrokerSnapshot | None, differing: set[str]) -> None:
+        """Orders whose executions were corrected: what the broker works on is open with it, all else of them is over.
+
+        Its count of filled shares may still hold what it took back, so it proves nothing; its list of executions is learned.
+        """
+        last = second or first
+        for order in [o for o in self._ours() if o.ledger.revised and o.symbol not in differing]:
+            reports = [r for r in (*last.open_orders, *last.completed_orders) if self.core.book.find(r) is order]
+            order.taken_back = max(order.taken_back, *(r.filled - order.filled_quantity for r in reports), 0)
+            order.short_since = None
+            open_now = any(not r.completed and r.status not in OVER for r in reports)
+            done = any(r.status in OVER for r in reports)
+            gone = order.reopened and not reports and far_enough_apart(first, second) and not _lists(first, order, self.core.book)
+            if open_now or not (done or gone):
+                continue
+            words = f"IB corrected its executions: {order.filled_quantity:g} of {order.quantity:g} remain, and it works on no more."
+            await self.core.move(order, Trigger.WIRE_CANCELED, code="corrected", message=words, reason="corrected by the broker")
+            await self.hearing.after(order)
+
     def _transmitter(self, order: Order) -> Order:
         """The leg that transmits the order's family: the last one written."""
         family = self.core.book.of_intent(order.intent_id)
@@ -221,3 +245,7 @@ class OrderReconcile:
             )
         )
         return report
+
+
+def _lists(reading: BrokerSnapshot, order: Order, book: OrderBook) -> bool:
+    return any(book.find(report) is order for report in (*reading.open_orders, *reading.completed_orders))

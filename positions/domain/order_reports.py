@@ -26,7 +26,7 @@ def read_report(order: Order, report: OrderReport, now: datetime) -> bool:
         return False  # the order changed after this list was read: the list is older than what we know
     _take_ids(order, report)
     confirmed = False if report.completed else _take_values(order, report)
-    if report.filled > order.filled_quantity:
+    if report.filled > order.accounted_quantity:
         order.short_since = order.short_since or now
     if report.status in _CANCELED:
         _end(order, report)
@@ -65,7 +65,7 @@ def read_error(order: Order, report: ErrorReport) -> str:
 
 def after_execution(order: Order) -> None:
     """The ledger grew: what waited for it may now hold."""
-    if order.filled_quantity >= (order.ended_filled or 0):
+    if order.accounted_quantity >= (order.ended_filled or 0):
         order.short_since = None
         if order.ended_as and not order.is_terminal:
             order.move(Trigger(order.ended_as))
@@ -119,7 +119,7 @@ def _full(order: Order, report: OrderReport, now: datetime) -> None:
     """Filled, says the broker; it is when our executions say so too."""
     if order.is_terminal:
         return
-    if 0 < report.filled < order.quantity and not report.remaining:
+    if 0 < report.filled < order.quantity and not report.remaining and not order.ledger.revised:
         order.quantity = report.filled  # its OCA group had shrunk it, and we had not heard
         order.touch()
     if order.filled_quantity >= order.quantity:
@@ -136,7 +136,7 @@ def _end(order: Order, report: OrderReport) -> None:
     refused = order.code.isdigit() and int(order.code) in REFUSALS and not order.filled_quantity
     expired = "expired" in report.completed_status.lower()
     trigger = Trigger.WIRE_REJECTED if refused else Trigger.WIRE_EXPIRED if expired else Trigger.WIRE_CANCELED
-    if report.filled > order.filled_quantity:
+    if report.filled > order.accounted_quantity:
         order.ended_as, order.ended_filled = trigger.value, report.filled
         if order.state is OrderState.SENDING:
             order.move(Trigger.WIRE_PENDING)

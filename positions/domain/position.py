@@ -16,7 +16,7 @@ from events.clock import utc_now
 from events.position import PositionStatus
 from positions.domain.errors import IllegalTransition, InvalidQuantity, PositionClosed
 from positions.domain.exit_rules import ExitRules
-from positions.domain.holding import EntryKind, LedgerEntry, fold
+from positions.domain.holding import EntryKind, LedgerEntry, Leftover, fold
 from positions.domain.ledger import split_exec_id
 from positions.domain.levels import check_levels
 from positions.domain.marks import Mark
@@ -187,29 +187,32 @@ class Position(PositionFacts):
         self._record("filled", {**changed, "entry_price": [before[1], self._fold.entry_price], "realized": realized}, reason)
         return leftover
 
-    def correct_fill(self, fill_id: str, quantity: float, price: float, *, busted: bool = False) -> float:
-        """Replace (or take back) a fill by a higher revision and refold from the start; returns shares left over.
+    def correct_fill(self, fill_id: str, quantity: float, price: float, *, busted: bool = False) -> Leftover:
+        """Replace (or take back) a fill by a higher revision and refold from the start; returns the shares that are not its own.
 
-        A closed position stays closed: what the correction leaves over, or reopens, belongs to a new position.
+        A closed position stays closed: what the correction reopens or leaves over belongs to the position that follows it.
+        Only the change is handed on, so that a second correction can take back what a first one gave.
         """
         base, revision = split_exec_id(fill_id)
         entry = next((e for e in self._entries if e.fill_id == base), None)
-        if entry is None or (entry.revision > revision) or (entry.busted and busted):
-            return 0
-        was_closed, before = self._status is S.CLOSED, self._fold.quantity
+        if entry is None or entry.revision > revision or (entry.revision == revision and (entry.busted or not busted)):
+            return Leftover()
+        was_closed, before, handed_on = self._status is S.CLOSED, self._fold.quantity, fold(self._entries)
         entry.quantity, entry.price, entry.revision, entry.busted = quantity, price, revision, busted
         self._fold = fold(self._entries)
-        leftover, self._fold.leftover = self._fold.leftover, 0
+        over, self._fold.leftover = self._fold.leftover - handed_on.leftover, 0
         if was_closed:
-            leftover += self._fold.quantity
-            self._fold.quantity = 0
-        elif self._fold.quantity == 0 and all(e.busted for e in self._entries):
-            self._status = S.OPENING if self._status is S.OPEN else self._status  # back to before its first fill
+            reopened, self._fold.quantity = self._fold.quantity - handed_on.quantity, 0
+            left = Leftover(quantity=over + reopened, price=(self._fold.entry_price if reopened else None) or price)
         else:
-            self._after_size_change(price, self._now(), "correction")
+            left = Leftover(quantity=over, price=price)
+            if self._fold.quantity == 0 and all(e.busted for e in self._entries):
+                self._status = S.OPENING  # back to before its first fill, also when an exit was on its way
+            else:
+                self._after_size_change(price, self._now(), "correction")
         changed = {"fill_id": fill_id, "busted": busted, "price": price, "quantity": [before, self._fold.quantity]}
         self._record("fill_corrected", changed)
-        return leftover
+        return left
 
     def add_commission(self, fill_id: str, commission: float) -> bool:
         """Book the fee of a known fill, also after the close; True if it changed anything."""

@@ -59,7 +59,7 @@ def fault_of(position: Position, orders: Sequence[Order], now: datetime) -> Faul
         return Fault.MISSING
     if is_bare(position, orders):
         return Fault.TOO_SMALL
-    entering = any(order.role is OrderRole.ENTRY and order.is_live for order in orders)
+    entering = any(order.role is OrderRole.ENTRY and order.is_live and not order.reopened for order in orders)
     if not entering and sum(stop.remaining_quantity for stop in stops) > abs(position.held) + 1e-9:
         return Fault.TOO_LARGE
     moving = [stop for stop in stops if stop.pending is PendingRequest.REPLACE]

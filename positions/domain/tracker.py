@@ -21,7 +21,7 @@ from events.order import FillEvent
 from events.position import PositionEvent, PositionStatus
 from positions.domain import position_events
 from positions.domain.errors import UnknownPosition
-from positions.domain.holding import realized_on
+from positions.domain.holding import Leftover, realized_on
 from positions.domain.ledger import split_exec_id
 from positions.domain.levels import check_levels
 from positions.domain.marks import Mark
@@ -30,6 +30,7 @@ from positions.domain.position_events import Before
 from positions.domain.pricing import checked_price, checked_quantity, signed
 from positions.domain.stock import StockPosition
 
+FOLLOWS = "follows"  # in the metadata: the position whose own fills gave it these shares
 LEAST_MOVE = 0.01  # a smaller change of unrealized P&L, in the contract's currency, is not news
 
 
@@ -300,7 +301,8 @@ class PositionTracker:
             quantity, first = self._take(position, fill, quantity, price)
             events.append(first)
         if quantity:
-            another = self._another(fill, position)
+            entry = position.entry_price if position is not None else None
+            another = self._another(fill, position, quantity=quantity, price=price, entry=entry)
             events.append(self._take(another, fill, quantity, price)[1])
         return events
 
@@ -332,37 +334,51 @@ class PositionTracker:
         self._file(position)
         return leftover, position_events.after_fill(position, before, price=price, reason=reason, cause=fill.event_id)
 
+    def holder_of(self, fill_id: str, position_id: str) -> Position | None:
+        """The position that took the fill, else the one it was meant for."""
+        return self.find(self._by_fill.get(_base(fill_id), position_id))
+
     def _correct(self, fill: FillEvent) -> list[PositionEvent]:
-        base = _base(fill.fill_id)
-        position = self.find(self._by_fill.get(base, fill.position_id))
+        position = self.holder_of(fill.fill_id, fill.position_id)
         if position is None or fill.side is None:
             return []
-        before, entry = Before.of(position), position.entry_price
-        leftover = position.correct_fill(
+        before = Before.of(position)
+        left = position.correct_fill(
             fill.fill_id,
             signed(fill.side, fill.fill_quantity),
             checked_price(fill.fill_price, "fill price"),
             busted=bool(fill.metadata.get("busted")),
         )
         self._file(position)
-        events: list[PositionEvent] = [position_events.updated(position, before, reason="execution corrected", cause=fill.event_id)]
-        if leftover:
-            another = self._another(fill, position)
-            old = Before.of(another)
-            another.apply_fill(leftover, entry or checked_price(fill.fill_price), order_id=fill.order_id)
-            self._file(another)
-            events.append(
-                position_events.after_fill(another, old, price=another.entry_price or 0.0, reason="correction", cause=fill.event_id)
-            )
+        first = position_events.updated(position, before, reason="execution corrected", cause=fill.event_id)
+        return [first, *self._hand_on(fill, position, left, entry=before.entry_price)]
+
+    def _hand_on(self, fill: FillEvent, position: Position, left: Leftover, *, entry: float | None) -> list[PositionEvent]:
+        """What a correction makes another position's shares: the one that already follows, else a new one."""
+        events: list[PositionEvent] = []
+        quantity, price = left.quantity, left.price
+        follower = next((p for p in self.of_symbol(position.symbol) if p.metadata.get(FOLLOWS) == position.position_id and p.held), None)
+        while quantity:
+            heir = follower or self._another(fill, position, quantity=quantity, price=price, entry=entry)
+            taking_back = heir.held * quantity < 0
+            old, price_there = Before.of(heir), (heir.entry_price if taking_back else None) or price  # given back as it was given
+            quantity = heir.apply_fill(quantity, price_there, order_id=fill.order_id, reason="correction")
+            self._file(heir)
+            events.append(position_events.after_fill(heir, old, price=price_there, reason="correction", cause=fill.event_id))
+            follower = None
         return events
 
-    def _another(self, fill: FillEvent, previous: Position | None) -> Position:
-        """A position for shares that their own position cannot take."""
+    def _another(self, fill: FillEvent, previous: Position | None, *, quantity: float, price: float, entry: float | None) -> Position:
+        """A position for shares that their own position, entered at `entry`, cannot take: protected as that one was."""
+        stop_loss, take_profit = _levels_of(previous, quantity, price, entry) if previous is not None else (None, None)
         return self.plan(
             fill.symbol,
+            quantity,
             strategy=previous.strategy if previous else "",
             signal_id=fill.signal_id,
-            metadata={"follows": fill.position_id},
+            metadata={FOLLOWS: previous.position_id if previous else fill.position_id},
+            stop_loss=stop_loss,
+            take_profit=take_profit,
         )
 
     # ---- inside -----------------------------------------------------------------------------------------------------
@@ -443,6 +459,16 @@ class PositionTracker:
             "total_realized_pnl_today": sum(realized_on(position.fills, today) for position in everything),
             "by_symbol": by_symbol,
         }
+
+
+def _levels_of(previous: Position, quantity: float, price: float, entry: float | None) -> tuple[float | None, float | None]:
+    """(stop, target): the same where the shares go on in the same direction; turned around, a stop as far away as the first one was."""
+    if quantity * previous.direction > 0:
+        return previous.stop_loss, previous.take_profit
+    if previous.initial_stop is None or entry is None:
+        return None, None
+    distance = abs(entry - previous.initial_stop)
+    return (price + distance if quantity < 0 else max(price - distance, price / 2)), None
 
 
 def _base(fill_id: str) -> str:

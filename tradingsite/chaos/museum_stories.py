@@ -269,7 +269,10 @@ def cancelled_after_a_part(bench: Bench) -> None:
 
 
 def corrected(bench: Bench) -> None:
-    """Two fills, 6 and 4, then `.02` of each: 5 at 100 and 5 at 101. These alone are what happened, also after a restart that hears all."""
+    """Two fills, 6 and 4, then `.02` of each: 5 at 100 and 5 at 101. These alone are what happened, also after a restart that hears all.
+
+    Then `.03` of one, which lowers it to 4: the filled entry is over with 9, and its stop closes no more than that.
+    """
     lane = bench.lane
     bench.start()
     bench.drip([6.0, 4.0])
@@ -287,6 +290,17 @@ def corrected(bench: Bench) -> None:
         lane.wait(lambda: _numbers(lane, current) == wanted, 8)
         bench.expect(_numbers(lane, current) == wanted, f"(revision, quantity, price) are {_numbers(lane, current)}")
         bench.expect(bench.held() == 10, f"10 are held at the gateway, {bench.held():g} here")
+    last = "SELECT exec_id FROM positions_fillrecord WHERE NOT superseded ORDER BY price DESC"
+    lane.control(fault="correction", exec_id=lane.rows(last)[0][0], quantity=4.0)
+    states = "SELECT role, state, quantity FROM positions_orderrecord WHERE role IN ('entry', 'stop') ORDER BY role"
+    over = [("entry", "canceled", 10.0), ("stop", "held", 9.0)]
+    lane.wait(lambda: _states(lane, states) == over, 15)
+    bench.expect(_states(lane, states) == over, f"entry and stop are {_states(lane, states)}")
+    bench.expect(bench.held() == 9, f"9 are held at the gateway, {bench.held():g} here")
+
+
+def _states(lane: Lane, sql: str) -> list[tuple[str, str, float]]:
+    return [(str(role), str(state), float(quantity)) for role, state, quantity in lane.rows(sql)]
 
 
 def _numbers(lane: Lane, sql: str) -> list[tuple[float, ...]]:

@@ -127,6 +127,45 @@ def test_a_correction_replaces_and_a_bust_takes_back_once(live_worker, truth):
     assert not PositionRecord.objects.filter(symbol="AAPL", status="open").exists()
 
 
+def resting(truth, kind):
+    return [order["quantity"] for order in truth.orders() if order["live"] and order["kind"] == kind]
+
+
+def test_a_lowered_entry_ends_its_order_and_shrinks_its_stop_live_and_after_a_restart(live_worker, truth):
+    position = open_position("AAPL")
+    [execution] = truth.executions()
+    truth.ask(fault="correction", exec_id=execution["exec_id"], quantity=90)
+    entry = OrderRecord.objects.get(position_id=position.pk, role="entry")
+    eventually(lambda: OrderRecord.objects.get(pk=entry.pk).state == "canceled", what="the broker's lists settle it")
+    eventually(lambda: resting(truth, "STP") == [90], what="its stop is as large as the position")
+    assert (truth.positions(), PositionRecord.objects.get(pk=position.pk).quantity) == ({"AAPL": 90}, 90)
+    assert "90 of 100 remain" in OrderRecord.objects.get(pk=entry.pk).message
+    assert row_in_state("cash:USD", "match", truth)["difference"] == 0
+
+    live_worker.kill()
+    truth.ask(fault="correction", exec_id=truth.executions()[-1]["exec_id"], quantity=80)
+    live_worker.process.start()
+    eventually(lambda: resting(truth, "STP") == [80], what="what was corrected meanwhile is learned and the stop follows")
+    assert row_in_state("position:AAPL", "match", truth)["ours"] == 80
+    assert OrderRecord.objects.get(pk=entry.pk).state == "canceled"
+    assert newest().blocked == ""
+
+
+def test_a_lowered_exit_of_a_closed_position_leaves_the_rest_with_a_stop_also_after_a_restart(live_worker, truth):
+    position = open_position("AAPL")
+    assert outcome(file_wish(ClosePosition(position_id=position.pk))).state == "done"
+    eventually(lambda: PositionRecord.objects.get(pk=position.pk).status == "closed", what="closed")
+    live_worker.restart()
+    truth.ask(fault="correction", exec_id=truth.executions()[-1]["exec_id"], quantity=90)
+    heir = eventually(lambda: PositionRecord.objects.filter(status="open", stop_state="resting").first(), what="its stop rests")
+    assert (heir.quantity, heir.entry_price, heir.data["metadata"]["follows"]) == (10, position.entry_price, position.pk)
+    assert (resting(truth, "STP"), truth.positions()) == ([10], {"AAPL": 10})
+    exits = OrderRecord.objects.filter(role="exit")
+    eventually(lambda: [order.state for order in exits.all()] == ["canceled"], what="the exit is over with ninety")
+    assert row_in_state("position:AAPL", "match", truth)["ours"] == 10
+    assert newest().blocked == ""
+
+
 def test_shares_nobody_can_explain_stop_entries_until_a_person_acknowledges_them(live_worker, live_gateway, truth):
     open_position("AAPL")
     live_worker.kill()

@@ -23,6 +23,7 @@ from events.feed import Feed
 from events.order import OrderSide
 from events.position import PositionStatus
 from events.system import EquityEvent
+from positions.domain.ledger import split_exec_id
 from positions.domain.ports import BrokerSnapshot, CommissionReport, ExecutionReport
 from positions.domain.tracker import PositionTracker
 from positions.models import EquityPoint, FillRecord, PositionRecord
@@ -58,7 +59,8 @@ class Equity:
         self._database = database
         self._cash: float | None = None
         self._external: dict[str, tuple[float, float]] = {}  # symbol → (shares we do not manage, their average cost)
-        self._seen: set[str] = set()  # exec ids whose cash we moved in this session
+        self._moved: dict[str, tuple[int, float]] = {}  # execution's base id → (revision, the cash it moved in this session)
+        self._fees: dict[str, tuple[int, float]] = {}  # … and its fee
         self._past: Past | None = None
         self._past_is_old = False  # a fill was heard that the database may not hold yet
         self._sent_at = float("-inf")
@@ -72,17 +74,18 @@ class Equity:
 
     def on_execution(self, report: ExecutionReport) -> None:
         self._past_is_old = True
-        if self._cash is None or report.exec_id in self._seen or report.from_query:
+        if self._cash is None or report.from_query:
             return
-        self._seen.add(report.exec_id)
         shares = report.quantity if report.side is OrderSide.BUY else -report.quantity
-        self._cash -= shares * report.price
+        busted = report.liquidation == 1
+        self._cash += _difference(self._moved, report.exec_id, 0.0 if busted else -shares * report.price)
+        if busted:
+            self._cash += _difference(self._fees, report.exec_id, 0.0)
 
     def on_commission(self, report: CommissionReport) -> None:
         self._past_is_old = True
-        if self._cash is not None and f"fee {report.exec_id}" not in self._seen:
-            self._seen.add(f"fee {report.exec_id}")
-            self._cash -= report.commission
+        if self._cash is not None:
+            self._cash += _difference(self._fees, report.exec_id, -report.commission)
 
     def on_snapshot(self, snapshot: BrokerSnapshot) -> None:
         """A complete picture: cash as of now, and what is held beyond our own positions."""
@@ -153,6 +156,16 @@ class Equity:
             "day_pnl": round(past.realized_today + unrealized - past.unrealized_before, 4),
             "open_risk": round(sum(p.open_risk for p in self._tracker.active()), 4),
         }
+
+
+def _difference(known: dict[str, tuple[int, float]], exec_id: str, moved: float) -> float:
+    """What this word about an execution adds to cash; a correction only its difference, an older revision nothing."""
+    base, revision = split_exec_id(exec_id)
+    before = known.get(base, (0, 0.0) if revision == 1 else (0, moved))  # what it corrects was heard by an earlier session
+    if revision <= before[0]:
+        return 0.0
+    known[base] = (revision, moved)
+    return moved - before[1]
 
 
 def _money(row: dict[str, Any]) -> dict[str, float]:

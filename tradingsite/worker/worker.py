@@ -134,7 +134,7 @@ class Worker:
 
     async def _restore(self) -> None:
         """Rows to objects; then the bus comes alive."""
-        positions = await self.database.run(store.load_positions)
+        positions = await self.database.run(store.load_positions) + await self.database.run(store.load_lately_closed)
         orders = await self.database.run(store.load_orders)
         elsewhere = await self.database.run(store.load_elsewhere)
         set_aside, halts = await self.database.run(ends.load_set_aside, self._fence, self.epoch)

@@ -190,11 +190,16 @@ class NaiveBroker:
         self._shrink_group(order, quantity)
         return report
 
-    def correct(self, index: int, *, price: float) -> None:
+    def correct(self, index: int, *, price: float | None = None, quantity: float | None = None, bust: bool = False) -> ExecutionReport:
+        """A higher revision of an execution. The counts of its order stay as they were, as at IB."""
         old = self.executions[index]
         base, _, revision = old.exec_id.rpartition(".")
-        self.executions[index] = replace(old, exec_id=f"{base}.{int(revision) + 1:02d}", price=price)
-        self.listener.on_execution(self.executions[index])
+        new = replace(old, exec_id=f"{base}.{int(revision) + 1:02d}", liquidation=int(bust))
+        new = replace(new, price=new.price if price is None else price, quantity=new.quantity if quantity is None else quantity)
+        self.executions[index] = new
+        if not self.mute:
+            self.listener.on_execution(new)
+        return new
 
     def repeat(self) -> None:
         """Say everything again."""
@@ -205,7 +210,7 @@ class NaiveBroker:
 
     def held(self) -> dict[str, float]:
         total: dict[str, float] = {}
-        for execution in self.executions:
+        for execution in [e for e in self.executions if not e.liquidation]:
             quantity = execution.quantity if execution.side is OrderSide.BUY else -execution.quantity
             total[execution.symbol] = total.get(execution.symbol, 0.0) + quantity
         return {symbol: quantity for symbol, quantity in total.items() if quantity}

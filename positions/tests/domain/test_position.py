@@ -162,7 +162,7 @@ async def test_a_correction_gives_what_the_right_number_would_have_given() -> No
     right.apply_fill(90, 149.0, fill_id="a.02")
     right.apply_fill(50, 151.0, fill_id="b.01")
     assert (wrong.held, wrong.entry_price, wrong.realized_pnl) == (right.held, right.entry_price, right.realized_pnl)
-    assert wrong.correct_fill("a.01", 1, 1.0) == 0
+    assert wrong.correct_fill("a.01", 1, 1.0).quantity == 0
     assert wrong.held == 140
 
 
@@ -170,7 +170,8 @@ async def test_a_bust_of_the_exit_of_a_closed_position_hands_its_shares_on() -> 
     position = Position("AAPL")
     position.apply_fill(100, 150.0, fill_id="a.01")
     position.apply_fill(-100, 151.0, fill_id="b.01")
-    assert position.correct_fill("b.02", -100, 151.0, busted=True) == 100
+    left = position.correct_fill("b.02", -100, 151.0, busted=True)
+    assert (left.quantity, left.price) == (100, 150.0)
     assert position.status is PositionStatus.CLOSED
     assert position.realized_pnl == 0.0
 

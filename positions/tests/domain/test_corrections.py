@@ -1,0 +1,282 @@
+"""Corrections and busts from end to end: the order's state, the position, its stop and the P&L follow the highest revision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from events.order import FillEvent, OrderRole, OrderState, OrderStatusEvent
+from events.position import PositionStatus
+from positions.domain.order import Order
+from positions.domain.ports import CommissionReport
+from positions.domain.position import Position
+from positions.tests.domain.desk import Desk
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return await Desk().open()
+
+
+async def settled(desk: Desk) -> None:
+    """As the worker does it: a reading when one is asked for, a second one when that is needed, and time for the exits."""
+    for _ in range(4):
+        await desk.wait(3)
+        first = await desk.broker.snapshot()
+        report = await desk.manager.reconcile(first)
+        if report.needs_second:
+            desk.clock.advance(10)
+            report = await desk.manager.reconcile(first, await desk.broker.snapshot())
+        assert report.ok, report
+    await desk.wait(3)
+    assert not desk.manager.needs_reconcile  # nothing goes on asking
+
+
+def at_the_broker(desk: Desk, role: str) -> float:
+    """Shares that resting orders of this role ("-S", "-T", "-X") would still close."""
+    book = desk.broker.book.values()
+    return sum(order.remaining for order in book if order.live and order.ticket.order_ref.endswith(role))
+
+
+def held(desk: Desk) -> list[float]:
+    return [position.held for position in desk.tracker.active()]
+
+
+def gross(desk: Desk) -> float:
+    """What all rows of executions that count say was realized."""
+    kept: dict[str, FillEvent] = {}
+    for fill in desk.said(FillEvent):
+        base, _, revision = fill.fill_id.rpartition(".")
+        if base not in kept or int(revision) > kept[base].revision:
+            kept[base] = fill
+    return sum(fill.realized_pnl for fill in kept.values() if not fill.metadata["busted"])
+
+
+def entry(desk: Desk) -> Order:
+    return desk.ours(OrderRole.ENTRY)
+
+
+@pytest.mark.parametrize("heard", ["live", "only by a reading", "by the next worker"])
+async def test_a_lowered_entry_is_over_with_what_remains_and_its_stop_shrinks(desk: Desk, heard: str) -> None:
+    position = await desk.held()
+    desk.broker.mute = heard != "live"
+    desk.broker.correct(0, quantity=90)
+    desk.broker.mute = False
+    if heard == "by the next worker":
+        desk = await desk.restarted()
+    elif heard == "live":
+        await desk.manager.drain()
+        assert entry(desk).state is OrderState.IN_DOUBT
+        assert desk.manager.needs_reconcile
+        await desk.wait(2)  # the stop does not wait for the reading
+        assert at_the_broker(desk, "-S") == at_the_broker(desk, "-T") == 90
+    await settled(desk)
+    assert (entry(desk).state, entry(desk).filled_quantity, entry(desk).code) == (OrderState.CANCELED, 90, "corrected")
+    assert desk.tracker.position(position.position_id).held == 90
+    assert at_the_broker(desk, "-S") == at_the_broker(desk, "-T") == 90
+    assert desk.broker.held() == {"AAPL": 90}
+
+
+async def test_a_raised_entry_is_held_and_protected_whole(desk: Desk) -> None:
+    position = await desk.held()
+    desk.broker.correct(0, quantity=110)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (entry(desk).state, entry(desk).overfilled, position.held) == (OrderState.FILLED, True, 110)
+    assert at_the_broker(desk, "-S") == 110
+
+
+async def test_one_sided_corrections_that_add_up_leave_the_order_filled(desk: Desk) -> None:
+    order = await desk.entered()
+    for quantity in (60, 40):
+        desk.broker.fill(desk.broker.book[order.ib_order_id], quantity, 100.0)
+    desk.broker.correct(0, quantity=50)
+    desk.broker.correct(1, quantity=50, price=101.0)
+    await desk.manager.drain()
+    assert (order.state, order.filled_quantity, order.taken_back) == (OrderState.FILLED, 100, 0)
+    assert order.average_price == 100.5
+
+
+async def test_a_later_correction_that_gives_back_what_was_taken_fills_the_order_again(desk: Desk) -> None:
+    position = await desk.held()
+    desk.broker.correct(0, quantity=90)
+    await desk.manager.drain()
+    await settled(desk)
+    desk.broker.correct(0, quantity=100)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (entry(desk).state, position.held, at_the_broker(desk, "-S")) == (OrderState.FILLED, 100, 100)
+
+
+async def test_a_partly_filled_entry_goes_on_working_without_doubt(desk: Desk) -> None:
+    """IB's own count still holds the ten shares it took back; that is no missing execution."""
+    order = await desk.entered()
+    resting = desk.broker.book[order.ib_order_id]
+    desk.broker.fill(resting, 60, 100.0)
+    desk.broker.correct(0, quantity=50)
+    await desk.manager.drain()
+    await settled(desk)
+    desk.broker.say(resting)
+    await desk.manager.drain()
+    await desk.wait(8)
+    assert (order.state, order.filled_quantity, order.short_since) == (OrderState.WORKING, 50, None)
+    desk.broker.fill(resting, 40, 100.0)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (order.state, order.filled_quantity, held(desk), at_the_broker(desk, "-S")) == (OrderState.CANCELED, 90, [90], 90)
+
+
+async def test_an_order_that_the_broker_works_on_again_is_working(desk: Desk) -> None:
+    position = await desk.held()
+    resting = desk.broker.book[entry(desk).ib_order_id]
+    desk.broker.correct(0, quantity=90)
+    resting.filled, resting.status = 90, "Submitted"
+    await desk.manager.drain()
+    await settled(desk)
+    assert (entry(desk).state, entry(desk).remaining_quantity) == (OrderState.WORKING, 10)
+    desk.broker.fill(resting, 10, 100.0)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (entry(desk).state, position.held, at_the_broker(desk, "-S")) == (OrderState.FILLED, 100, 100)
+
+
+@pytest.mark.parametrize("closing", [False, True])
+async def test_a_bust_of_the_only_fill_ends_order_and_position_and_nothing_rests(desk: Desk, closing: bool) -> None:
+    position = await desk.held()
+    if closing:
+        await desk.manager.close_position(position.position_id)
+        await desk.manager.drain()
+    desk.broker.correct(0, bust=True)
+    await desk.manager.drain()
+    assert position.held == 0
+    await settled(desk)
+    assert (entry(desk).state, entry(desk).filled_quantity) == (OrderState.CANCELED, 0)
+    assert (position.status, position.realized_pnl, held(desk)) == (PositionStatus.CLOSED, 0.0, [])
+    assert not [order for order in desk.broker.book.values() if order.live]
+
+
+async def test_a_bust_of_one_of_several_leaves_the_others(desk: Desk) -> None:
+    order = await desk.entered()
+    for quantity in (60, 40):
+        desk.broker.fill(desk.broker.book[order.ib_order_id], quantity, 100.0)
+    await desk.manager.drain()
+    desk.broker.correct(1, bust=True)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (order.state, held(desk), at_the_broker(desk, "-S")) == (OrderState.CANCELED, [60], 60)
+    assert desk.tracker.active()[0].commission == 1.0  # the busted one costs nothing
+
+
+async def sold(desk: Desk, quantity: float = 100, price: float = 94.0) -> Position:
+    position = await desk.held()
+    desk.broker.fill(desk.broker.order("-S"), quantity, price)
+    await desk.manager.drain()
+    await desk.wait(3)
+    return position
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_lowered_exit_reopens_the_rest_as_a_position_with_its_stop(desk: Desk, restarted: bool) -> None:
+    first = await sold(desk)
+    if restarted:
+        desk = await desk.restarted()
+    desk.broker.correct(1, quantity=90)
+    await desk.manager.drain()
+    await settled(desk)
+    [heir] = desk.tracker.active()
+    assert (heir.held, heir.entry_price, heir.stop_loss, heir.take_profit) == (10, 100.0, 95.0, 110.0)
+    assert at_the_broker(desk, "-S") == at_the_broker(desk, "-T") == 10
+    assert desk.tracker.position(first.position_id).status is PositionStatus.CLOSED
+    assert gross(desk) == pytest.approx(-540.0)
+    stops = [order for order in desk.manager.orders.values() if order.role is OrderRole.STOP]
+    assert [order.state for order in stops] == [OrderState.CANCELED, OrderState.HELD]
+
+    desk.broker.correct(1, quantity=100)  # and a second correction takes back what the first one gave
+    await desk.manager.drain()
+    await settled(desk)
+    assert (held(desk), heir.status, heir.realized_pnl) == ([], PositionStatus.CLOSED, 0.0)
+    assert gross(desk) == pytest.approx(-600.0)
+    assert at_the_broker(desk, "-S") == at_the_broker(desk, "-T") == 0
+
+
+async def test_a_raised_exit_turns_around_and_the_short_has_a_stop_above(desk: Desk) -> None:
+    first = await sold(desk)
+    desk.broker.correct(1, quantity=110)
+    await desk.manager.drain()
+    await settled(desk)
+    [short] = desk.tracker.active()
+    assert (short.held, short.entry_price, short.stop_loss) == (-10, 94.0, 99.0)  # five away, as the first one
+    assert at_the_broker(desk, "-S") == 10
+    assert desk.broker.held() == {"AAPL": -10}
+    assert first.realized_pnl == pytest.approx(-602.0)
+
+
+async def test_a_bust_of_the_whole_exit_gives_the_position_back(desk: Desk) -> None:
+    await sold(desk)
+    desk.broker.correct(1, bust=True)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (held(desk), at_the_broker(desk, "-S"), gross(desk)) == ([100], 100, 0.0)
+    assert desk.broker.held() == {"AAPL": 100}
+
+
+async def test_a_bust_of_an_entry_that_was_sold_again_leaves_the_sale_as_a_short(desk: Desk) -> None:
+    await sold(desk)
+    desk.broker.correct(0, bust=True)
+    await desk.manager.drain()
+    await settled(desk)
+    [short] = desk.tracker.active()
+    assert (short.held, short.entry_price, short.stop_loss) == (-100, 94.0, 99.0)
+    assert desk.broker.held() == {"AAPL": -100}
+
+
+async def test_a_corrected_price_moves_the_result_of_what_was_sold_since(desk: Desk) -> None:
+    await sold(desk)
+    desk.broker.correct(0, price=101.0)
+    await desk.manager.drain()
+    assert gross(desk) == pytest.approx(-700.0)
+    assert desk.said(FillEvent)[-1].realized_pnl == pytest.approx(-100.0)
+
+
+async def test_the_third_revision_may_come_before_the_second(desk: Desk) -> None:
+    position = await desk.held()
+    old = desk.broker.executions[0]
+    base = old.exec_id.rpartition(".")[0]
+    desk.broker.mute = True
+    third = desk.broker.correct(0, quantity=80)
+    third = desk.broker.executions[0] = replace(third, exec_id=f"{base}.03")
+    desk.broker.mute = False
+    for report in (third, replace(old, exec_id=f"{base}.02", quantity=95), old):
+        desk.manager.on_execution(report)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (position.held, entry(desk).filled_quantity, at_the_broker(desk, "-S")) == (80, 80, 80)
+    assert len(desk.said(FillEvent)) == 2
+
+
+async def test_the_fee_of_a_replaced_revision_is_no_news(desk: Desk) -> None:
+    """Each reading repeats the fees of every revision: the books must not swing between them."""
+    position = await desk.held()
+    old, new = desk.broker.executions[0].exec_id, desk.broker.correct(0, price=100.5).exec_id
+    await desk.manager.drain()
+    assert position.commission == 1.0  # until its own is told
+    for exec_id, amount in ((new, 1.5), (old, 1.0), (new, 1.5)):
+        desk.manager.on_commission(CommissionReport(exec_id=exec_id, commission=amount, currency="USD", received_at=desk.clock.now()))
+    await desk.manager.drain()
+    told = [event.metadata["commission"] for event in desk.said(OrderStatusEvent) if "commission" in event.metadata]
+    assert [(fee["exec_id"], fee["commission"]) for fee in told] == [(old, 1.0), (new, 1.5)]
+    assert (position.commission, entry(desk).commission) == (1.5, 1.5)
+
+
+async def test_the_fee_of_the_first_revision_that_comes_late_is_booked_on_the_one_that_counts(desk: Desk) -> None:
+    desk.broker.mute = True
+    position = await desk.held()
+    old = desk.broker.executions[0]
+    desk.manager.on_execution(old)
+    new = desk.broker.correct(0, price=100.5)
+    desk.manager.on_execution(new)
+    desk.manager.on_commission(CommissionReport(exec_id=old.exec_id, commission=1.0, currency="USD", received_at=desk.clock.now()))
+    await desk.manager.drain()
+    told = [event.metadata["commission"]["exec_id"] for event in desk.said(OrderStatusEvent) if "commission" in event.metadata]
+    assert (told, position.commission) == ([new.exec_id], 1.0)
