@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 
 class Upsert:
@@ -29,9 +29,9 @@ class Upsert:
             self._sql += f" WHERE {only_if.format(**names)}"
 
     def rows(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Each row is field name → Python value, with every field given."""
+        """All rows or none, in one commit. Each is field name → Python value, with every field given."""
         if not rows:
             return
         values = [[f.get_db_prep_save(row[f.attname], connection) for f in self._fields] for row in rows]
-        with connection.cursor() as cursor:
+        with transaction.atomic(savepoint=False), connection.cursor() as cursor:  # else SQLite syncs the disk after every row
             cursor.executemany(self._sql, values)

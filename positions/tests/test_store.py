@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -144,6 +146,14 @@ def test_a_minute_is_stored_once_and_the_later_word_wins():
     store.save_bars([bar])
     store.save_bars([Bar(symbol="AAPL", at=NOW, open=1.0, high=3.0, low=1.0, close=2.0, volume=20)])
     assert list(MinuteBar.objects.values_list("high", "volume")) == [(3.0, 20)]
+
+
+def test_a_days_bars_are_one_commit_and_not_one_for_each_minute():
+    bars = [Bar(symbol="AAPL", at=NOW + timedelta(minutes=n), open=1.0, high=2.0, low=1.0, close=1.5, volume=10) for n in range(50)]
+    with CaptureQueriesContext(connection) as queries:
+        store.save_bars(bars)
+    assert MinuteBar.objects.count() == 50
+    assert [query["sql"] for query in queries if query["sql"] == "COMMIT"] == ["COMMIT"]
 
 
 def test_a_newer_mark_is_written_and_an_older_one_is_not():

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from django.db import connection, connections
 
+from events.clock import monotonic
+
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+SLOW_SECONDS = 0.2
 
 
 class Database:
@@ -27,8 +33,13 @@ class Database:
 
 
 def _with_fresh_connection(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    began = monotonic()
     try:
         return function(*args)
     except Exception:
         connection.close()  # it may be the connection that is broken; the next call opens a new one
         raise
+    finally:
+        took = monotonic() - began
+        if took > SLOW_SECONDS:
+            log.warning("the database took %.1f s for %s", took, function.__qualname__)

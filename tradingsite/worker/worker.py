@@ -44,7 +44,6 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 6.0  # nothing is sent when the lease was not confirmed for so long: we may have been asleep
 GAP_SECONDS = 5.0
-STOP_SECONDS = 4.0
 EXIT_OK, EXIT_UNTRUSTED, EXIT_TAKEN_OVER = 0, 70, 75  # of the process; any supervisor should start it again after 70
 
 
@@ -258,7 +257,7 @@ class Worker:
             await self._in_time("the last reports", self.manager.drain(), 1.0)
         await self._in_time("the journal", self.journal.close(), 1.5)
         if self._breakdown is not None:
-            await self._in_time("the reason", self.database.run(ends.record_end, self._fence, self.epoch, self._breakdown), 1.5)
+            await self._in_time("the reason", self.database.run(ends.record_end, self._fence, self.epoch, self._breakdown), 5.0)
         self.feed.stop()
         await asyncio.wait(tasks, timeout=0.5)
         for task in tasks:
