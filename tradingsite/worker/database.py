@@ -15,7 +15,7 @@ from events.clock import monotonic
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-SLOW_SECONDS = 0.2
+SLOW_SECONDS = 0.5  # others wait behind it: the lease, the heartbeat
 
 
 class Database:
