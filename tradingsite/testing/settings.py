@@ -52,3 +52,6 @@ STORAGES = {  # pages are rendered without collecting static files first
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":  # noqa: F405
+    # A test that is one transaction from beginning to end idles in it while it talks to a real server.
+    DATABASES["default"]["OPTIONS"] = {"options": "-c statement_timeout=5000"}  # noqa: F405
