@@ -3,6 +3,9 @@
 `FAILPOINT=name:kind:nth` arms one of them for a process: its nth passage (default the first) fails as `kind` says. Without
 it a passage costs one comparison. Several may be given, separated by commas. Refused where real money is traded.
 
+`FAILPOINT_FILE=path` lets a failpoint be armed later: a process takes what stands in that file, once, and removes it. So the
+failure comes in the middle of what is being proven and not while the process starts.
+
     exit    the process ends at once with code 137, as under kill -9
     raise   FailpointReached
     stall   this thread, and with it the event loop, stands still for FAILPOINT_SECONDS (default 8)
@@ -103,6 +106,7 @@ _armed: dict[str, Armed] | None = None
 _cut: Callable[[], object] | None = None
 _seconds = STALL_SECONDS
 _log = ""
+_later = ""
 
 
 def failpoint(name: str) -> None:
@@ -119,14 +123,14 @@ def cut_with(cut: Callable[[], object]) -> None:
 
 def arm(text: str, environment: Mapping[str, str] | None = None) -> None:
     """Arm what `text` says, or nothing when it is empty. Raises ValueError for an unknown name or kind, and in live mode."""
-    global _armed, _seconds, _log
+    global _armed, _seconds, _log, _later
     given = os.environ if environment is None else environment
-    _armed = None
-    if not text:
+    _armed, _later = None, given.get("FAILPOINT_FILE", "")
+    if not text and not _later:
         return
     if given.get("TRADING_MODE", "").lower() == "live":
         raise ValueError("FAILPOINT is refused when TRADING_MODE=live")
-    _armed = dict(_parse(part) for part in text.split(","))
+    _armed = dict(_parse(part) for part in text.split(",") if part)
     _seconds = float(given.get("FAILPOINT_SECONDS", STALL_SECONDS))
     _log = given.get("FAILPOINT_LOG", "")
 
@@ -142,6 +146,8 @@ def _parse(text: str) -> tuple[str, Armed]:
 
 
 def _pass(name: str) -> None:
+    if _later:
+        _arm_later()
     armed = (_armed or {}).get(name)
     if armed is None or armed.left < 1:
         return
@@ -157,6 +163,18 @@ def _pass(name: str) -> None:
         time.sleep(_seconds)
     elif _cut is not None:
         _cut()
+
+
+def _arm_later() -> None:
+    """Take what the file says; a process that starts after this one finds it gone."""
+    global _armed
+    try:
+        with open(_later, encoding="utf-8") as file:
+            text = file.read().strip()
+        os.remove(_later)
+    except FileNotFoundError:
+        return
+    _armed = dict(_parse(part) for part in text.split(","))
 
 
 def _write_down(line: str) -> None:

@@ -18,7 +18,7 @@ PLACED = re.compile(r'\bfailpoint\("([^"]+)"\)')
 @pytest.fixture(autouse=True)
 def disarmed():
     yield
-    arm("")
+    arm("", {})
 
 
 def places() -> list[str]:
@@ -59,6 +59,23 @@ def test_a_stall_takes_its_time_and_is_written_down(tmp_path):
     arm("hear.begin:stall", {"FAILPOINT_SECONDS": "0.01", "FAILPOINT_LOG": str(log)})
     failpoint("hear.begin")
     assert log.read_text() == "hear.begin:stall\n"
+
+
+def test_a_file_arms_a_living_process_once(tmp_path):
+    file = tmp_path / "fail"
+    arm("", {"FAILPOINT_FILE": str(file)})
+    failpoint("order.sent")
+    file.write_text("order.sent:raise:2")
+    failpoint("order.sent")
+    assert not file.exists()
+    with pytest.raises(FailpointReached):
+        failpoint("order.sent")
+    failpoint("order.sent")
+
+
+def test_live_mode_refuses_a_file_of_failpoints_too(tmp_path):
+    with pytest.raises(ValueError, match="live"):
+        arm("", {"FAILPOINT_FILE": str(tmp_path / "fail"), "TRADING_MODE": "live"})
 
 
 @pytest.mark.parametrize("text", ["nowhere:exit", "order.sent:explode", "order.sent", "order.sent:exit:often"])

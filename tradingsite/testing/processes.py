@@ -20,9 +20,8 @@ _OURS = (
     "DEMO_PASSWORD",
     "STATIC_ROOT",
     "LOG_FORMAT",
-    "FAILPOINT",
 )
-_OUR_PREFIXES = ("IB_", "FLOW_", "TRADING_", "LIVE_", "DJANGO_", "DESK_", "TEST_")
+_OUR_PREFIXES = ("IB_", "FLOW_", "TRADING_", "LIVE_", "DJANGO_", "DESK_", "FAILPOINT", "TEST_")
 
 
 def clean_environment(extra: dict[str, str]) -> dict[str, str]:
