@@ -20,11 +20,13 @@ from typing import Any
 
 from tradingsite.chaos import oracle
 from tradingsite.chaos.oracle import Violation
+from tradingsite.chaos.starvation import Starvation
 from tradingsite.testing.network import LOOPBACK, free_port, wait_until_accepting
 from tradingsite.testing.processes import ROOT, LiveProcess, clean_environment
 
 SYMBOLS = ("AAPL", "AMZN", "META", "MSFT", "NVDA", "TSLA")
 HEAL_SECONDS = 30.0
+PULSE_SECONDS = 8.0  # a worker says every two seconds that it lives; what it said before that proves nothing
 SAFE = "chaos-" + "x" * 50
 
 
@@ -94,17 +96,31 @@ class Lane:
         return self.struck_file.exists()
 
     def start_worker(self, failpoint: str = "") -> None:
-        """A new worker; the old one is killed. With a failpoint armed, `struck` says when it was reached."""
+        """A new worker; the old one is killed. With a failpoint armed from its first step, `struck` says when it was reached."""
         self.worker.kill()
         self.struck_file.unlink(missing_ok=True)
-        self.worker.environment = clean_environment(self.environment | self._armed(failpoint))
-        self.worker.start()
+        self._start_worker(failpoint)
 
     def revive_worker(self) -> None:
         """Start it again, whole, if it is dead."""
         if not self.worker.running:
-            self.worker.environment = clean_environment(self.environment)
-            self.worker.start()
+            self._start_worker("")
+
+    def _start_worker(self, failpoint: str) -> None:
+        self._later.unlink(missing_ok=True)
+        self.worker.environment = clean_environment(self.environment | self._armed(failpoint) | {"FAILPOINT_FILE": str(self._later)})
+        self.worker.start()
+
+    def arm(self, failpoint: str) -> None:
+        """Break the living worker at its next passage; `struck` says when it was reached."""
+        self.struck_file.unlink(missing_ok=True)
+        written = self._later.with_suffix(".written")
+        written.write_text(failpoint, encoding="utf-8")
+        written.rename(self._later)
+
+    @property
+    def _later(self) -> Path:
+        return self.folder / "failpoint"
 
     def restart_gateway(self) -> None:
         """kill -9 and start again with the same book."""
@@ -124,7 +140,7 @@ class Lane:
             os.kill(self.worker.pid, number)
 
     def _armed(self, failpoint: str) -> dict[str, str]:
-        return {"FAILPOINT": failpoint, "FAILPOINT_LOG": str(self.struck_file)} if failpoint else {}
+        return {"FAILPOINT": failpoint, "FAILPOINT_LOG": str(self.struck_file)}
 
     # --- a person ---
 
@@ -163,8 +179,17 @@ class Lane:
         return oracle.examine(self.folder / "gateway" / "gateway.sqlite3", self.database, settled=settled)
 
     def ready(self) -> bool:
+        """By what it said lately, and by the gateway, which must know it: a worker that lost its link may think itself ready."""
         pid = self.worker.pid if self.worker.running else -1
-        return bool(self.rows(f"SELECT 1 FROM events_workerlease WHERE state = 'ready' AND pid = {pid}"))  # noqa: S608 - a number
+        said = self.rows(f"SELECT heartbeat_at FROM events_workerlease WHERE state = 'ready' AND pid = {pid}")  # noqa: S608 - a number
+        return bool(said) and time.time() - oracle.seconds(said[0][0]) < PULSE_SECONDS and self._connected()
+
+    def _connected(self) -> bool:
+        """Whether the gateway itself has the worker for a client."""
+        try:
+            return bool(self.control(query="sessions")["rows"])
+        except OSError:
+            return False
 
     def open_positions(self) -> list[str]:
         return [row[0] for row in self.rows("SELECT position_id FROM positions_positionrecord WHERE status <> 'closed' AND quantity <> 0")]
@@ -183,21 +208,21 @@ class Lane:
         return bool(check())
 
     def healed(self, seconds: float = HEAL_SECONDS) -> tuple[float, list[Violation]]:
-        """(seconds it took, what is still wrong after them): a worker that is ready, and nothing the judge objects to."""
-        began = time.monotonic()
-        self.revive_worker()
-        found: list[Violation] = []
+        """(seconds it took, what is still wrong after them): a worker that is ready, and nothing the judge objects to.
 
-        def well() -> bool:
-            nonlocal found
+        The seconds are the worker's own: what it spent waiting for a processor while others ran says nothing of it.
+        """
+        began, starved = time.monotonic(), Starvation()
+        while True:
             self.revive_worker()
+            starved.look(self.worker.pid)
+            took = time.monotonic() - began - starved.seconds
             found = self.examine()
             if not found and not self.ready():
                 found = [Violation(invariant="I11", detail="the worker is not ready")]
-            return not found
-
-        self.wait(well, seconds)
-        return time.monotonic() - began, found
+            if not found or took > seconds:
+                return took, found
+            time.sleep(0.1)
 
 
 def _converse(person: subprocess.Popen[str], request: str) -> str:

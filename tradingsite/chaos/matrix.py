@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from events.failpoints import POINTS, Kind
 from tradingsite.chaos.lane import Lane
@@ -12,9 +13,11 @@ from tradingsite.chaos.oracle import Violation
 
 STEP_SECONDS = 10.0
 QUANTITY = 10.0
-ATTEMPTS = 3
-# Passed before any wish is there.
+ATTEMPTS = 2
+# Passed before any wish is there: armed when the process starts, all others when it is whole and the story begins.
 _AT_START = frozenset({"restore.loaded", "session.connected", "reconcile.learned", "session.ready"})
+# Passed all the time: armed when the wish is filed, so that it is in flight and not yet to come.
+_AT_ANY_TIME = frozenset({"claim.begin", "hear.begin", "records.marks", *(point for point in POINTS if point.startswith("journal."))})
 _STORIES = {"modify": "move_stop", "wire.modified": "move_stop", "cancel": "cancel_entry", "wire.cancelled": "cancel_entry"} | {
     "protect": "lose_stop",
     "close": "close_position",
@@ -42,18 +45,26 @@ class Result:
     case: Case
     struck: bool
     healed_in: float
+    attempts: int = 1
+    answers: tuple[str, ...] = ()  # what the person was told, newest last
     violations: list[Violation] = field(default_factory=list)
 
     def __str__(self) -> str:
         word = "VIOLATED" if self.violations else "ok" if self.struck else "NOT REACHED"
-        return f"{word:11} {self.case.failpoint:28} healed in {self.healed_in:5.1f} s" + "".join(f"\n    {v}" for v in self.violations)
+        again = f", told {self.attempts} times" if self.attempts > 1 else ""
+        told = f"{word:11} {self.case.failpoint:28} healed in {self.healed_in:5.1f} s{again}"
+        why = [] if self.struck else self.answers
+        return told + "".join(f"\n    {line}" for line in [*self.violations, *why])
 
 
 def all_cases(kinds: tuple[Kind, ...] = tuple(Kind)) -> Iterator[Case]:
-    """Every point in every kind that means something there: a person's process has no link to cut."""
+    """Every point in every kind that means something there.
+
+    There is no link to cut in a person's process, and none yet in a worker that has only read its rows.
+    """
     for kind in kinds:
         for point in POINTS:
-            if not (point.startswith("approve.") and kind is Kind.CUT):
+            if kind is not Kind.CUT or not point.startswith(("approve.", "restore.")):
                 yield Case(point=point, kind=kind)
 
 
@@ -68,7 +79,7 @@ def run_case(lane: Lane, case: Case) -> Result:
         _, found = lane.healed()
     found = [*at_crash, *found]
     _clean_up(lane)
-    return Result(case=case, struck=struck, healed_in=healed_in, violations=found)
+    return Result(case=case, struck=struck, healed_in=healed_in, attempts=story.attempts, answers=tuple(story.answers), violations=found)
 
 
 class _Story:
@@ -76,34 +87,47 @@ class _Story:
 
     def __init__(self, lane: Lane, case: Case) -> None:
         self.lane, self.case = lane, case
+        self.attempts = 0
+        self.answers: list[str] = []
 
     def tell(self) -> list[Violation]:
         """Returns what the judge objected to at the very moment of the failure."""
         lane, case = self.lane, self.case
-        if case.point.startswith("approve."):
-            self._whole_worker()
-            lane.ask(failpoint=case.failpoint, do="approve", symbol=lane.next_symbol(), quantity=QUANTITY)
-            lane.dismiss_person()
-            return lane.examine(settled=False)
-        for _ in range(ATTEMPTS):  # a worker that has just started may refuse for want of a quote, and rightly
-            if case.story != "approve":
-                self._whole_worker()
-                getattr(self, f"_before_{case.story}")()
-            lane.start_worker(case.failpoint)
-            if case.point not in _AT_START:
-                getattr(self, f"_{case.story}")()
+        for self.attempts in range(1, ATTEMPTS + 1):
+            self._try()
             if lane.wait(lambda: lane.struck, STEP_SECONDS):
                 break
-        if case.kind is Kind.EXIT:
+        else:
+            last = lane.rows("SELECT id, name, state, code, reason FROM events_commandrecord ORDER BY id DESC LIMIT 3")
+            self.answers += [str(row) for row in last]
+        if case.kind in (Kind.EXIT, Kind.RAISE):
             lane.wait(lambda: not lane.worker.running, 2)
         return lane.examine(settled=False)
+
+    def _try(self) -> None:
+        lane, case = self.lane, self.case
+        if case.point in _AT_START:
+            lane.start_worker(case.failpoint)
+            return
+        self._whole_worker()
+        if case.point.startswith("approve."):
+            lane.ask(failpoint=case.failpoint, do="approve", symbol=lane.next_symbol(), quantity=QUANTITY)
+            lane.dismiss_person()
+            return
+        getattr(self, f"_before_{case.story}", lambda: None)()
+        steps: list[Callable[[], None]] = [lambda: lane.arm(case.failpoint), getattr(self, f"_{case.story}")]
+        for step in reversed(steps) if case.point in _AT_ANY_TIME else steps:
+            step()
 
     def _whole_worker(self) -> None:
         self.lane.revive_worker()
         self.lane.wait(self.lane.ready, 20)
 
     def _approve(self) -> None:
-        self.lane.ask(do="approve", symbol=self.lane.next_symbol(), quantity=QUANTITY)
+        self._ask(do="approve", symbol=self.lane.next_symbol(), quantity=QUANTITY)
+
+    def _ask(self, **request: Any) -> None:
+        self.answers.append(f"{request} was answered {self.lane.ask(**request)}")
 
     def _before_move_stop(self) -> None:
         self._approve()
@@ -114,37 +138,32 @@ class _Story:
 
     def _move_stop(self) -> None:
         lane = self.lane
-        lane.wait(lane.ready, 20)
         for position, stop in lane.rows(
             "SELECT position_id, stop_loss FROM positions_positionrecord WHERE status = 'open' AND quantity <> 0"
         ):
-            lane.ask(do="wish", name="ChangeStop", position_id=position, price=round(float(stop) * 0.995, 2))
+            self._ask(do="wish", name="ChangeStop", position_id=position, price=round(float(stop) * 0.995, 2))
 
     def _lose_stop(self) -> None:
-        self.lane.wait(self.lane.ready, 20)
         self.lane.control(fault="unsolicited_cancel", match={"kind": "STP"})
 
     def _close_position(self) -> None:
-        self.lane.wait(self.lane.ready, 20)
         for position in self.lane.open_positions():
-            self.lane.ask(do="wish", name="ClosePosition", position_id=position)
+            self._ask(do="wish", name="ClosePosition", position_id=position)
 
     def _before_cancel_entry(self) -> None:
-        self.lane.ask(do="approve", symbol=self.lane.next_symbol(), quantity=QUANTITY, through=-0.02)
+        self._ask(do="approve", symbol=self.lane.next_symbol(), quantity=QUANTITY, through=-0.02)
         self.lane.wait(self._resting, STEP_SECONDS)
 
     def _resting(self) -> list[str]:
         return [row[0] for row in self.lane.rows("SELECT order_id FROM positions_orderrecord WHERE role = 'entry' AND state = 'working'")]
 
     def _cancel_entry(self) -> None:
-        self.lane.wait(self.lane.ready, 20)
         for order in self._resting():
-            self.lane.ask(do="wish", name="CancelOrder", order_id=order)
+            self._ask(do="wish", name="CancelOrder", order_id=order)
 
 
 def _clean_up(lane: Lane) -> None:
     """Flat again, and trading: a failure that was told as a halt is released, as a person would."""
-    lane.dismiss_person()
     if lane.rows("SELECT 1 FROM positions_tradingstate WHERE state <> 'active'"):
         lane.ask(do="wish", name="ResumeTrading", reason="the failure is over")
     for position in lane.open_positions():

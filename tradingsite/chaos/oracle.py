@@ -193,7 +193,7 @@ def _stops(truth: Truth, rows: Rows) -> Iterator[Violation]:
 
 def _not_late(truth: Truth, rows: Rows) -> Iterator[Violation]:
     deadline = {
-        f"command-{key}": _seconds(at)
+        f"command-{key}": seconds(at)
         for key, at in rows("SELECT id, expires_at FROM events_commandrecord WHERE name = 'ApproveSignal'")
         if at
     }
@@ -204,7 +204,8 @@ def _not_late(truth: Truth, rows: Rows) -> Iterator[Violation]:
             yield Violation(invariant="I8", detail=f"{row['order_ref']} was placed {row['at'] - limit:.1f} s after its wish expired")
 
 
-def _seconds(at: str | datetime) -> float:
+def seconds(at: str | datetime) -> float:
+    """Since the epoch, of a moment as either database gives it."""
     moment = at if isinstance(at, datetime) else datetime.fromisoformat(at)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 

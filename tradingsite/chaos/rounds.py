@@ -74,9 +74,21 @@ def _kill(lane: Lane, random: Random) -> None:
     lane.worker.kill()
 
 
+def _restart(lane: Lane, random: Random) -> None:
+    """As a supervisor does it: SIGTERM, and a new one at once."""
+    if lane.worker.running:
+        lane.worker.terminate()
+    lane.start_worker()
+
+
 def _fail(lane: Lane, random: Random) -> None:
+    """At any failpoint, from the process's first step on or in the middle of its life."""
     worker_points = [point for point in POINTS if not point.startswith("approve.")]
-    lane.start_worker(f"{random.choice(worker_points)}:{random.choice(('exit', 'cut', 'raise'))}:{random.randint(1, 3)}")
+    failpoint = f"{random.choice(worker_points)}:{random.choice(('exit', 'cut', 'raise', 'stall'))}:{random.randint(1, 3)}"
+    if random.random() < 0.5 and lane.worker.running:
+        lane.arm(failpoint)
+    else:
+        lane.start_worker(failpoint)
 
 
 def _sleep(lane: Lane, random: Random) -> None:
@@ -84,6 +96,12 @@ def _sleep(lane: Lane, random: Random) -> None:
     lane.signal_worker(signal.SIGSTOP)
     time.sleep(random.uniform(1, 9))
     lane.signal_worker(signal.SIGCONT)
+
+
+def _freeze_gateway(lane: Lane, random: Random) -> None:
+    lane.gateway.signal(signal.SIGSTOP)
+    time.sleep(random.uniform(1, 9))
+    lane.gateway.signal(signal.SIGCONT)
 
 
 def _restart_gateway(lane: Lane, random: Random) -> None:
@@ -98,9 +116,42 @@ def _silence(lane: Lane, random: Random) -> None:
     lane.control(fault="ack_lost", match={"kind": random.choice(("LMT", "STP"))}, times=1)
 
 
+def _slow(lane: Lane, random: Random) -> None:
+    """A bad network: bytes by the handful, held back, or two thousand a second; until the round ends or the link does."""
+    lane.control(fault="transport", mode=random.choice(("split", "merge", "trickle")))
+
+
+def _deafen(lane: Lane, random: Random) -> None:
+    """Nothing comes through for a while; then the network is back, and the old connection is gone."""
+    lane.control(fault="transport", mode="half_open")
+    time.sleep(random.uniform(1, 6))
+    lane.control(fault="drop_socket")
+
+
 def _disorder(lane: Lane, random: Random) -> None:
-    modes = ("status_first", "exec_only", "commission_first", "duplicate", "stale_submitted", "no_commission")
+    modes = ("status_first", "exec_only", "commission_first", "stale_submitted", "no_commission")
     lane.control(fault="disorder", mode=random.choice(modes), times=1)
+
+
+def _duplicate(lane: Lane, random: Random) -> None:
+    """The next execution is told twice, and all of the day are told again."""
+    lane.control(fault="disorder", mode="duplicate", times=2)
+    lane.control(fault="repeat_executions")
+
+
+def _parts(lane: Lane, random: Random) -> None:
+    """The next order is filled in parts."""
+    lane.control(fault="partials", sizes=[1.0, 2.0, 3.0, 100.0], delay=random.uniform(0, 0.5), times=1)
+
+
+def _correct(lane: Lane, random: Random) -> None:
+    """An execution of today happened at another price."""
+    executions = lane.control(query="executions")["rows"]
+    if executions:
+        chosen = random.choice(executions[-4:])
+        base = chosen["exec_id"].rpartition(".")[0]
+        newest = [row["exec_id"] for row in executions if row["exec_id"].rpartition(".")[0] == base][-1]
+        lane.control(fault="correction", exec_id=newest, price=round(chosen["price"] * random.uniform(0.99, 1.01), 2))
 
 
 def _upstream(lane: Lane, random: Random) -> None:
@@ -114,11 +165,18 @@ STEPS: dict[str, tuple[Callable[[Lane, Random], None], int]] = {
     "cancel": (_cancel, 2),
     "kill": (_kill, 3),
     "fail": (_fail, 4),
+    "restart": (_restart, 1),
     "sleep": (_sleep, 1),
+    "freeze-gateway": (_freeze_gateway, 1),
     "restart-gateway": (_restart_gateway, 1),
     "cut": (_cut, 2),
+    "slow": (_slow, 2),
+    "deafen": (_deafen, 1),
     "silence": (_silence, 1),
     "disorder": (_disorder, 2),
+    "duplicate": (_duplicate, 1),
+    "parts": (_parts, 1),
+    "correct": (_correct, 2),
     "upstream": (_upstream, 1),
 }
 

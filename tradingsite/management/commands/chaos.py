@@ -34,6 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--round", type=int, default=None, metavar="K", help="only round K of a whole desk, with --seed")
         parser.add_argument("--museum", action="store_true", help="only the named defects of others, B1 to B12")
         parser.add_argument("--mistakes", action="store_true", help="with --museum: plant each one's mistake, and show that it turns red")
+        parser.add_argument("--only", default="", help="with --museum or --sabotage: these scenarios or defects, comma separated")
         parser.add_argument("--keep", action="store_true", help="keep databases, books and logs")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,6 +52,7 @@ class Command(BaseCommand):
             points=tuple(point for point in options["points"].split(",") if point),
             lanes=options["lanes"],
             postgres=options["database"] == "postgres",
+            only=tuple(name for name in options["only"].split(",") if name),
         )
         plan = plan.short() if options["short"] else plan
         run = campaign.sabotage if options["sabotage"] else campaign.run
