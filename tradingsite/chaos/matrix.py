@@ -12,6 +12,7 @@ from tradingsite.chaos.lane import Lane
 from tradingsite.chaos.oracle import Violation
 
 STEP_SECONDS = 10.0
+START_SECONDS = 30.0  # a busy machine takes its time until a process has read its code
 QUANTITY = 10.0
 ATTEMPTS = 2
 # Passed before any wish is there: armed when the process starts, all others when it is whole and the story begins.
@@ -95,7 +96,7 @@ class _Story:
         lane, case = self.lane, self.case
         for self.attempts in range(1, ATTEMPTS + 1):
             self._try()
-            if lane.wait(lambda: lane.struck, STEP_SECONDS):
+            if lane.wait(lambda: lane.struck, START_SECONDS if case.point in _AT_START else STEP_SECONDS):
                 break
         else:
             last = lane.rows("SELECT id, name, state, code, reason FROM events_commandrecord ORDER BY id DESC LIMIT 3")
@@ -121,7 +122,7 @@ class _Story:
 
     def _whole_worker(self) -> None:
         self.lane.revive_worker()
-        self.lane.wait(self.lane.ready, 20)
+        self.lane.wait(self.lane.ready, START_SECONDS)
 
     def _approve(self) -> None:
         self._ask(do="approve", symbol=self.lane.next_symbol(), quantity=QUANTITY)

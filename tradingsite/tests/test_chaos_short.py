@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from tradingsite.testing.processes import ROOT, clean_environment
 only_once = pytest.mark.skipif(os.environ.get("TEST_DB") == "postgres", reason="these lanes are always on SQLite")
 
 
-def chaos(folder, *arguments: str) -> str:
+def chaos(folder: Path, *arguments: str) -> str:
     """What a run says; it must end well."""
     command = [sys.executable, str(ROOT / "manage.py"), "chaos", *arguments]
     environment = clean_environment({"DATA_DIR": str(folder / "var"), "SECRET_KEY": "x" * 60})
