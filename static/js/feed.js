@@ -27,9 +27,10 @@ let retryTimer = 0;
 let openedAt = 0;
 let loggedOut = false;
 let lastBeat = null; // performance.now() when the worker was last known to be alive
-let provenBy = "none"; // socket | poll: where that proof came from
+let lastFrame = -Infinity; // the same, by frames of the socket alone
 let lastHealth = null;
-let clockOffset = 0; // ms to add to this machine's clock to get the server's
+let serverOffset = null; // ms to add to performance.now() to get the server's clock
+let staleTimer = 0;
 let lastTick = performance.now();
 let lastPoll = 0;
 let wasStale = false;
@@ -70,10 +71,11 @@ function deliver(topic, rows, snapshot) {
 /* --- snapshots -------------------------------------------------------------------------------------------------- */
 
 async function read(name) {
+  const asked = performance.now();
   const answer = await fetch(config.live + name, { headers: { Accept: "application/json" }, cache: "no-store", credentials: "same-origin" });
   const isJson = (answer.headers.get("content-type") || "").includes("json");
   if (answer.status === 401 || (answer.redirected && !isJson)) { endSession(); return null; }
-  return answer.ok && isJson ? answer.json() : null;
+  return answer.ok && isJson ? { ...(await answer.json()), asked } : null;
 }
 
 async function load(name) {
@@ -83,7 +85,7 @@ async function load(name) {
   try {
     const body = await read(name);
     if (body) {
-      noteHealth(body.health, body.at, "poll");
+      noteHealth(body.health, body.at, "poll", body.asked);
       deliver(topic, body.rows || [], true);
     }
   } catch { /* the network is away: the state says so */ } finally { topic.loading = false; }
@@ -96,22 +98,34 @@ function loadAll() {
 async function loadHealth() {
   try {
     const body = await read("health");
-    if (body) noteHealth(body.health ?? body.rows?.[0], body.at, "poll");
+    if (body) noteHealth(body.health ?? body.rows?.[0], body.at, "poll", body.asked);
   } catch { /* as above */ }
 }
 
 /* --- health and state ------------------------------------------------------------------------------------------- */
 
-function noteHealth(health, serverTime, by) {
+const serverNow = () => (serverOffset === null ? Date.now() : performance.now() + serverOffset);
+
+/* An answer was made just now. A frame may have waited on its way, and can only show that the server's clock is ahead of our guess. */
+function noteClock(serverTime, by) {
+  const offset = serverTime - performance.now();
+  if (!Number.isNaN(offset) && (by === "poll" || serverOffset === null || offset > serverOffset)) serverOffset = offset;
+}
+
+/* `asked`: when the answer was asked for, on performance.now(); a slow answer makes nothing younger. */
+function noteHealth(health, serverTime, by, asked = null) {
   if (!health) return;
-  const serverNow = Date.parse(serverTime ?? health.at);
-  if (!Number.isNaN(serverNow)) clockOffset = serverNow - Date.now();
-  // A frame proves that the worker lives now; a snapshot only that it lived when it last wrote its heartbeat.
-  const beat = by === "socket" ? serverNow : Date.parse(health.worker?.heartbeat_at);
-  const proof = performance.now() - Math.max(0, serverNow - beat);
-  if (!Number.isNaN(proof) && (lastBeat === null || proof > lastBeat || by === "socket")) {
+  const at = Date.parse(serverTime ?? health.at);
+  noteClock(at, by);
+  // A frame proves that the worker lived when it was sent; a snapshot only that it lived when it last wrote its heartbeat.
+  const proof = by === "socket"
+    ? performance.now() - Math.max(0, serverNow() - at)
+    : asked - Math.max(0, at - Date.parse(health.worker?.heartbeat_at));
+  if (by === "socket" && proof > lastFrame) lastFrame = proof;
+  if (!Number.isNaN(proof) && (lastBeat === null || proof > lastBeat)) {
     lastBeat = proof;
-    provenBy = by;
+    clearTimeout(staleTimer);
+    staleTimer = setTimeout(tellState, Math.max(0, FRESH_MS - (performance.now() - proof))); // at that moment, not at the next tick
   }
   lastHealth = health;
   for (const listener of healthListeners) {
@@ -123,10 +137,11 @@ function currentState() {
   const now = performance.now();
   const socketOpen = socket?.readyState === WebSocket.OPEN;
   const age = lastBeat === null ? now : now - lastBeat;
+  const linked = socketOpen && Math.min(now - lastFrame, now - openedAt) < FRESH_MS;
   let word = "stale";
   if (loggedOut) word = "logged-out";
   else if (age >= FRESH_MS && now < FRESH_MS) word = "connecting";
-  else if (age < FRESH_MS) word = socketOpen && (provenBy === "socket" || now - openedAt < FRESH_MS) ? "live" : now < FRESH_MS ? "connecting" : "polling";
+  else if (age < FRESH_MS) word = linked ? "live" : now < FRESH_MS ? "connecting" : "polling";
   return { word, age, socketOpen, retryIn: socketOpen ? 0 : Math.max(0, retryAt - now), known: lastBeat !== null, health: lastHealth };
 }
 
@@ -243,7 +258,7 @@ export const feed = {
     listener(currentState(), true);
   },
   refresh(name) { return load(name); },
-  now() { return Date.now() + clockOffset; }, // for ages on screen: the server's clock, not this machine's
+  now() { return serverNow(); }, // for ages on screen: the server's clock, not this machine's
 };
 
 if (config.socket) {

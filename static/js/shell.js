@@ -22,7 +22,7 @@ function linkSentence(state) {
   return [`Numbers are ${ageText(state.age / 1000)} old.`, why + retry];
 }
 
-feed.state((state, moved) => {
+feed.state((state) => {
   const tones = { live: "good", polling: "info", connecting: "quiet", stale: "warn", "logged-out": "warn" };
   const labels = { live: "Live", polling: "Polling", connecting: "…", stale: ageText(state.age / 1000), "logged-out": "Logged out" };
   light.dataset.tone = tones[state.word];
@@ -35,7 +35,6 @@ feed.state((state, moved) => {
     setText(bannerPart(linkBanner, "text"), text);
     bannerPart(linkBanner, "link").hidden = state.word !== "logged-out";
   }
-  if (moved) for (const control of document.querySelectorAll("button[data-needs-live], input[data-needs-live]")) control.disabled = root.classList.contains("stale");
 });
 
 /* --- trading state and gateway, from the heartbeat --------------------------------------------------------------- */

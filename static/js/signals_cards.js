@@ -110,8 +110,15 @@ function writeDoubts(card, row) {
   hideIf(list, items.length === 0);
   setText(cell(card, "blocked"), row.blocked || "");
   hideIf(cell(card, "blocked"), !row.blocked);
+  allowApproval(card);
+}
+
+/* Nothing blocks it, it is not on its way, and the numbers a person would approve by are not old. */
+function allowApproval(card) {
   const button = card.querySelector("[data-approve]");
-  if (button) button.disabled = Boolean(row.blocked) || card.classList.contains("busy");
+  const blocked = !cell(card, "blocked").hidden;
+  const stale = document.documentElement.classList.contains("stale");
+  if (button) button.disabled = blocked || stale || card.classList.contains("busy");
 }
 
 export function writeCard(card, row) {
@@ -159,10 +166,12 @@ export async function decide(form) {
   const card = form.closest(".signal-card");
   if (card.classList.contains("busy")) return; // a double click is one decision; the key says so to the server too
   card.classList.add("busy");
+  allowApproval(card);
   const error = form.querySelector('[data-f="error"]');
   error.hidden = true;
   const answer = await send(form);
   card.classList.remove("busy");
+  allowApproval(card);
   if (answer.error) {
     setText(error, answer.error);
     error.hidden = false;
@@ -195,6 +204,7 @@ export function startCards(container) {
   const dialog = document.getElementById("approve-dialog");
   const isLive = document.documentElement.dataset.mode === "live";
   for (const card of container.children) prepare(card);
+  feed.state((_state, moved) => { if (moved) for (const card of container.children) allowApproval(card); });
   container.addEventListener("submit", (event) => {
     event.preventDefault();
     const form = event.target;

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection
 
 from events.clock import utc_now
-from events.feed import publish
+from events.feed import encode, group_of, publish, send_to_group
 from events.health import health_now
 from events.models import CommandRecord, WorkerLease
 from tradingsite.tests.page_data import equity_point, fit_to_trade, held_position
@@ -49,11 +52,34 @@ def pulse(transactional_db: None, redis_server: Any) -> Iterator[Pulse]:
     heart.stop()
 
 
-def sent(topic: str, *rows: dict[str, Any]) -> bool:
-    """Publish from a thread without an event loop: the browser's lives in the test's own. A frame may be lost: send until seen."""
-    thread = threading.Thread(target=publish, args=(topic, rows))
+# The page's own notes: when it last heard something, how long it then was until it called itself stale, and whether it took that back.
+HEARING = """
+  const Real = window.WebSocket;
+  window.frames_heard = 0;
+  window.WebSocket = class extends Real {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("message", () => { window.heard = performance.now(); window.frames_heard += 1; });
+    }
+  };
+  addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+    const stale = document.documentElement.classList.contains("stale");
+    if (stale) window.waited ??= performance.now() - window.heard;
+    if (!stale && window.waited) window.turned_live_again = true;
+  }).observe(document.documentElement, { attributes: true }));
+"""
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    """Without an event loop: the browser's lives in the test's own thread."""
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join(timeout=10)
+
+
+def sent(topic: str, *rows: dict[str, Any]) -> bool:
+    """A frame may be lost: send until seen."""
+    in_thread(lambda: publish(topic, rows))
     return True
 
 
@@ -77,6 +103,35 @@ def test_numbers_grey_out_with_their_age_when_the_worker_falls_silent_and_recove
     pulse.beating = True
     eventually(lambda: link(trader_page) == LIVE and not is_stale(trader_page), seconds=15)
     assert not banner.is_visible()
+
+
+def test_a_page_is_stale_five_seconds_after_the_last_heartbeat_not_at_its_next_tick(
+    pulse: Pulse, trader_page: Any, eventually: Callable[..., Any]
+) -> None:
+    trader_page.add_init_script(HEARING)
+    for ticks_late in (0.3, 0.7):  # wherever in its second the last one falls
+        trader_page.reload()
+        pulse.beating = True
+        eventually(lambda: link(trader_page) == LIVE, seconds=20)
+        trader_page.wait_for_timeout(1000 * ticks_late)
+        pulse.beating = False
+        eventually(lambda: is_stale(trader_page), seconds=15)
+        assert 4500 < trader_page.evaluate("window.waited") < 5250
+
+
+def test_a_heartbeat_that_waited_on_its_way_proves_nothing(pulse: Pulse, trader_page: Any, eventually: Callable[..., Any]) -> None:
+    trader_page.add_init_script(HEARING)
+    trader_page.reload()
+    eventually(lambda: link(trader_page) == LIVE, seconds=20)
+    pulse.beating = False
+    eventually(lambda: is_stale(trader_page), seconds=15)
+    before = trader_page.evaluate("window.frames_heard")
+    frame = json.loads(encode("health", [health_now()])) | {"at": (utc_now() - timedelta(seconds=8)).isoformat()}
+    late = {"type": "desk.frame", "topic": "health", "text": json.dumps(frame)}
+    in_thread(lambda: async_to_sync(send_to_group)(group_of("health"), late))
+    eventually(lambda: trader_page.evaluate("window.frames_heard") > before)
+    assert not trader_page.evaluate("window.turned_live_again")
+    assert is_stale(trader_page)
 
 
 def test_pages_read_by_http_while_redis_is_dead_and_go_live_again_after_it(

@@ -1,5 +1,6 @@
 """The signals page in a real browser: cards come and go by themselves, and decisions are one click or one key away."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from events.feed import publish
 from events.models import CommandRecord, WorkerLease
+from positions.models import TradingState
 from signals.models import SignalRecord, SignalSettings
 
 if TYPE_CHECKING:
@@ -57,6 +59,43 @@ def test_keys_choose_approve_and_confirm(signals_page: "Page", eventually: Any) 
     assert "SIMULATED" in dialog.inner_text()
     dialog.get_by_role("button", name="Approve and send").click()
     eventually(lambda: SignalRecord.objects.get().state == "approved")
+
+
+def test_approve_stays_disabled_on_a_stale_page_though_its_proposals_are_read_again(signals_page: "Page", eventually: Any) -> None:
+    """The server's own limit is a second longer than the page's: what it still allows, old numbers on screen must not."""
+
+    def with_an_old_heartbeat(route: Any) -> None:
+        answer = route.fetch()
+        said = answer.json()
+        said["health"]["worker"]["heartbeat_at"] = (timezone.now() - timedelta(seconds=5.5)).isoformat()
+        route.fulfill(response=answer, body=json.dumps(said))
+
+    signals_page.route("**/live/*", with_an_old_heartbeat)
+    signals_page.reload()
+    eventually(lambda: "stale" in (signals_page.locator("html").get_attribute("class") or ""), seconds=20)
+    with signals_page.expect_response("**/live/signals"):
+        pass
+    with signals_page.expect_response("**/live/signals"):  # the one before has been written by now
+        pass
+    assert signals_page.locator(".signal-blocked").is_hidden()
+    assert signals_page.get_by_role("button", name="Approve").is_disabled()
+    signals_page.unroute("**/live/*")
+    eventually(lambda: signals_page.get_by_role("button", name="Approve").is_enabled(), seconds=15)
+
+
+def test_a_blocked_card_can_never_be_approved_while_the_link_comes_and_goes(signals_page: "Page", eventually: Any) -> None:
+    TradingState.objects.update(state="halted")
+    signals_page.add_init_script("""
+        window.pressable = 0;
+        addEventListener("DOMContentLoaded", () => setInterval(() => {
+          for (const card of document.querySelectorAll(".signal-card"))
+            if (!card.querySelector(".signal-blocked").hidden && !card.querySelector("[data-approve]").disabled) window.pressable += 1;
+        }, 5));
+    """)
+    signals_page.reload()
+    eventually(lambda: signals_page.locator(".link-text").text_content() != "…", seconds=20)
+    assert signals_page.locator(".signal-blocked").is_visible()
+    assert signals_page.evaluate("window.pressable") == 0
 
 
 def test_rejecting_by_key_asks_for_a_reason(signals_page: "Page", eventually: Any) -> None:
