@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 SETTLED_AFTER = 20.0  # a session this long was a good one: the next back-off starts small again
 LIGHT_RECONCILE_SECONDS = 30.0
+AGAIN_SECONDS = 3.0  # while entries wait for books that differ: a fill may have come between two of IB's lists
 LOOK_SECONDS = 0.5  # how soon a request for a reconcile is seen
 SECOND_PASS_SECONDS = 10.5  # absence of an order is proven by two pictures at least ten seconds apart
 
@@ -160,7 +161,7 @@ class Session:
         await self._stay()
 
     async def _stay(self) -> None:
-        """While the link lives: a light reconcile every thirty seconds, one at once when somebody asks for it."""
+        """While the link lives: a light reconcile every thirty seconds, sooner while the books differ, at once when somebody asks."""
         last = monotonic()
         while not self._stopping.is_set() and self._broker.link is not LinkState.DISCONNECTED:
             self._due.clear()
@@ -181,7 +182,8 @@ class Session:
             return "link"
         if self._wanted():
             return "asked"
-        if seconds <= LIGHT_RECONCILE_SECONDS:
+        waiting = self.state is State.RECONCILING and self._doubted is None  # a doubt sets its own pace
+        if seconds <= (AGAIN_SECONDS if waiting else LIGHT_RECONCILE_SECONDS):
             return ""
         return FULL if self._books.full_due() else "light"
 
