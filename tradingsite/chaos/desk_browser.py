@@ -24,11 +24,14 @@ _ARGUMENTS = [
 _RECORDER = """
 (() => {
   const seen = window.__seen = { marks: [], back: [], frames: 0, loads: performance.timeOrigin };
+  const sockets = new Set();
   const last = new Map(), gone = new Set();
   const Real = window.WebSocket;
   window.WebSocket = class extends Real {
     constructor(...given) {
       super(...given);
+      sockets.add(this);
+      this.addEventListener("close", () => sockets.delete(this));
       this.addEventListener("message", (event) => {
         let frame; try { frame = JSON.parse(event.data); } catch { return; }
         if (!(frame.n > 0)) return;
@@ -51,7 +54,11 @@ _RECORDER = """
     setInterval(() => {
       const buttons = [...document.querySelectorAll("button[data-approve]")];
       const enabled = buttons.filter((button) => !button.disabled).length;
-      seen.marks.push([Date.now() / 1000, document.documentElement.classList.contains("stale"), buttons.length, enabled]);
+      const connected = [...sockets].some((socket) => socket.readyState === Real.OPEN);
+      const link = document.getElementById("banner-link");
+      const banner = link !== null && !link.hidden;
+      const stale = document.documentElement.classList.contains("stale");
+      seen.marks.push([Date.now() / 1000, stale, buttons.length, enabled, connected, banner]);
     }, 100);
   });
 })();
@@ -68,12 +75,15 @@ _TAKE = """() => { const s = window.__seen, taken = { marks: s.marks, back: s.ba
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """One look at a page: `at` in seconds since the epoch, and of its approve buttons how many can be pressed."""
+    """One look at a page: `at` in seconds since the epoch, its approve buttons, those that can be pressed, whether a socket is open and
+    the banner above the page says how old its numbers are."""
 
     at: float
     stale: bool
     buttons: int
     enabled: int
+    connected: bool
+    banner: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +147,18 @@ class Watcher:
     def live(self) -> bool:
         return not any(page.evaluate("document.documentElement.classList.contains('stale')") for page in (self._positions, self._signals))
 
+    def connected(self) -> bool:
+        """Both pages have their socket."""
+        return all(page.evaluate("() => window.__seen.marks.at(-1)?.[4] ?? true") for page in (self._positions, self._signals))
+
     def take(self) -> dict[str, Notes]:
         """page → its notes, which it then forgets."""
         return {name: _notes(page.evaluate(_TAKE)) for name, page in (("positions", self._positions), ("signals", self._signals))}
 
 
 def _notes(said: dict[str, Any]) -> Notes:
-    marks = [Mark(at=at, stale=stale, buttons=buttons, enabled=enabled) for at, stale, buttons, enabled in said["marks"]]
+    names = ("at", "stale", "buttons", "enabled", "connected", "banner")
+    marks = [Mark(**dict(zip(names, look, strict=True))) for look in said["marks"]]
     return Notes(marks=marks, back=said["back"], frames=said["frames"], loaded_at=said["loads"])
 
 

@@ -2,11 +2,12 @@
 
 It reads rows of the page, both databases and process tables; it shares no code with the product.
 
-    I6   while the worker or the web stood still, the page said so in time and no signal could be approved
-    I9   numbers of live frames and rows of the page never went back; the healed page shows what is held
+    I1   one signal is approved once, whatever was clicked
+    I6   while the worker or the web was away, the page said so in time; no signal could be approved on a page that is stale
+    I9   numbers of live frames and rows of the page never went back; the healed page shows what is held; its socket is back
     I10  without Redis and Celery, cancel, close and halt still work
     I11  fit to trade again by itself within 30 s
-    I12  memory, threads, files and sockets of each process are back in their band
+    I12  memory, threads, files and sockets of each process, and connections to the database, are back in their band
 """
 
 from __future__ import annotations
@@ -19,20 +20,35 @@ from contextlib import closing
 from pathlib import Path
 
 from tradingsite.chaos import oracle
+from tradingsite.chaos.desk_breaking import Outage
 from tradingsite.chaos.desk_browser import Mark, Notes, Shown
-from tradingsite.chaos.desk_lane import Outage, Size
+from tradingsite.chaos.desk_sizes import Size
 from tradingsite.chaos.oracle import Violation
 
-STALE_WITHIN = 8.0  # seconds: 3 by the table of limits, and the 5 s of silence after which the page says "not live"
+STALE_WITHIN = 5.5  # seconds without a sign of life: 5 by the table of limits, and what looking ten times a second cannot see
+BACK_WITHIN = 5.5  # seconds from the first answer of a web process that came back to an open socket; likewise
 INVARIANTS = oracle.INVARIANTS | {
     "I6": "the page said that it was stale in time, approve was disabled",
-    "I9": "the page never went back and shows what is held",
+    "I7": "the journal gives the tables row for row, its chain holds",
+    "I9": "the page never went back, shows what is held, its socket is back",
     "I10": "cancel, close and halt without Redis and Celery",
     "I11": "fit to trade again within 30 s",
-    "I12": "memory, threads, files and sockets in their band",
+    "I12": "memory, threads, files, sockets, connections in their band",
 }
+INVARIANTS = {name: INVARIANTS[name] for name in sorted(INVARIANTS, key=lambda name: int(name[1:]))}
 # a band: at most so many times the first value and so much more
 BAND = {"memory": (1.5, 40.0), "threads": (1.0, 6), "files": (1.0, 16), "sockets": (1.0, 12)}
+MORE_CONNECTIONS = 8
+
+
+def wishes(database: str, doubled: list[str]) -> Iterator[Violation]:
+    """No signal has two approvals, and no two tabs were both told that theirs counts."""
+    sql = "SELECT signal_id, count(*) FROM events_commandrecord WHERE name = 'ApproveSignal' GROUP BY signal_id HAVING count(*) > 1"
+    with oracle.desk(database) as read:
+        for signal, count in read(sql):
+            yield Violation(invariant="I1", detail=f"signal {signal} has {count} approvals")
+    for address in doubled:
+        yield Violation(invariant="I1", detail=f"two tabs were both told that {address} was done")
 
 
 def shown(rows: list[Shown], ledger: Path, database: str) -> list[Violation]:
@@ -82,14 +98,23 @@ def _stop_prices(ledger: Path) -> dict[str, list[float]]:
 
 
 def noted(page: str, notes: Notes, outages: list[Outage], first_load: float) -> Iterator[Violation]:
-    """What a page noted of itself during a round. Only outages longer than the limit can prove a late mark."""
+    """What a page noted of itself during a round. An outage proves a late mark only where it lasted longer than the limit."""
     for detail in notes.back:
         yield Violation(invariant="I9", detail=f"{page}: {detail}")
     if notes.loaded_at != first_load:
         yield Violation(invariant="I9", detail=f"{page} was loaded anew")
+    pressable = [mark for mark in notes.marks if mark.stale and mark.enabled]
+    if pressable:
+        words = f"{page}: approve can be pressed on a stale page, {len(pressable)} looks from {pressable[0].at:.1f} on"
+        yield Violation(invariant="I6", detail=words)
+    silent = [mark for mark in notes.marks if mark.stale and not mark.banner]
+    if silent:
+        yield Violation(invariant="I6", detail=f"{page} is stale and no banner says so, {len(silent)} looks from {silent[0].at:.1f} on")
     for outage in outages:
-        if outage.child in ("ibworker", "web") and outage.ended - outage.began > STALE_WITHIN:
+        if outage.child in ("ibworker", "web"):
             yield from _during(page, [mark for mark in notes.marks if outage.began + STALE_WITHIN <= mark.at <= outage.ended], outage)
+        if outage.child == "web":
+            yield from _socket_back(page, notes, outage, outages)
 
 
 def _during(page: str, late: list[Mark], outage: Outage) -> Iterator[Violation]:
@@ -97,15 +122,30 @@ def _during(page: str, late: list[Mark], outage: Outage) -> Iterator[Violation]:
     if fresh:
         after = fresh[0].at - outage.began
         yield Violation(invariant="I6", detail=f"{page} is not marked stale {after:.1f} s after {outage.child} stopped")
-    pressable = [mark for mark in late if mark.enabled]
-    if pressable:
-        after = pressable[0].at - outage.began
+    enabled = [mark for mark in late if mark.enabled]
+    if enabled:
+        after = enabled[0].at - outage.began
         yield Violation(invariant="I6", detail=f"{page}: approve can be pressed {after:.1f} s after {outage.child} stopped")
+
+
+def _socket_back(page: str, notes: Notes, outage: Outage, outages: list[Outage]) -> Iterator[Violation]:
+    """Unless the web went away again meanwhile."""
+    until = outage.ended + BACK_WITHIN
+    if any(other.child == "web" and other.began <= until and other.ended > outage.ended for other in outages):
+        return
+    looked = [mark for mark in notes.marks if outage.ended <= mark.at]
+    if not any(mark.connected and mark.at <= until for mark in looked) and any(mark.at > until for mark in looked):
+        yield Violation(invariant="I9", detail=f"{page} has no socket {BACK_WITHIN:g} s after the web came back")
 
 
 def seconds_to_stale(notes: Notes, outage: Outage) -> float | None:
     """How long the page took to say so; None when it did not."""
     return next((mark.at - outage.began for mark in notes.marks if mark.stale and outage.began <= mark.at <= outage.ended), None)
+
+
+def seconds_to_socket(notes: Notes, outage: Outage) -> float | None:
+    """How long after the end of the outage the page had a socket; None when it had none."""
+    return next((mark.at - outage.ended for mark in notes.marks if mark.connected and mark.at >= outage.ended), None)
 
 
 def grown(before: dict[str, Size], after: dict[str, Size]) -> Iterator[Violation]:
@@ -120,6 +160,11 @@ def grown(before: dict[str, Size], after: dict[str, Size]) -> Iterator[Violation
             if getattr(new, name) > limit:
                 words = f"{child}: {name} {getattr(old, name):g} at the start, {getattr(new, name):g} at the end, limit {limit:g}"
                 yield Violation(invariant="I12", detail=words)
+
+
+def connections_grown(before: int, after: int) -> Iterator[Violation]:
+    if after > before + MORE_CONNECTIONS:
+        yield Violation(invariant="I12", detail=f"{before} connections to the database at the start, {after} at the end")
 
 
 def _same(one: float | None, other: float | None, within: float) -> bool:

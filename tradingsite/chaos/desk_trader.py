@@ -6,6 +6,8 @@ the same key, as a person who clicks again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from random import Random
@@ -15,6 +17,8 @@ import httpx
 from tradingsite.chaos.desk_lane import PASSWORD, DeskLane
 
 ANSWER_SECONDS = 6.0
+SENT = "sent"
+LOG_IN_SECONDS = 30.0  # a password is dear to check by design
 
 
 @dataclass(slots=True)
@@ -69,12 +73,15 @@ class Trader:
         self._lane = lane
         self._web = httpx.Client(base_url=lane.url, timeout=ANSWER_SECONDS, trust_env=False, headers={"Accept": "text/html"})
         self.accepted = 0  # wishes that were filed
+        self.doubled: list[str] = []  # addresses where two tabs were both told that their approval counts
 
     def log_in(self) -> None:
         form = self._forms("/login/")[0]
-        answer = self._web.post("/login/", data=form.fields | {"username": "demo", "password": PASSWORD})
+        words = form.fields | {"username": "demo", "password": PASSWORD}
+        answer = self._web.post("/login/", data=words, timeout=LOG_IN_SECONDS)
         if answer.status_code != httpx.codes.FOUND:
             raise RuntimeError(f"the log-in was refused: {answer.status_code}")
+        self._lane.cookies = self.cookies
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -85,31 +92,48 @@ class Trader:
 
         `passive`: with an entry limit 2 % behind the market, which rests.
         """
+        return self._with_card(symbol, lambda card: self._send(card.action, card.fields | _ticket(card, random, passive=passive)))
+
+    def approve_twice(self, symbol: str, random: Random, *, tabs: bool) -> str:
+        """At the same instant: from two tabs (each with a key of its own), or by a double click (one key)."""
+
+        def both(card: Form) -> str:
+            again = next((form for form in self._cards() if form.action == card.action), card) if tabs else card
+            ticket = _ticket(card, random)
+            with ThreadPoolExecutor(2) as hands:
+                pressed = [hands.submit(self._send_quietly, card.action, form.fields | ticket) for form in (card, again)]
+                answers = [hand.result() for hand in pressed]
+            if tabs and answers == [SENT, SENT]:
+                self.doubled.append(card.action)
+            return " and ".join(answers)
+
+        return self._with_card(symbol, both)
+
+    def reject(self, symbol: str) -> str:
+        def refuse(card: Form) -> str:
+            action = card.action.removesuffix("approve") + "reject"
+            form = next((form for form in self._forms("/signals/") if form.kind == "reject" and form.action == action), None)
+            return self._send(action, form.fields | {"reason": "too_late"}) if form else "no form"
+
+        return self._with_card(symbol, refuse)
+
+    def put_signal(self, symbol: str) -> bool:
+        """A pending signal at the gateway's price."""
+        quote = self._lane.breaker.gateway(query="prices", symbol=symbol).get("rows") or {}
+        price = float(quote.get("last") or quote.get("bid") or 0.0)
+        return price > 0 and "signal" in self._lane.person(do="signal", symbol=symbol, price=round(price, 2))
+
+    def _with_card(self, symbol: str, act: Callable[[Form], str]) -> str:
         try:
-            card = self._card() or self._card_after_a_signal(symbol)
-            if card is None:
-                return "no card"
-            sign = -1 if card.around.get("data-direction") == "-1" else 1
-            changes = {"quantity": str(random.randint(1, 20))}
-            if passive:
-                entry = float(card.fields["entry"]) * (1 - 0.02 * sign)
-                levels = {"entry": entry, "stop": entry * (1 - 0.03 * sign), "target": entry * (1 + 0.06 * sign)}
-                changes |= {name: f"{price:.2f}" for name, price in levels.items()}
-            return self._send(card.action, card.fields | changes)
+            cards = self._cards() or (self._cards() if self.put_signal(symbol) else [])
+            return act(cards[0]) if cards else "no card"
         except httpx.HTTPError as error:
             return type(error).__name__
 
-    def _card(self) -> Form | None:
-        cards = [form for form in self._forms("/signals/") if form.kind == "approve" and not form.disabled and form.action]
-        return next((card for card in cards if card.around.get("data-action", "").startswith("open")), None)
-
-    def _card_after_a_signal(self, symbol: str) -> Form | None:
-        quote = self._lane.control(query="prices", symbol=symbol).get("rows") or {}
-        price = quote.get("last") or quote.get("bid")
-        if not price:
-            return None
-        self._lane.person(do="signal", symbol=symbol, price=round(price, 2))
-        return self._card()
+    def _cards(self) -> list[Form]:
+        """Those that open a position and can be approved."""
+        forms = [form for form in self._forms("/signals/") if form.kind == "approve" and not form.disabled and form.action]
+        return [form for form in forms if form.around.get("data-action", "").startswith("open")]
 
     def close(self, position: str) -> str:
         return self._press("/positions/", "close", f"/positions/{position}/close", {"quantity": "", "reason": "chaos"})
@@ -144,6 +168,12 @@ class Trader:
         parser.feed(answer.text)
         return parser.forms
 
+    def _send_quietly(self, address: str, fields: dict[str, str]) -> str:
+        try:
+            return self._send(address, fields)
+        except httpx.HTTPError as error:
+            return type(error).__name__
+
     def _send(self, address: str, fields: dict[str, str]) -> str:
         try:
             answer = self._web.post(address, data=fields)
@@ -151,5 +181,16 @@ class Trader:
             answer = self._web.post(address, data=fields)
         if answer.status_code < httpx.codes.BAD_REQUEST:
             self.accepted += 1
-            return "sent"
+            return SENT
         return str(answer.status_code)
+
+
+def _ticket(card: Form, random: Random, *, passive: bool = False) -> dict[str, str]:
+    """The fields a person fills in."""
+    filled = {"quantity": str(random.randint(1, 20))}
+    if passive:
+        sign = -1 if card.around.get("data-direction") == "-1" else 1
+        entry = float(card.fields["entry"]) * (1 - 0.02 * sign)
+        levels = {"entry": entry, "stop": entry * (1 - 0.03 * sign), "target": entry * (1 + 0.06 * sign)}
+        filled |= {name: f"{price:.2f}" for name, price in levels.items()}
+    return filled

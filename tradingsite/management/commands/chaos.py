@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import time
@@ -30,7 +31,9 @@ class Command(BaseCommand):
         parser.add_argument("--short", action="store_true", help="a subset of about two minutes")
         parser.add_argument("--sabotage", action="store_true", help="plant known defects instead, and show that each is caught")
         parser.add_argument("--simulate", type=int, default=0, metavar="N", help="instead: N seeds, from --seed on, in virtual time")
-        parser.add_argument("--desk-rounds", type=int, default=0, metavar="N", help="instead: N rounds of a whole desk and a browser")
+        parser.add_argument(
+            "--desk-rounds", type=int, default=0, metavar="N", help="instead: N rounds of a whole desk and a browser; --short: no finale"
+        )
         parser.add_argument("--round", type=int, default=None, metavar="K", help="only round K of a whole desk, with --seed")
         parser.add_argument("--museum", action="store_true", help="only the named defects of others, B1 to B12")
         parser.add_argument("--mistakes", action="store_true", help="with --museum: plant each one's mistake, and show that it turns red")
@@ -38,6 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--keep", action="store_true", help="keep databases, books and logs")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended on the way out
         seed = options["seed"] if options["seed"] is not None else int(time.time())
         if options["simulate"]:
             sys.exit(simulation.command(seed, options["simulate"], quiet=False).returncode)
@@ -68,13 +72,13 @@ class Command(BaseCommand):
         sys.exit(0 if good else 1)
 
     def _desk_rounds(self, folder: Path, seed: int, options: dict[str, Any]) -> bool:
-        from tradingsite.chaos import desk_rounds  # needs a browser's library
+        from tradingsite.chaos import desk_campaign  # needs a browser's library
         from tradingsite.testing.postgres_server import empty_postgres_database
 
         one = options["round"]
         numbers = list(range(options["desk_rounds"])) if one is None else [one]
         database = empty_postgres_database() if options["database"] == "postgres" else ""
-        good = desk_rounds.run(folder, seed, numbers, database, self.stdout.write, finale=one is None)
+        good = desk_campaign.run(folder, seed, numbers, database, self.stdout.write, finale=one is None and not options["short"])
         if good and not options["keep"]:
             campaign.remove(folder)
         else:
