@@ -12,6 +12,7 @@ from django.db import IntegrityError, OperationalError, transaction
 
 from events.base import BadField, BaseEvent
 from events.bus import EventBus
+from events.failpoints import arm
 from events.journal import Fenced, Journal, JournalFailed, record_event
 from events.market import PriceEvent
 from events.models import EventRecord, SetAside, WorkerLease
@@ -97,6 +98,22 @@ async def test_a_failing_projection_leaves_nothing_behind_and_the_next_try_write
     await journal.close()
     assert [record.order_id for record in await stored()] == ["o1", "o2"]
     assert await WorkerLease.objects.acount() == 1
+
+
+async def test_a_commit_whose_answer_was_lost_is_neither_written_again_nor_blamed() -> None:
+    arm("journal.committed:raise", {})
+    journal = Journal()
+    for n in (1, 2):
+        journal.append(fill(n))
+    with pytest.raises(JournalFailed):
+        await journal.commit()
+    journal.append(fill(3))
+    await journal.commit()
+    await journal.close()
+    rows = await stored()
+    assert [record.order_id for record in rows] == ["o1", "o2", "o3"]
+    assert (journal.written, journal.refused, journal.last_seq) == (3, 0, rows[-1].seq)
+    assert not await SetAside.objects.aexists()
 
 
 async def test_a_fenced_worker_writes_nothing_ever_again() -> None:
