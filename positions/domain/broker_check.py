@@ -25,6 +25,7 @@ from positions.domain.position import Position
 from positions.domain.pricing import decimal
 
 CENT = 0.01
+CHANGING = timedelta(seconds=2)  # an order that ended this shortly before a reading may still be on one of its lists
 SETTLING = timedelta(seconds=30)  # a fee or a cash value may lag its execution by so much
 MOST_EXECUTIONS = 200  # rows shown; every one is compared
 
@@ -142,6 +143,8 @@ def _judge_order(order: Order, report: OrderReport | None, at: datetime, prefix:
         if at - order.updated_at < timedelta(seconds=10):
             return RowState.PENDING, "On its way.", False
         return RowState.MISSING_THERE, "IB does not list it any more and no execution ended it.", False
+    if order.is_terminal and at - order.updated_at < CHANGING:
+        return RowState.PENDING, "It ended while IB's lists were read.", False
     if order.is_terminal:
         return RowState.MISSING_HERE, f"IB lists it as working, here it is {order.state.value.replace('_', ' ')}.", True
     if order.pending is not PendingRequest.NONE or order.state is OrderState.SENDING:

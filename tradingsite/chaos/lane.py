@@ -28,6 +28,15 @@ SYMBOLS = ("AAPL", "AMZN", "META", "MSFT", "NVDA", "TSLA")
 HEAL_SECONDS = 30.0
 PULSE_SECONDS = 8.0  # a worker says every two seconds that it lives; what it said before that proves nothing
 SAFE = "chaos-" + "x" * 50
+_open: list[Lane] = []
+
+
+def close_all() -> bool:
+    """For a run that is told to end: its processes are sessions of their own and would outlive it. Whether there were any."""
+    lanes = list(_open)
+    for lane in lanes:
+        lane.close()
+    return bool(lanes)
 
 
 @dataclass(slots=True)
@@ -69,6 +78,7 @@ class Lane:
             folder=self.folder,
         )
         self.worker = LiveProcess.manage("worker", "ibworker", environment=self.environment, folder=self.folder)
+        _open.append(self)
         if self.template is None:
             self.manage("migrate", "-v0")
         self.ask(do="prepare", symbols=list(SYMBOLS))
@@ -77,6 +87,7 @@ class Lane:
         wait_until_accepting(self.control_port)
 
     def close(self) -> None:
+        _open[:] = [lane for lane in _open if lane is not self]
         self.dismiss_person()
         for process in (self.worker, self.gateway):
             process.reap()

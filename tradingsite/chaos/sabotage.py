@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tradingsite.chaos import rounds
 from tradingsite.chaos.defects import DEFECTS
-from tradingsite.chaos.lane import Lane
+from tradingsite.chaos.lane import HEAL_SECONDS, Lane
 from tradingsite.chaos.oracle import Violation
 
 CAUGHT_WITHIN = 12.0  # a whole desk is healed well before, in all these stories
@@ -41,8 +41,7 @@ def _one(folder: Path, template: Path, defect: str, story: str, say: Callable[[s
         lane.worker.command = [sys.executable, "-m", "tradingsite.chaos.defects", defect, "ibworker"]
     try:
         found = STORIES[story](lane)
-        lane.wait(lambda: not lane.examine(), CAUGHT_WITHIN)
-        found = found or lane.healed(0.5 if defect else 30.0)[1]
+        found = found or lane.healed(CAUGHT_WITHIN if defect else HEAL_SECONDS)[1]
         if not found:
             lane.worker.terminate()
             found = rounds.replay(lane)
