@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 
 from events.admin_pages import ReadOnlyAdmin, cell, cells, plain_number
 from events.clock import monotonic, utc_now
-from events.commands import BadCommand, ChangeStop, ChangeTarget, Command, HaltTrading, ReduceOnly, ResumeTrading
+from events.commands import BadCommand, ChangeStop, ChangeTarget, Command, HaltTrading, ReduceOnly
 from events.inbox import file_command
 from events.models import CommandRecord
 from events.position import PositionStatus
@@ -245,10 +245,10 @@ class MinuteBarAdmin(ReadOnlyAdmin):
 
 @admin.register(TradingState)
 class TradingStateAdmin(ReadOnlyAdmin):
-    """Shown here, changed by command: choose the row and an action."""
+    """Shown here, stopped here by command. Released on the trading page alone, where a reason and a typed word are asked for."""
 
     list_display = ("state", "reason", "changed_by", "changed_at", "version")
-    actions = ("halt", "reduce_only", "resume")
+    actions = ("halt", "reduce_only")
 
     @admin.action(description="Halt trading (protective orders stay)", permissions=["halt"])
     def halt(self, request: HttpRequest, queryset: QuerySet[TradingState]) -> None:
@@ -258,15 +258,8 @@ class TradingStateAdmin(ReadOnlyAdmin):
     def reduce_only(self, request: HttpRequest, queryset: QuerySet[TradingState]) -> None:
         self._ask(request, ReduceOnly(reason="exits only, set in the admin"))
 
-    @admin.action(description="Resume trading", permissions=["resume"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[TradingState]) -> None:
-        self._ask(request, ResumeTrading(reason="resumed in the admin"))
-
     def has_halt_permission(self, request: HttpRequest) -> bool:
         return can(request.user, "halt")
-
-    def has_resume_permission(self, request: HttpRequest) -> bool:
-        return can(request.user, "resume")
 
     def _ask(self, request: HttpRequest, command: Command) -> None:
         record, _ = file_command(command, user=request.user, key=f"admin:{request.user.pk}:{command.name}:{uuid.uuid4().hex}")

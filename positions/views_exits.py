@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from events.clock import utc_now
-from events.commands import BadCommand
+from events.commands import BadCommand, ReversePosition, ScaleIn
 from events.roles import trader_required
+from events.step_up import Act, step_up
 from positions.forms_exits import RULES
 from positions.models import OperatorTask, PositionRecord
 from positions.views_wishes import HOLDING
@@ -46,6 +47,8 @@ def exit_rule(request: HttpRequest, position_id: str, rule: str) -> HttpResponse
         command = make(position_id, form.cleaned_data)
     except BadCommand as error:
         return refuse(request, f"Refused: {error}.", status=400, back=back)
+    if isinstance(command, ScaleIn | ReversePosition) and (asks := step_up(request, Act.APPROVE)) is not None:
+        return asks
     return file_wish(request, command, key=form.cleaned_data["key"], back=back)
 
 

@@ -20,6 +20,7 @@ from events.clock import utc_now
 from events.models import CommandRecord, EventRecord
 from events.roles import trader_required
 from events.rows import command_row
+from events.step_up import Act, step_up
 from positions.models import FillRecord, OrderRecord, PositionRecord
 from positions.wishes import first_error, wants_json
 from signals.approval import Decision, Refusal, approve, reject
@@ -113,6 +114,8 @@ def approve_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
     if not form.is_valid():
         return _bad_form(request, form, signal_id)
     signal = get_object_or_404(SignalRecord, pk=signal_id)
+    if signal.action not in CLOSES and (asks := step_up(request, Act.APPROVE)) is not None:
+        return asks
     answer = approve(signal_id, _decision(request, form), _ticket(form, signal), edited=form.edited())
     return _answer(request, answer, signal, "approved")
 

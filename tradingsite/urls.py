@@ -1,10 +1,9 @@
 """Every address of the desk: the overview, health, the trading state and log-in here; the rest in each app."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView
 from django.urls import include, path
 
-from tradingsite import views
+from tradingsite import views, views_login
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -17,8 +16,9 @@ urlpatterns = [
     path("trading/resume", views.trading_resume, name="trading_resume"),
     path("trading/locks/<int:lock_id>/clear", views.clear_lock, name="clear_lock"),
     path("trading/flatten", views.trading_flatten, name="trading_flatten"),
-    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
-    path("logout/", views.LogOut.as_view(), name="logout"),
+    path("login/", views_login.LogIn.as_view(), name="login"),
+    path("logout/", views_login.LogOut.as_view(), name="logout"),
+    path("confirm/", views_login.confirm_person, name="confirm_person"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("admin/", admin.site.urls),

@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -18,10 +17,10 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from events.clock import utc_now
 from events.commands import BadCommand, Command, FlattenAll, HaltTrading, ReduceOnly, ResumeTrading
-from events.feed import recheck_sockets
 from events.inbox import file_command
 from events.models import CommandRecord
 from events.roles import can, requires
+from events.step_up import Act, steps_up
 from positions.domain.order_states import TERMINAL
 from positions.locks import active_locks, clear
 from positions.models import OrderRecord, PositionRecord, TradingState
@@ -32,18 +31,6 @@ from tradingsite.overview import first_picture, todays_equity
 RELEASE_WORD = "RESUME"
 FLATTEN_WORD = "FLATTEN"
 SWITCHES = ("HaltTrading", "ReduceOnly", "ResumeTrading", "FlattenAll")
-
-
-class LogOut(LogoutView):
-    """Ends the session, and with it the live sockets of this user; Django takes POST only."""
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        user_id = request.user.pk
-        answer = super().post(request, *args, **kwargs)
-        if user_id is not None:
-            recheck_sockets(user_id)
-        answer.headers["Clear-Site-Data"] = '"cache"'  # what this browser kept of the pages goes too
-        return answer
 
 
 @require_safe
@@ -125,6 +112,7 @@ def trading(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @requires("limits")
+@steps_up(Act.CONTROL)
 def clear_lock(request: HttpRequest, lock_id: int) -> HttpResponse:
     """Open a lock again; the reason is kept."""
     reason = request.POST.get("reason", "").strip()[:300]
@@ -147,7 +135,7 @@ def _file(request: HttpRequest, command_class: type[Command], said: str) -> Http
     except BadCommand as refusal:
         messages.error(request, f"Nothing was sent: {refusal}")
         return redirect("trading")
-    _, created = file_command(command, user=request.user, key=f"switch:{request.user.pk}:{key}")
+    _, created = file_command(command, user=request.user, key=f"switch:{request.user.pk}:{command.name}:{key}"[:80])
     messages.success(request, said if created else "That was already sent; it was not sent twice.")
     return redirect("trading")
 
@@ -173,7 +161,11 @@ def trading_reduce_only(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @requires("resume")
+@steps_up(Act.CONTROL)
 def trading_resume(request: HttpRequest) -> HttpResponse:
+    if not request.POST.get("reason", "").strip():
+        messages.error(request, "Nothing was sent: say why trading may go on.")
+        return redirect("trading")
     if not _typed(request, RELEASE_WORD):
         return redirect("trading")
     return _file(request, ResumeTrading, f"Resume sent to the worker ({settings.TRADING_MODE}).")
@@ -181,6 +173,7 @@ def trading_resume(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @requires("flatten")
+@steps_up(Act.CONTROL)
 def trading_flatten(request: HttpRequest) -> HttpResponse:
     if not _typed(request, FLATTEN_WORD):
         return redirect("trading")

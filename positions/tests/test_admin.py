@@ -118,7 +118,7 @@ def test_positions_can_neither_be_added_nor_deleted(admin, held):
     assert admin.post(reverse("admin:positions_positionrecord_delete", args=[held.pk])).status_code == 403
 
 
-@pytest.mark.parametrize(("action", "name"), [("halt", "HaltTrading"), ("reduce_only", "ReduceOnly"), ("resume", "ResumeTrading")])
+@pytest.mark.parametrize(("action", "name"), [("halt", "HaltTrading"), ("reduce_only", "ReduceOnly")])
 def test_the_switch_is_turned_by_command(admin, action, name):
     state = TradingState.objects.get()
     admin.post(reverse("admin:positions_tradingstate_changelist"), {"action": action, "_selected_action": [state.pk]}, follow=True)

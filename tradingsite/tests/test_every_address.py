@@ -57,6 +57,7 @@ TABLE = {
     "clear_lock": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302), ids=("lock",)),
     "login": Address(get=(200, 302, 302, 302), post=(200, 302, 302, 302)),
     "logout": Address(get=(302, 405, 405, 405), post=(302, 302, 302, 302)),
+    "confirm_person": Address(get=(302, 200, 200, 200), post=(302, 403, 403, 403)),
     "healthz": OPEN,
     "readyz": Address(get=(200, 200, 200, 200), post=(405, 405, 405, 405)),  # fit_to_trade() says so, and Redis is there
     "events:trace": page(),

@@ -44,10 +44,30 @@ def test_a_viewer_is_refused_by_the_server_and_nothing_is_filed(name: str) -> No
 def test_only_an_admin_who_types_the_word_releases_or_flattens(name: str, command: str, word: str) -> None:
     assert signed_in("trader").post(reverse(name), {"key": "k1", "typed": word}).status_code == 403
     admin = signed_in("admin")
-    admin.post(reverse(name), {"key": "k2", "typed": "yes"})
+    admin.post(reverse(name), {"key": "k2", "typed": "yes", "reason": "seen"})
     assert not CommandRecord.objects.exists()
-    admin.post(reverse(name), {"key": "k2", "typed": word.lower()})
+    admin.post(reverse(name), {"key": "k2", "typed": word.lower(), "reason": "seen"})
     assert CommandRecord.objects.get().name == command
+
+
+def test_nothing_is_released_without_a_reason() -> None:
+    page = signed_in("admin").post(reverse("trading_resume"), {"key": "k1", "typed": "RESUME", "reason": "  "}, follow=True)
+    assert "say why trading may go on" in page.content.decode()
+    assert not CommandRecord.objects.exists()
+
+
+def test_the_admin_releases_nothing_it_has_no_place_for_a_reason() -> None:
+    page = signed_in("admin").get(reverse("admin:positions_tradingstate_changelist")).content.decode()
+    assert 'value="halt"' in page
+    assert 'value="resume"' not in page
+
+
+def test_a_halt_after_reduce_only_from_the_same_old_page_is_a_wish_of_its_own() -> None:
+    """The dialog has one key and two buttons; going back in the browser brings the old key again."""
+    client = signed_in("trader")
+    client.post(reverse("trading_reduce_only"), {"key": "same"})
+    client.post(reverse("trading_halt"), {"key": "same"})
+    assert [row.name for row in CommandRecord.objects.order_by("id")] == ["ReduceOnly", "HaltTrading"]
 
 
 def test_the_same_form_sent_twice_is_one_command() -> None:

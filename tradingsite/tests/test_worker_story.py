@@ -176,7 +176,8 @@ def test_a_halt_refuses_entries_survives_a_restart_and_can_be_undone(live_worker
     live_worker.restart()
     assert TradingState.objects.get().state == "halted"
     assert outcome(file_wish(approval("AAPL"))).code == "halted"
-    assert outcome(file_wish(ResumeTrading())).state == "done"
+    assert outcome(file_wish(ResumeTrading())).code == "no_reason"
+    assert outcome(file_wish(ResumeTrading(reason="the test is over"))).state == "done"
     assert outcome(file_wish(approval("AAPL"))).state == "done"
     assert not [o for o in truth.orders() if o["symbol"] == "AAPL" and o["side"] == "BUY"][1:]
 

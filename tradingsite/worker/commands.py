@@ -248,7 +248,9 @@ class CommandDesk:
         return Outcome.done("exits only")
 
     async def _resume(self, command: ResumeTrading, record: CommandRecord) -> Outcome:
-        await self._switch.change(ACTIVE, command.reason or "resumed", _who(record))
+        if not command.reason.strip():
+            return Outcome.refused("no_reason", "Trading is released only with a reason. Say why it may go on.")
+        await self._switch.change(ACTIVE, command.reason, _who(record))
         return Outcome.done("trading is active")
 
 

@@ -1,0 +1,55 @@
+"""Coming in, going out, and typing the password once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from events.feed import recheck_sockets
+from events.step_up import FIELD, remember, typed_now
+
+
+class LogIn(LoginView):
+    """Remembers when the password was typed, for the acts that ask for it again after some minutes."""
+
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        answer = super().form_valid(form)
+        remember(self.request)
+        return answer
+
+
+class LogOut(LogoutView):
+    """Ends the session, and with it the live sockets of this user; Django takes POST only."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user_id = request.user.pk
+        answer = super().post(request, *args, **kwargs)
+        if user_id is not None:
+            recheck_sockets(user_id)
+        answer.headers["Clear-Site-Data"] = '"cache"'  # what this browser kept of the pages goes too
+        return answer
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def confirm_person(request: HttpRequest) -> HttpResponse:
+    """Ask for the password, then go back to where the person was: never to another host, never with another method."""
+    after = request.GET.get("next", "")
+    safe = url_has_allowed_host_and_scheme(after, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    after = after if safe else reverse("overview")
+    wrong = False
+    if request.method == "POST":
+        if typed_now(request):
+            return redirect(after)
+        wrong = True
+    context = {"to": request.get_full_path(), "kept": [], "field": FIELD, "wrong": wrong}
+    return render(request, "registration/confirm.html", context, status=403 if wrong else 200)
