@@ -5,6 +5,7 @@ committed the next one gathers, so a burst costs few commits and a single event 
 batch into order, fill and position rows inside the same transaction, and `fence` refuses a worker that lost its lease.
 
 If a commit fails the events stay queued, in order, and are tried again; whoever waits in `commit()` hears JournalFailed.
+A commit whose answer was lost may have succeeded: the next try looks before it writes.
 A batch that the database refuses for what is in it is halved until the event to blame stands alone: that one is set aside
 in a row of its own, whole, `on_refused` hears of it, and all others are written in their order.
 
@@ -30,7 +31,7 @@ from events.clock import utc_now
 from events.encoding import COLUMNS, Row, to_row
 from events.failpoints import failpoint
 from events.feed import publish
-from events.models import SetAside
+from events.models import EventRecord, SetAside
 from events.rows import tape_row
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class Journal:
         self._refusals = 0  # times the batch at the head was refused
         self._suspects = 0  # events at the head among which one was refused
         self._limit = MAX_BATCH  # of a batch; halved while a suspect is sought
+        self._unsure = 0  # events at the head that failed together, and may be written all the same
         self._sealed = False
         self._committers: list[tuple[int, asyncio.Future[None]]] = []  # (how many must be written, who waits)
         self._writer: asyncio.Task[None] | None = None
@@ -165,8 +167,9 @@ class Journal:
         if not self._suspects or not content:
             self._fail(error)
             self._refusals += content
+            self._unsure = len(batch)
             if self._refusals >= REFUSED_AFTER:
-                self._suspects, self._limit = len(batch), max(1, len(batch) // 2)
+                self._suspects, self._limit, self._unsure = len(batch), max(1, len(batch) // 2), 0
             await asyncio.sleep(RETRY_SECONDS)
         elif len(batch) > 1:
             self._limit = len(batch) // 2
@@ -202,6 +205,7 @@ class Journal:
     def _written(self, numbered: list[tuple[BaseEvent, int]]) -> None:
         for _ in numbered:
             self._waiting.popleft()
+        self._unsure = 0
         self.written += len(numbered)
         self.last_seq = numbered[-1][1]
         self._trust_again(len(numbered))
@@ -228,6 +232,8 @@ class Journal:
             with transaction.atomic():
                 if self._fence is not None:
                     self._fence()
+                if self._unsure and (found := self._found(batch[: self._unsure])):
+                    return found
                 first = insert_rows([row for _, row in batch], epoch=self.epoch)
                 failpoint("journal.events")
                 numbered = [(event, seq) for seq, (event, _) in zip(first, batch, strict=True)]
@@ -239,6 +245,13 @@ class Journal:
         except Exception:
             connection.close()  # it may be the connection that is broken; the next try opens a new one
             raise
+
+    def _found(self, batch: list[tuple[BaseEvent, Row]]) -> list[tuple[BaseEvent, int]]:
+        """The batch with its seqs, if a commit that seemed to fail wrote it; they are newer than what we know to be written."""
+        ids = [event.event_id for event, _ in batch]
+        rows = EventRecord.objects.filter(event_id__in=ids, seq__gt=self.last_seq).values_list("event_id", "seq")
+        seqs = {str(event_id): seq for event_id, seq in rows}
+        return [(event, seqs[event.event_id]) for event, _ in batch] if len(seqs) == len(batch) else []
 
     def _set_aside(self, entry: tuple[BaseEvent, Row], words: str) -> None:
         """In the database thread: keep the event whole, outside the journal that would not take it."""
