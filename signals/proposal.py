@@ -123,6 +123,8 @@ def pending_proposals(now: datetime | None = None) -> list[Proposal]:
     now = now or utc_now()
     pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now).select_related("prediction")
     signals = list(pending.order_by("expires_at", "signal_id"))
+    if not signals:
+        return []  # the worker asks every two seconds; a dozen queries of facts about nothing would be most of its idle work
     facts = gather({signal.symbol for signal in signals}, now=now)
     return [propose(signal, facts) for signal in signals]
 

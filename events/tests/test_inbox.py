@@ -261,3 +261,12 @@ async def test_the_running_inbox_polls_while_redis_is_dead(settings: Any, eventu
 def _file(order_id: str, *, expires_in: float | None = None, now: datetime | None = None) -> None:
     file_command(CancelOrder(order_id=order_id), user=None, key=f"key {order_id}", expires_in=expires_in, now=now)
     connection.close()
+
+
+async def test_looking_into_an_empty_inbox_is_one_read_and_takes_no_write_lock() -> None:
+    inbox = Inbox(Worker(), fence=_never_asked)
+    assert await work_off(inbox) == 0
+
+
+def _never_asked() -> None:
+    raise AssertionError("a transaction was begun for nothing")
