@@ -158,3 +158,19 @@ async def test_cash_follows_the_executions_and_what_does_not_is_a_difference(des
     assert tomorrow["state"] == "match"
     assert isinstance(after, CashBasis)
     assert float(after.opening) == pytest.approx(40_000.0 - fee)
+
+
+async def test_an_order_that_ended_while_the_lists_were_read_holds_nothing_back(desk: Desk) -> None:
+    """Its end was heard live between the list of open orders and the end of the reading."""
+    await desk.held()
+    desk.clock.advance(60)
+    reading = await desk.broker.snapshot()
+    stop = desk.ours(OrderRole.STOP)
+    await desk.broker.cancel(stop.ib_order_id)
+    await desk.manager.drain()
+    assert stop.is_terminal
+    row = next(row for row in compare(book(desk), reading) if row["order_id"] == stop.order_id)
+    assert (row["state"], row["blocks"]) == ("pending", False)
+    later = replace(reading, taken_at=reading.taken_at + timedelta(seconds=3))
+    row = next(row for row in compare(book(desk), later) if row["order_id"] == stop.order_id)
+    assert (row["state"], row["blocks"]) == ("missing_here", True)
