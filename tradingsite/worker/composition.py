@@ -121,7 +121,10 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         on_ready=late.on_ready,
         books=books,
     )
-    subscriptions = Subscriptions(broker, database, watched=watched_symbols, held=lambda: [p.symbol for p in tracker.active()])
+    subscriptions = Subscriptions(
+        broker, database, watched=watched_symbols, held=lambda: [p.symbol for p in tracker.active()],
+        heard_at=marks.heard_at, market_open=lambda: market_open(broker),
+    )  # fmt: skip
     guard = Guard(
         bus=bus, database=database, manager=manager, tracker=tracker, session=session, equity=equity, switch=switch,
         limits=lambda: gate.limits, session_closes=lambda: market_closes(broker), fence=lambda: check_epoch(epoch),

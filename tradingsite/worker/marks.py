@@ -54,6 +54,11 @@ class Marks:
         if tick.market_data_type == LIVE_DATA and tick.last is not None:
             self._build_bar(tick, tick.last)
 
+    def heard_at(self, symbol: str) -> datetime | None:
+        """When it last ticked."""
+        tick = self.quotes.get(symbol)
+        return None if tick is None else tick.time
+
     def _price_event(self, tick: Tick, price: float, before: Tick | None) -> PriceEvent:
         last = price_of(before) if before is not None else None
         change = price - last if last else 0.0

@@ -1,6 +1,8 @@
 """Which symbols we listen to: the watch list and whatever we hold. Back-fills their minute bars from IB's history.
 
 A symbol IB does not know is remembered and shown, and asked for again after a while; the others do not wait for it.
+A line that says nothing while the market is open is asked for anew: IB may have refused it (354, 10089, 10197) or let it die
+(10182) for a reason that is gone, and tells nobody when.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Max
 
@@ -22,23 +24,35 @@ log = logging.getLogger(__name__)
 
 MOST_LINES = 95  # IB serves 100 streaming symbols by default
 RETRY_UNKNOWN_SECONDS = 300.0
+SILENT_SECONDS = 20.0
 MOST_MINUTES, LEAST_MINUTES = 1440, 60
 GAP = timedelta(minutes=2)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Subscriptions:
     """Keeps what the broker streams equal to what is wanted."""
 
     def __init__(
-        self, broker: Broker, database: Database, *, watched: Callable[[], Iterable[str]], held: Callable[[], Iterable[str]]
+        self,
+        broker: Broker,
+        database: Database,
+        *,
+        watched: Callable[[], Iterable[str]],
+        held: Callable[[], Iterable[str]],
+        heard_at: Callable[[str], datetime | None],
+        market_open: Callable[[], bool | None],
     ) -> None:
+        """`heard_at` is when a symbol last ticked, UTC."""
         self.unknown: dict[str, str] = {}  # symbol → why IB does not stream it
         self.symbols: set[str] = set()
         self._broker = broker
         self._database = database
         self._watched = watched
         self._held = held
-        self._asked_at: dict[str, float] = {}  # unknown symbol → when it was last asked for
+        self._heard_at = heard_at
+        self._market_open = market_open
+        self._asked_at: dict[str, float] = {}  # symbol → when it was last asked for
         self._filling: asyncio.Task[None] | None = None
         self._filled: set[str] = set()
 
@@ -57,6 +71,10 @@ class Subscriptions:
         for symbol in self.symbols.difference(wanted):
             self.symbols.discard(symbol)
             await self._broker.unsubscribe(symbol)
+        for symbol in self._silent():
+            log.warning("nothing was heard of %s for %.0f s; its data are asked for anew", symbol, SILENT_SECONDS)
+            self.symbols.discard(symbol)
+            await self._broker.unsubscribe(symbol)
         for symbol in wanted:
             if symbol not in self.symbols and self._worth_asking(symbol):
                 await self._subscribe(symbol)
@@ -66,12 +84,21 @@ class Subscriptions:
     async def one(self, symbol: str) -> None:
         """A symbol somebody is about to trade; raises UnknownContract."""
         if symbol not in self.symbols:
+            self._asked_at[symbol] = monotonic()
             await self._broker.subscribe(symbol)
             self.symbols.add(symbol)
 
     def stop(self) -> None:
         if self._filling is not None:
             self._filling.cancel()
+
+    def _silent(self) -> list[str]:
+        """Lines that were asked for long enough ago and bring nothing, in a market that is open."""
+        if not self._market_open():
+            return []
+        asked_before, heard_since = monotonic() - SILENT_SECONDS, utc_now() - timedelta(seconds=SILENT_SECONDS)
+        asked = [symbol for symbol in sorted(self.symbols) if self._asked_at.get(symbol, 0.0) < asked_before]
+        return [symbol for symbol in asked if (self._heard_at(symbol) or _NEVER) < heard_since]
 
     def _worth_asking(self, symbol: str) -> bool:
         return symbol not in self.unknown or monotonic() - self._asked_at.get(symbol, 0.0) > RETRY_UNKNOWN_SECONDS
