@@ -124,7 +124,9 @@ def _one_order(truth: Truth, rows: Rows) -> Iterator[Violation]:
         for name, count in sent.items():
             if count > 1:
                 yield Violation(invariant="I1", detail=f"{wish} {name} sent {count} entries")
-    entries = Counter(position for (position,) in rows("SELECT position_id FROM positions_orderrecord WHERE role = 'entry'"))
+    additions = {f"command-{key}" for (key,) in rows("SELECT id FROM events_commandrecord WHERE name = 'ScaleIn'")}
+    openings = list(rows("SELECT position_id, intent_id FROM positions_orderrecord WHERE role = 'entry'"))
+    entries = Counter(position for position, intent in openings if intent not in additions)
     for position, count in entries.items():
         if position and count > 1:
             yield Violation(invariant="I1", detail=f"position {position} has {count} entries")
@@ -194,7 +196,7 @@ def _stops(truth: Truth, rows: Rows) -> Iterator[Violation]:
 def _not_late(truth: Truth, rows: Rows) -> Iterator[Violation]:
     deadline = {
         f"command-{key}": seconds(at)
-        for key, at in rows("SELECT id, expires_at FROM events_commandrecord WHERE name = 'ApproveSignal'")
+        for key, at in rows("SELECT id, expires_at FROM events_commandrecord WHERE name IN ('ApproveSignal', 'ScaleIn')")
         if at
     }
     wish_of = dict(rows("SELECT order_ref, intent_id FROM positions_orderrecord WHERE role = 'entry'"))

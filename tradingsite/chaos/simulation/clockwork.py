@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import selectors
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -60,13 +62,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.random = random
         self.dead: set[str] = set()
         self.cut: list[_Memory] = []  # every socket that was ever made
+        self.off: dict[str, float] = {}  # life → by how many seconds its wall clock is wrong
+        self.running = ""  # the life whose step this is
         self._on_jump = on_jump
+        self._outside = contextvars.copy_context()  # of every life
+        self._doomed: dict[str, tuple[int, Callable[[], object]]] = {}
+        self._tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
         self._frozen: dict[str, list[_Call]] = {}
         self._doors: dict[int, tuple[Callable[[], asyncio.BaseProtocol], contextvars.Context]] = {}  # port → who listens there
         self._busy: dict[int, float] = {}  # id of an executor → when its thread is free again
         selector = _Jump()
         super().__init__(selector)
         selector.loop = self
+        self.set_task_factory(self._make_task)
 
     def time(self) -> float:
         return self.now
@@ -82,10 +90,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """From now on nothing of it runs; its sockets break."""
         self.dead.add(life)
         self._frozen.pop(life, None)
+        self._doomed.pop(life, None)
         for port in [port for port, (_, context) in self._doors.items() if context.get(LIFE) == life]:
             del self._doors[port]
         for end in [end for end in self.cut if end.life == life]:
             end.abort()
+
+    def doom(self, life: str, steps: int, then: Callable[[], object]) -> None:
+        """Call `then` (outside of every life) instead of the life's step after its next `steps` ones: between any two awaits."""
+        self._doomed[life] = (steps, then)
+
+    def spare(self) -> None:
+        """Nobody is doomed any more."""
+        self._doomed.clear()
+
+    def tasks_of(self, life: str) -> Counter[str]:
+        """What it has going on, by name."""
+        return Counter(task.get_coro().__qualname__ for task, owner in self._tasks.items() if owner == life and not task.done())
+
+    def _make_task(self, loop: Any, coro: Any, context: Any = None) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, context=context)
+        self._tasks[task] = (LIFE.get() if context is None else context.get(LIFE)) or ""
+        return task
 
     def freeze(self, life: str) -> None:
         self._frozen.setdefault(life, [])
@@ -115,15 +141,33 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return _Call(context.get(LIFE) or "", lambda: callback(*args), context)
 
     def _pass(self, call: _Call) -> None:
+        if call.life in self._doomed:
+            self._one_step_less(call.life)
         if call.life in self.dead:
             return
         if call.life in self._frozen:
             self._frozen[call.life].append(call)
             return
+        self._enter(call.life)
         try:
             call.run()
         except Killed:
             pass
+        finally:
+            self._enter("")
+
+    def _enter(self, life: str) -> None:
+        self.running = life
+        if self.off:
+            self._on_jump(self.now)
+
+    def _one_step_less(self, life: str) -> None:
+        left, then = self._doomed[life]
+        self._doomed[life] = (left - 1, then)
+        if left <= 0:
+            del self._doomed[life]
+            if life not in self.dead:
+                self._outside.run(then)
 
     # ---- threads --------------------------------------------------------------------------------------------------------
 
@@ -136,8 +180,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.call_at(free, self._run_on_thread, future, func, args)
         return future
 
-    @staticmethod
-    def _run_on_thread(future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def _run_on_thread(self, future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        asyncio._set_running_loop(None)  # a thread has none: what it asks for (Django's connection) is then one for all calls
         try:
             result = func(*args)
         except Killed:
@@ -148,6 +192,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         else:
             if not future.cancelled():
                 future.set_result(result)
+        finally:
+            asyncio._set_running_loop(self)
 
     # ---- sockets --------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ and the two journals must be equal. PYTHONHASHSEED=0 fixes the order of sets of 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -42,9 +43,11 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--defect", default="", help="of tradingsite/chaos/defects.py, planted in every worker")
     parser.add_argument("--steps", default="", help="these steps of stories.py instead of drawn ones, comma separated")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="worlds played side by side")
     options = parser.parse_args()
     say, steps = partial(print, flush=True), [word for word in options.steps.split(",") if word]
-    sys.exit(0 if simulate(options.first, options.count, say, defect=options.defect, steps=steps) else 1)
+    good = simulate(options.first, options.count, say, defect=options.defect, steps=steps, processes=options.processes)
+    sys.exit(0 if good else 1)
 
 
 def command(first: int, count: int, *, defect: str = "", steps: str = "", quiet: bool = True) -> subprocess.CompletedProcess[str]:
@@ -82,8 +85,8 @@ def prepare(folder: Path) -> Path:
     django.setup()
     from django.db import connection
 
-    for module in ("chaos.simulation.stories", "worker.composition", "replay"):
-        import_module(f"tradingsite.{module}")  # once, not in every fork
+    for module in ("tradingsite.chaos.simulation.stories", "tradingsite.worker.composition", "tradingsite.replay", "signals.approval"):
+        import_module(module)  # once, not in every fork
     from tradingsite.chaos import person
     from tradingsite.chaos.simulation import world
 
@@ -93,6 +96,8 @@ def prepare(folder: Path) -> Path:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
+    gc.collect()
+    gc.freeze()  # what is here now need not be looked through again in every world
     logging.disable(logging.CRITICAL if not os.environ.get("SIMULATION_LOG") else logging.NOTSET)
     return image
 
@@ -126,6 +131,7 @@ def plant(defect: str) -> None:
 
 def _play_all(jobs: list[Job], image: Path, folder: Path, processes: int, say: Say, how: How) -> Iterator[Result]:
     waiting, running = list(reversed(jobs)), dict[int, tuple[Job, Path]]()
+    began, done = time.time(), 0
     while waiting or running:
         while waiting and len(running) < processes:
             job = waiting.pop()
@@ -134,6 +140,9 @@ def _play_all(jobs: list[Job], image: Path, folder: Path, processes: int, say: S
         pid, status = os.wait()
         job, place = running.pop(pid)
         yield _read(job, place, status, say, how)
+        done += 1
+        if done % 100 == 0:
+            say(f"{done} of {len(jobs)} worlds after {time.time() - began:.0f} s")
         shutil.rmtree(place, ignore_errors=True)
 
 

@@ -3,7 +3,7 @@
     with World(seed, folder, image) as world:
         world.run(story)            # async def story(desk: Desk) -> None
 
-Call it in a process of its own (`campaign.py` forks one for each seed): it replaces the clock and the source of randomness of
+Call it in a process of its own (`run.py` forks one for each seed): it replaces the clock and the source of randomness of
 the whole process, and they stay replaced.
 """
 
@@ -14,10 +14,8 @@ import contextvars
 import hashlib
 import json
 import os
-import random as random_module
 import shutil
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -27,43 +25,24 @@ from typing import Any
 
 import time_machine
 
-from events import failpoints, feed, inbox
+from events import failpoints
+from events.clock import utc_now
 from positions.gateway.gateway import Gateway
 from positions.gateway.server import Server
 from tradingsite.chaos import oracle, person
 from tradingsite.chaos.oracle import Violation
 from tradingsite.chaos.simulation.clockwork import EPOCH, LIFE, Killed, VirtualLoop
-from tradingsite.worker import subscriptions
+from tradingsite.chaos.simulation.machine import Disk, replace_the_machine, use_database
 
 BEGIN = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10:00 in New York
 IB_PORT, CONTROL_PORT = 4002, 4003
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
 HEAL_SECONDS = 60.0
-FOREVER = 3600.0
-
-
-class Silence:
-    """The channel layer of a world without Redis."""
-
-    async def group_send(self, group: str, message: Any) -> None:
-        return None
-
-    async def new_channel(self, prefix: str = "") -> str:
-        return prefix
-
-    async def group_add(self, group: str, channel: str) -> None:
-        return None
-
-    async def group_discard(self, group: str, channel: str) -> None:
-        return None
-
-    async def receive(self, channel: str) -> Any:
-        while True:
-            await asyncio.sleep(FOREVER)
+STALE_HEARTBEAT = 5.0
 
 
 class World:
-    """`image` is a migrated SQLite file with a prepared trader (see `campaign.image`)."""
+    """`image` is a migrated SQLite file with a prepared trader (see `run.prepare`)."""
 
     def __init__(self, seed: int, folder: Path, image: Path, *, prices: int = 7) -> None:
         self.seed, self.folder, self.prices = seed, folder, prices
@@ -72,12 +51,16 @@ class World:
         self.file = folder / "desk.sqlite3"
         shutil.copy(image, self.file)
         self.loop = VirtualLoop(Random(f"loop|{seed}"), on_jump=self._time_passed)  # noqa: S311
-        self._clock = time_machine.travel(BEGIN, tick=False).start()
-        _replace_the_machine(self.loop, Random(f"machine|{seed}"))  # noqa: S311
-        _use_database(self.file)
+        self._clock, self._told = time_machine.travel(BEGIN, tick=False).start(), 0
+        replace_the_machine(self.loop, Random(f"machine|{seed}"))  # noqa: S311
+        self.disk = Disk(self.loop)
+        use_database(self.file)
 
     def _time_passed(self, now: float) -> None:
-        self._clock.move_to(BEGIN + timedelta(seconds=now - EPOCH))
+        """By microseconds since the beginning, so that no rounding adds up. (`move_to` would set the time zone anew each time.)"""
+        reached = round((now - EPOCH + self.loop.off.get(self.loop.running, 0.0)) * 1e6)
+        self._clock.shift(timedelta(microseconds=reached - self._told))
+        self._told = reached
 
     def run(self, story: Callable[[Desk], Awaitable[None]]) -> Desk:
         """Play the story to its end, then leave everything as it is."""
@@ -117,6 +100,8 @@ class Desk:
         self.worker: Any = None
         self.at_crash: list[Violation] = []
         self.told: list[str] = []
+        self.clock_off = 0.0
+        self.swallowed = False  # the gateway was told to lose orders
         self._struck: set[str] = set()
         self._lock: Any = None
         self._server: Any = None
@@ -141,6 +126,7 @@ class Desk:
         self.worker_life = self._new_life("worker")
         context = contextvars.copy_context()
         context.run(LIFE.set, self.worker_life)
+        self.set_clock_off(self.clock_off)
         self._lock = worker_lock()
         self._lock.acquire()
         self.worker_task = self.loop.create_task(self._work(take_epoch()), context=context)
@@ -152,6 +138,26 @@ class Desk:
         code: int = await self.worker.run()
         self._lock.release()
         return code
+
+    def kill_after(self, steps: int) -> None:
+        """kill -9 between two of its steps, and the judge looks at what it leaves behind."""
+
+        def kill() -> None:
+            self.kill_worker()
+            self.told.append("died")
+            self.at_crash += self.examine(settled=False)
+
+        self.loop.doom(self.worker_life, steps, kill)
+
+    def freeze_after(self, steps: int, seconds: float) -> None:
+        """SIGSTOP between two of its steps, and SIGCONT after `seconds`."""
+        life = self.worker_life
+
+        def freeze() -> None:
+            self.loop.freeze(life)
+            self.loop.call_later(seconds, self.loop.thaw, life)
+
+        self.loop.doom(life, steps, freeze)
 
     def kill_worker(self) -> None:
         """kill -9."""
@@ -219,7 +225,9 @@ class Desk:
 
     # ---- a person -------------------------------------------------------------------------------------------------------
 
-    async def approve(self, symbol: str, quantity: float = 10.0, *, through: float = 0.005, patience: float = 25.0) -> dict[str, Any]:
+    async def approve(
+        self, symbol: str, quantity: float = 10.0, *, through: float = 0.005, direction: int = 1, patience: float = 25.0
+    ) -> dict[str, Any]:
         """A signal, approved as soon as the page would let it; the answer of `person.approve`, or who did not survive it."""
         from signals.models import SignalRecord
 
@@ -228,7 +236,7 @@ class Desk:
         while self.loop.time() < until:
             SignalRecord.objects.filter(symbol=symbol, state="pending").delete()  # of an attempt that was refused
             try:
-                answer = person.approve(symbol, quantity, through)
+                answer = person.approve(symbol, quantity, through, direction)
             except Killed:
                 return {"died": True}
             if "command" in answer:
@@ -250,17 +258,47 @@ class Desk:
     def examine(self, *, settled: bool = True) -> list[Violation]:
         return oracle.examine(self.world.folder / "gateway" / "gateway.sqlite3", f"sqlite:///{self.world.file}", settled=settled)
 
-    def ready(self) -> bool:
-        return self.running and bool(self.rows("SELECT 1 FROM events_workerlease WHERE state = 'ready'"))
+    def set_clock_off(self, seconds: float) -> None:
+        """The wall clock of every worker, from now on."""
+        self.clock_off = seconds
+        self.loop.off = {self.worker_life: seconds} if seconds else {}
 
-    def open_positions(self) -> list[tuple[str, str, float]]:
-        """(position_id, symbol, stop)"""
-        return [
-            (row[0], row[1], float(row[2] or 0))
-            for row in self.rows(
-                "SELECT position_id, symbol, stop_loss FROM positions_positionrecord WHERE status <> 'closed' AND quantity <> 0 ORDER BY 1"
-            )
-        ]
+    def end_failures(self) -> None:
+        failpoints.arm("", {})
+        self.loop.spare()
+        self.world.disk.mend()
+        self.set_clock_off(0.0)
+        self.control(clear_faults=True)
+
+    def ready(self) -> bool:
+        """The living worker says so, and said it a moment ago."""
+        rows = self.rows("SELECT heartbeat_at FROM events_workerlease WHERE state = 'ready'") if self.running else []
+        return bool(rows) and (utc_now() - datetime.fromisoformat(rows[0][0]).replace(tzinfo=UTC)).total_seconds() < STALE_HEARTBEAT
+
+    def open_positions(self) -> list[tuple[str, str, float, float]]:
+        """(position_id, symbol, stop, signed shares)"""
+        query = "SELECT position_id, symbol, stop_loss, quantity FROM positions_positionrecord WHERE status <> 'closed' AND quantity <> 0"
+        return [(row[0], row[1], float(row[2] or 0), float(row[3])) for row in self.rows(f"{query} ORDER BY 1")]
+
+    def sides(self) -> list[tuple[str, int]]:
+        """(symbol, 1 or -1) of every open position and every entry on its way."""
+        live = "'planned', 'sending', 'in_doubt', 'pending_new', 'held', 'working', 'suspended'"
+        query = f"SELECT symbol, side FROM positions_orderrecord WHERE role = 'entry' AND state IN ({live}) ORDER BY 1, 2"  # noqa: S608
+        entries = [(symbol, 1 if side == "buy" else -1) for symbol, side in self.rows(query)]
+        return [(symbol, 1 if held > 0 else -1) for _, symbol, _, held in self.open_positions()] + entries
+
+    def held_elsewhere(self) -> dict[str, float]:
+        """Shares that IB holds and no position of ours does: symbol → signed shares."""
+        return {row[0]: float(row[1]) for row in self.rows("SELECT symbol, quantity FROM positions_brokerholding WHERE quantity <> 0")}
+
+    def doubtful(self) -> list[tuple[str, int]]:
+        """(order_id, IB's number of it) of what a person may decide."""
+        query = "SELECT order_id, perm_id FROM positions_orderrecord WHERE state = 'in_doubt' AND role <> 'stop' ORDER BY 1"
+        return [(row[0], row[1]) for row in self.rows(query)]
+
+    def tasks(self) -> dict[str, int]:
+        """What the worker has going on: name → how often."""
+        return dict(self.loop.tasks_of(self.worker_life))
 
     def resting_entries(self) -> list[str]:
         return [
@@ -289,29 +327,3 @@ class Desk:
                 break
             await asyncio.sleep(0.5)
         return self.loop.time() - began, found
-
-
-def _replace_the_machine(loop: VirtualLoop, random: Random) -> None:
-    """Durations, sleeping and randomness of this process come from the world; dates do by `time_machine`."""
-
-    def urandom(count: int) -> bytes:
-        return random.randbytes(count)
-
-    time.monotonic = loop.time
-    time.perf_counter = loop.time
-    time.sleep = loop.jump  # type: ignore[assignment]
-    os.urandom = urandom
-    random_module._urandom = urandom  # type: ignore[attr-defined]
-    random_module.seed(random.random())
-    setattr(person, "_attempts", lambda *args: [None])  # noqa: B010 - one; whoever asked tries again in virtual time
-    subscriptions.MOST_MINUTES = 60  # a day of bars for each symbol would cost half of the computing
-    for module in (feed, inbox):
-        module.get_channel_layer = Silence  # type: ignore[attr-defined]
-    feed._send_now = lambda *args, **options: False
-
-
-def _use_database(file: Path) -> None:
-    from django.db import connection
-
-    connection.close()
-    connection.settings_dict["NAME"] = str(file)
