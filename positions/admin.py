@@ -30,6 +30,7 @@ from events.roles import can
 from events.tape import COMMANDS
 from events.templatetags import desk
 from positions import (
+    admin_alarms,  # noqa: F401  (registers itself)
     admin_protection,  # noqa: F401  (registers itself)
     admin_risk,  # noqa: F401  registers limits and locks
 )

@@ -11,16 +11,19 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from positions.models_alarms import AlarmRecord, ErrorTrade
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
 from positions.models_protection import OperatorTask, ProtectionSettings
 from positions.models_risk import LimitChange, MarginAnswer, RiskLock, ScopedLimitRecord
 
 __all__ = [
+    "AlarmRecord",
     "BrokerAcknowledgement",
     "BrokerCheck",
     "BrokerHolding",
     "CashAnchor",
     "EquityPoint",
+    "ErrorTrade",
     "FillRecord",
     "LimitChange",
     "MarginAnswer",
@@ -216,6 +219,11 @@ class PositionRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.status}"
+
+    @property
+    def total_pnl(self) -> Decimal:
+        """Realized net of fees, and open."""
+        return self.realized_pnl + (self.unrealized_pnl if self.status != "closed" else Decimal(0))
 
     def as_row(self) -> dict[str, Any]:
         return shown(self.data)

@@ -69,7 +69,7 @@ class LimitChange(models.Model):
 
 
 class RiskLock(models.Model):
-    """Entries are shut for a scope. Made by the worker, once per cause; cleared by an admin with a reason, or by time."""
+    """Entries are shut for a scope. Made by the worker, or with an error trade, once per cause; cleared by an admin, or by time."""
 
     cause = models.CharField(max_length=120, unique=True)
     code = models.CharField(max_length=30)

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from positions import views_broker, views_exits, views_orders, views_pnl, views_positions, views_wishes
+from positions import views_alarms, views_broker, views_exits, views_orders, views_pnl, views_positions, views_wishes
 
 
 class IdConverter:
@@ -30,6 +30,11 @@ urlpatterns = [
     path("positions/<id:position_id>/exits/<slug:rule>", views_exits.exit_rule, name="exit_rule"),
     path("tasks/", views_exits.tasks, name="tasks"),
     path("tasks/<int:pk>/done", views_exits.task_done, name="task_done"),
+    path("alarms/", views_alarms.alarms, name="alarms"),
+    path("alarms/<int:pk>/acknowledge", views_alarms.alarm_acknowledge, name="alarm_acknowledge"),
+    path("error-trades/", views_alarms.error_trade_list, name="error_trades"),
+    path("positions/<id:position_id>/error", views_alarms.error_trade_mark, name="error_trade_mark"),
+    path("positions/<id:position_id>/error/settle", views_alarms.error_trade_settle, name="error_trade_settle"),
     path("orders/", views_orders.order_list, name="orders"),
     path("orders/<id:order_id>/", views_orders.order_detail, name="order_detail"),
     path("orders/<id:order_id>/cancel", views_wishes.cancel, name="order_cancel"),

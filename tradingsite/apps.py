@@ -10,10 +10,12 @@ class TradingSiteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from events import context  # models are loaded only now
+        from events import context, health  # models are loaded only now
 
         context.provide("trading_state", trading_state)
         context.provide("pending_count", pending_count)
+        context.provide("alarms", alarms)
+        health.contribute("alarms", alarms)
 
 
 def trading_state() -> dict[str, Any]:
@@ -32,3 +34,10 @@ def pending_count() -> int:
     from signals.models import SignalRecord
 
     return SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=utc_now()).count()
+
+
+def alarms() -> list[dict[str, object]]:
+    """What nobody has acknowledged, also when no worker lives to say so."""
+    from positions.alarms import waiting_rows
+
+    return waiting_rows()

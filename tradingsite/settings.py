@@ -33,6 +33,7 @@ IB_PORT = env.port("IB_PORT", int(_own_gateway_port or 4002))
 FLOW_API_URL = env.url("FLOW_API_URL", kept_text(DATA_DIR / "flowapi" / "url") or "http://127.0.0.1:4010/api/v1", ("http", "https"))
 FLOW_API_KEY = env.text("FLOW_API_KEY") or kept_text(DATA_DIR / "flowapi" / "key")
 DEMO_HISTORY = env.flag("DEMO_HISTORY", default=True)  # a first history of simulated trading on an empty database
+ALARM_ESCALATE_SECONDS = 60 * env.whole("ALARM_ESCALATE_MINUTES", 5, low=1, high=1440)
 check_trading(
     TRADING_MODE,
     account=IB_ACCOUNT,

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from tradingsite import views, views_login
+from tradingsite import views, views_login, views_review
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("trading/flatten", views.trading_flatten, name="trading_flatten"),
     path("login/", views_login.LogIn.as_view(), name="login"),
     path("logout/", views_login.LogOut.as_view(), name="logout"),
+    path("review/", views_review.review_now, name="review_now"),
+    path("review/<slug:week>/", views_review.review, name="review"),
+    path("review/<slug:week>.csv", views_review.review_csv, name="review_csv"),
     path("confirm/", views_login.confirm_person, name="confirm_person"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),

@@ -107,7 +107,7 @@ function showPending() {
     count.hidden = pending.size === 0;
     setText(count, String(pending.size));
   }
-  document.title = pending.size ? `(${pending.size}) ${plainTitle}` : plainTitle;
+  document.title = `${body.dataset.urgent ? "URGENT " : ""}${pending.size ? `(${pending.size}) ` : ""}${plainTitle}`;
 }
 
 let pendingKnown = false;

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 
 from events.clock import utc_now
 from events.models import EventRecord, WorkerLease
-from positions.models import EquityPoint, OrderRecord, PositionRecord
+from positions.models import AlarmRecord, EquityPoint, OrderRecord, PositionRecord
 from signals.models import SignalRecord, SourceHealth
 
 
@@ -53,6 +53,12 @@ def working_order(role: str = "entry", *, state: str = "working") -> OrderRecord
     }
     shown = {**row, "id": name, "v": 1, "at": now.isoformat(), "state": state, "pending": "none", "quantity": 10.0, "tif": "day"}
     return OrderRecord.objects.create(**row, data=shown, quantity=Decimal(10), state=state, created_at=now, updated_at=now)
+
+
+def alarm_row(kind: str = "link", *, ago: float = 0, **fields: Any) -> AlarmRecord:
+    at = utc_now() - timedelta(seconds=ago)
+    row = {"about": "broker", "text": "The broker link is down.", "first_seen": at, "last_seen": at}
+    return AlarmRecord.objects.create(kind=kind, **(row | fields))
 
 
 def pending_signal(symbol: str = "META", *, expires_in: float = 60) -> SignalRecord:

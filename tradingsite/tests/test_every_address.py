@@ -17,7 +17,16 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from events.clock import utc_now
 from positions.models import StatementCheck
 from tradingsite.testing.redis_server import RedisServer
-from tradingsite.tests.page_data import equity_point, event_row, fit_to_trade, held_position, pending_signal, person, working_order
+from tradingsite.tests.page_data import (
+    alarm_row,
+    equity_point,
+    event_row,
+    fit_to_trade,
+    held_position,
+    pending_signal,
+    person,
+    working_order,
+)
 
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -57,6 +66,14 @@ TABLE = {
     "clear_lock": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302), ids=("lock",)),
     "login": Address(get=(200, 302, 302, 302), post=(200, 302, 302, 302)),
     "logout": Address(get=(302, 405, 405, 405), post=(302, 302, 302, 302)),
+    "review_now": Address(get=(302, 302, 302, 302), post=(302, 405, 405, 405)),
+    "review": page("week"),
+    "review_csv": page("week"),
+    "positions:alarms": page(),
+    "positions:alarm_acknowledge": wish("alarm", refused=302),
+    "positions:error_trades": page(),
+    "positions:error_trade_mark": wish("position", refused=302),
+    "positions:error_trade_settle": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302), ids=("position",)),
     "confirm_person": Address(get=(302, 200, 200, 200), post=(302, 403, 403, 403)),
     "healthz": OPEN,
     "readyz": Address(get=(200, 200, 200, 200), post=(405, 405, 405, 405)),  # fit_to_trade() says so, and Redis is there
@@ -115,6 +132,8 @@ def ids(live_redis: RedisServer) -> dict[str, str]:
     made = {"position": held_position(), "order": working_order(), "signal": pending_signal(), "statement": statement}
     return {kind: str(record.pk) for kind, record in made.items()} | {
         "topic": "positions",
+        "week": "2026-W10",
+        "alarm": str(alarm_row().pk),
         "lock": "987654",
         "task": "987654",
         "rule": "break_even",
@@ -143,10 +162,15 @@ def test_everybody_meets_what_the_table_says(name: str, role: str, ids: dict[str
 
 @pytest.mark.parametrize("role", ["viewer", "trader", "admin"])
 @pytest.mark.parametrize(
-    "name", [name for name, address in TABLE.items() if address.ids and name not in ("events:live", "clear_lock", "positions:task_done")]
+    "name",
+    [
+        name
+        for name, address in TABLE.items()
+        if address.ids and name not in ("events:live", "clear_lock", "positions:task_done", "positions:error_trade_settle")
+    ],
 )
 def test_an_id_that_nothing_has_is_not_found(name: str, role: str, ids: dict[str, str]) -> None:
-    missing = {"statement": "987654"}
+    missing = {"statement": "987654", "alarm": "987654"}
     path = reverse(name, args=[missing.get(kind, "no-such-thing") for kind in TABLE[name].ids])
     is_page = TABLE[name] == page(*TABLE[name].ids)
     client = visitor(role)

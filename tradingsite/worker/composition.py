@@ -23,6 +23,7 @@ from positions.domain.risk import RiskGate, RiskLimits, Scope, ScopedLimit, Trad
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch
 from signals.models import SignalSettings, WatchListEntry
+from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
 from tradingsite.worker.commands import CommandDesk
 from tradingsite.worker.database import Database
@@ -159,6 +160,9 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         not_now=desk.waiting_commands,
     )
     rhythm = Rhythm(on_fenced=late.taken_over)
+    alarms = Alarms(
+        manager=manager, session=session, link=lambda: broker.link, database=database, epoch=epoch, fence=lambda: check_epoch(epoch)
+    )
     health = Health(
         mode=settings.mode,
         epoch=epoch,
@@ -170,6 +174,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         subscriptions=subscriptions,
         books=books,
         protection=protection,
+        alarms=alarms,
         feed=feed,
         started_at=utc_now().isoformat(),
         counters=lambda: _counters(bus, broker, feed, journal, marks, rhythm),
@@ -178,7 +183,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         epoch=epoch, lock=lock, bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
         tracker=tracker, manager=manager, session=session, switch=switch, marks=marks, equity=equity,
         subscriptions=subscriptions, rhythm=rhythm, health=health, books=books, guard=guard, margins=margins,
-        protection=protection,
+        protection=protection, alarms=alarms,
     )  # fmt: skip
     late.worker = worker
     manager.watch(

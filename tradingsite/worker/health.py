@@ -14,6 +14,7 @@ from events.feed import Feed
 from positions.broker.ib import IbBroker
 from positions.domain.ports import LinkState
 from signals.models import SourceHealth
+from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
 from tradingsite.worker.equity import Equity
 from tradingsite.worker.marks import Marks
@@ -39,6 +40,7 @@ class Health:
     subscriptions: Subscriptions
     books: Books
     protection: Protection
+    alarms: Alarms
     feed: Feed
     started_at: str
     counters: Callable[[], dict[str, Any]]
@@ -57,6 +59,7 @@ class Health:
             "gateway": self._gateway(),
             "books": self._books(),
             "protection": self.protection.row(),
+            "alarms": self.alarms.rows,
             "flow": flow,
             "redis": {"state": "ok" if redis_ok else "down"},
             "database": {"state": "ok" if database_ok else "down"},

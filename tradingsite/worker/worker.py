@@ -27,6 +27,7 @@ from positions.domain.references import is_entry
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch, write_health
 from tradingsite.worker import ends
+from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
 from tradingsite.worker.database import Database
 from tradingsite.worker.equity import Equity
@@ -72,6 +73,7 @@ class Worker:
     margins: Margins
     books: Books
     protection: Protection
+    alarms: Alarms
     code: int = EXIT_OK
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fill_heard: asyncio.Event = field(default_factory=asyncio.Event)
@@ -178,6 +180,7 @@ class Worker:
         self.rhythm.every(1.0, "halt", self.guard.enforce_halt)
         self.rhythm.every(3.0, "locks", self.guard.look)
         self.rhythm.every(1.0, "margins", self.margins.refresh)
+        self.rhythm.every(2.0, "alarms", self.alarms.look)
         self.rhythm.every(2.0, "health", self._say_health)
         self.rhythm.every(2.0, "records", self._write_records)
         self.rhythm.every(5.0, "subscriptions", self.subscriptions.sync)

@@ -1,0 +1,115 @@
+"""What the worker raises: a lost link, a stop refused, a doubt, a halt by the desk itself, content set aside, a silent API."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+import time_machine
+
+from events.clock import utc_now
+from events.models import SetAside
+from events.order import OrderSide, OrderState
+from positions.domain.ports import LinkState
+from positions.models import AlarmRecord, TradingState
+from signals.models import SourceHealth
+from tradingsite.worker.alarms import Alarms
+from tradingsite.worker.database import Database
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Desk:
+    """The parts that are looked at, each moved by hand; every `look` is of a worker that may have just started."""
+
+    def __init__(self) -> None:
+        self.link = LinkState.CONNECTED
+        self.session = SimpleNamespace(link_up=True, blocked="", detail="")
+        self.manager = SimpleNamespace(protection_alarms={}, orders={})
+        self.database = Database()
+        self.start()
+
+    def start(self) -> None:
+        self.alarms = Alarms(
+            manager=self.manager, session=self.session, link=lambda: self.link, database=self.database, epoch=1, fence=lambda: None
+        )
+
+    async def look(self, *, after: float = 0) -> list[str]:
+        """The kinds that stand and are not acknowledged."""
+        with time_machine.travel(utc_now() + timedelta(seconds=after), tick=False):
+            await self.alarms.look()
+        return [row["kind"] for row in self.alarms.rows if row["ended_at"] is None]
+
+
+@pytest.fixture
+async def desk():
+    made = Desk()
+    yield made
+    await made.database.close()
+
+
+async def test_a_quiet_desk_raises_nothing(desk):
+    assert await desk.look() == []
+
+
+async def test_a_lost_link_is_an_alarm_after_half_a_minute_and_survives_a_restart(desk):
+    desk.link, desk.session.link_up = LinkState.DISCONNECTED, False
+    assert await desk.look() == []
+    assert await desk.look(after=31) == ["link"]
+    desk.start()
+    assert await desk.look(after=32) == ["link"]
+    desk.link = LinkState.CONNECTED
+    assert await desk.look(after=40) == []
+    assert [row["kind"] for row in desk.alarms.rows] == ["link"], "over, and nobody has acknowledged it"
+
+
+async def test_a_refused_stop_is_one_at_once_and_a_restarted_worker_does_not_end_it_before_it_knows(desk):
+    desk.manager.protection_alarms["p1"] = SimpleNamespace(position_id="p1", symbol="AAPL", detail="error 201", since=utc_now())
+    assert await desk.look() == ["no_stop"]
+    assert desk.alarms.rows[0]["page"] == "/positions/p1/"
+    desk.manager.protection_alarms.clear()
+    desk.session.link_up = False
+    desk.start()
+    assert await desk.look(after=2) == ["no_stop"]
+    desk.session.link_up = True
+    assert await desk.look(after=4) == []
+
+
+async def test_a_doubt_that_reconciling_does_not_settle_needs_a_person(desk):
+    order = SimpleNamespace(order_ref="R1", state=OrderState.IN_DOUBT, side=OrderSide.BUY, quantity=100, symbol="AAPL")
+    desk.manager.orders["o1"] = order
+    assert await desk.look() == []
+    assert await desk.look(after=61) == ["doubt"]
+    order.state = OrderState.WORKING
+    assert await desk.look(after=70) == []
+
+
+async def test_books_that_differ(desk):
+    desk.session.blocked = "AAPL: 100 here, 200 there."
+    assert await desk.look() == []
+    assert await desk.look(after=16) == ["books_differ"]
+
+
+async def test_a_halt_by_the_desk_is_one_and_a_halt_by_a_person_is_not(desk):
+    def write(by: str) -> None:
+        TradingState.objects.update_or_create(
+            pk=1, defaults={"state": "halted", "reason": "lost", "changed_by": by, "changed_at": utc_now()}
+        )
+
+    await desk.database.run(write, "ann")
+    assert await desk.look() == []
+    await desk.database.run(write, "worker")
+    assert await desk.look() == ["halted"]
+
+
+async def test_what_was_set_aside_and_a_silent_api(desk):
+    def write() -> None:
+        SetAside.objects.create(key="command 7", kind="cause", at=utc_now(), epoch=1, reason="command 7 ended the worker 3 times.")
+        SourceHealth.objects.create(ticker="", state="ok", last_success=utc_now() - timedelta(seconds=600))
+
+    await desk.database.run(write)
+    assert sorted(await desk.look()) == ["flow", "set_aside"]
+    await desk.database.run(lambda: SourceHealth.objects.update(detail={"closed": True}))
+    assert await desk.look() == ["set_aside"], "nobody polls while the market is closed"
+    assert await desk.database.run(AlarmRecord.objects.count) == 2

@@ -1,0 +1,120 @@
+"""What the worker finds wrong and a person must acknowledge. It looks every two seconds; `positions.alarms` keeps the rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from django.urls import reverse
+
+from events.clock import utc_now
+from events.order import OrderState
+from positions.alarms import Trouble, keep_in_step, waiting_rows
+from positions.domain.order_manager import OrderManager
+from positions.domain.ports import LinkState
+from positions.models import TradingState
+from signals.models import SignalSettings, SourceHealth
+from tradingsite.worker import ends
+from tradingsite.worker.database import Database
+from tradingsite.worker.session import Session
+from tradingsite.worker.trading import ACTIVE
+
+log = logging.getLogger(__name__)
+
+LINK_SECONDS = 30.0  # of a lost link; a gateway's own restart takes less
+BOOKS_SECONDS = 15.0  # an execution on its way explains most differences sooner
+DOUBT_SECONDS = 60.0  # reconciliation settles most doubts; this one needs a person
+FLOW_INTERVALS = 3  # polls without an answer
+NEEDS_LINK = frozenset({"no_stop", "books_differ", "doubt"})  # cannot be judged while the broker is away
+DESK = ("worker", "the desk")  # who halts by itself
+
+
+class Alarms:
+    """`fence` raises when another worker has taken over. `rows` is what the pages show, read again every two seconds."""
+
+    def __init__(
+        self, *, manager: OrderManager, session: Session, link: Callable[[], LinkState], database: Database, epoch: int,
+        fence: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.rows: list[dict[str, object]] = []
+        self._manager = manager
+        self._session = session
+        self._link = link
+        self._database = database
+        self._epoch = epoch
+        self._fence = fence
+        self._since: dict[tuple[str, str], datetime] = {}  # (kind, what it is about) → since when it stands, as we saw it
+
+    async def look(self) -> None:
+        """Bring the rows in step with what stands now."""
+        seen = [*self._of_the_link(), *self._of_orders()]
+        blind = frozenset() if self._session.link_up else NEEDS_LINK
+        raised, self.rows = await self._database.run(self._keep, seen, blind)
+        for text in raised:
+            log.error("ALARM: %s", text)
+
+    def _keep(self, seen: list[Trouble], blind: frozenset[str]) -> tuple[list[str], list[dict[str, object]]]:
+        now = utc_now()
+        troubles = [*seen, *halted_by_the_desk(), *set_aside(), *flow_silent(now)]
+        raised = keep_in_step(self._fence, self._epoch, troubles, blind=blind, now=now)
+        return [alarm.text for alarm in raised], waiting_rows(now)
+
+    def _of_the_link(self) -> Iterator[Trouble]:
+        lost = self._link() is not LinkState.CONNECTED
+        since = self._lasting("link", "broker", lost)
+        if since is not None:
+            text = f"The broker link is down since {since:%H:%M:%S} UTC. {self._session.detail}".strip()
+            yield Trouble(kind="link", about="broker", text=text, page=reverse("positions:broker"), since=since, after=LINK_SECONDS)
+        blocked = self._session.blocked
+        since = self._lasting("books_differ", "books", bool(blocked))
+        if since is not None:
+            page = reverse("positions:broker")
+            yield Trouble(kind="books_differ", about="books", text=blocked, page=page, since=since, after=BOOKS_SECONDS)
+
+    def _of_orders(self) -> Iterator[Trouble]:
+        for alarm in self._manager.protection_alarms.values():
+            page = reverse("positions:detail", args=[alarm.position_id])
+            text = f"{alarm.symbol} has no stop: {alarm.detail}"
+            yield Trouble(kind="no_stop", about=alarm.position_id, text=text, page=page, since=alarm.since)
+        doubtful = {o.order_ref: o for o in self._manager.orders.values() if o.state is OrderState.IN_DOUBT}
+        for ref in [about for kind, about in self._since if kind == "doubt" and about not in doubtful]:
+            self._lasting("doubt", ref, False)
+        for ref, order in doubtful.items():
+            since = self._lasting("doubt", ref, True) or utc_now()
+            text = f"Nobody knows whether the broker has {order.side.value.lower()} {order.quantity:g} {order.symbol} ({ref})."
+            page = reverse("positions:broker")
+            yield Trouble(kind="doubt", about=ref, text=text, page=page, since=since, after=DOUBT_SECONDS)
+
+    def _lasting(self, kind: str, about: str, stands: bool) -> datetime | None:
+        """Since when it stands; None when it does not."""
+        if not stands:
+            self._since.pop((kind, about), None)
+            return None
+        return self._since.setdefault((kind, about), utc_now())
+
+
+def halted_by_the_desk() -> Iterator[Trouble]:
+    """Entries that the desk itself shut; what a person shut needs no alarm."""
+    row = TradingState.objects.filter(pk=1).exclude(state=ACTIVE).filter(changed_by__in=DESK).first()
+    if row is not None and row.changed_at is not None:
+        text = f"The desk made trading {row.state.replace('_', ' ')} by itself: {row.reason}"
+        yield Trouble(
+            kind="halted", about=f"trading {row.changed_at.isoformat()}", text=text, page=reverse("trading"), since=row.changed_at
+        )
+
+
+def set_aside() -> Iterator[Trouble]:
+    for row in ends.waiting():
+        yield Trouble(kind="set_aside", about=row.key, text=row.reason, page=reverse("positions:broker"), since=row.at)
+
+
+def flow_silent(now: datetime) -> Iterator[Trouble]:
+    """No answer of the options-flow API for three polls. While the market is closed nobody polls, and nobody is missed."""
+    row = SourceHealth.objects.filter(ticker="").first()
+    if row is None or row.last_success is None or row.detail.get("closed"):
+        return
+    limit = timedelta(seconds=FLOW_INTERVALS * SignalSettings.current().poll_seconds)
+    if now - row.last_success > limit:
+        text = f"The options-flow API has not answered since {row.last_success:%H:%M:%S} UTC. {row.last_error}".strip()
+        yield Trouble(kind="flow", about="api", text=text, page=reverse("overview"), since=row.last_success + limit)
