@@ -4,10 +4,10 @@ It shares no code with the product: two files (or one file and PostgreSQL) read 
 append-only and written by the gateway before any client hears of a change.
 
     I1  each approved wish: at most one entry at the gateway, and each reference is one order; in the end it is answered
-    I2  no order at the gateway with our reference that has no row
+    I2  no order at the gateway with our reference that has no row; what rests there is alive here, and the reverse
     I3  every execution is recorded exactly once, at its highest revision, with its commission
     I4  positions equal, per symbol
-    I5  the stops resting for a symbol cover exactly what is held
+    I5  the stops resting for a symbol cover exactly what is held, and no exit ever trades more than that
     I8  no entry was placed after its wish had expired
 """
 
@@ -25,13 +25,16 @@ from typing import Any
 
 INVARIANTS = {
     "I1": "an approved wish is at most one order per leg, and is answered",
-    "I2": "no order at the gateway without its row",
+    "I2": "no order at the gateway without its row; both rest or none",
     "I3": "every execution recorded exactly once, with its fee",
     "I4": "positions equal",
-    "I5": "stops cover every open position",
+    "I5": "stops cover every open position, exits never exceed it",
     "I8": "nothing sent after its time to live",
 }
 OURS = "TD"
+ENTRY = "-E"  # how the reference of an order ends that opens something
+ALIVE = ("pending_new", "held", "working", "suspended")
+UNSURE = ("planned", "sending", "in_doubt")
 LATE = 1.0  # seconds an order may be on its way
 Row = dict[str, Any]
 
@@ -53,18 +56,19 @@ class Truth:
     executions: dict[str, Row] = field(default_factory=dict)  # base id → highest revision
     held: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # symbol → signed shares
     live: list[Row] = field(default_factory=list)  # orders in the book
+    excessive: list[str] = field(default_factory=list)  # exits of ours that traded more than was held
 
 
 def examine(ledger: Path, database: str, *, settled: bool = True) -> list[Violation]:
     """All violations. Without `settled` (right after a crash) only what must hold at every instant."""
     truth = read_ledger(ledger)
     with desk(database) as rows:
-        always = [*_one_order(truth, rows), *_rows_first(truth, rows), *_not_late(truth, rows)]
-        return (
-            always
-            if not settled
-            else [*always, *_answered(rows), *_executions(truth, rows), *_positions(truth, rows), *_stops(truth, rows)]
-        )
+        found = [*_one_order(truth, rows), *_rows_first(truth, rows), *_not_late(truth, rows)]
+        found += [Violation(invariant="I5", detail=words) for words in truth.excessive]
+        if settled:
+            found += [*_answered(rows), *_executions(truth, rows), *_positions(truth, rows)]
+            found += [*_stops(truth, rows), *_resting(truth, rows)]
+        return found
 
 
 class Rows:
@@ -105,11 +109,25 @@ def read_ledger(path: Path) -> Truth:
                 known = truth.executions.get(base)
                 if known is None or int(revision) > int(known["exec_id"].rpartition(".")[2]):
                     truth.executions[base] = row
+                    _hold(truth, row, known)
         truth.live = [json.loads(text) for (text,) in link.execute("SELECT data FROM orders WHERE live = 1")]
-    for row in truth.executions.values():
-        if not row["liquidation"]:
-            truth.held[row["symbol"]] += row["quantity"] if row["side"].upper().startswith("B") else -row["quantity"]
     return truth
+
+
+def _hold(truth: Truth, row: Row, revised: Row | None) -> None:
+    """Book an execution, or what its newest revision changes."""
+    symbol = row["symbol"]
+    before = truth.held[symbol]
+    after = truth.held[symbol] = before + _shares(row) - (_shares(revised) if revised else 0.0)
+    is_exit = row["order_ref"].startswith(OURS) and not row["order_ref"].endswith(ENTRY)
+    if is_exit and revised is None and before * after <= 0 and not _close(after, 0.0):
+        truth.excessive.append(f"{row['order_ref']} traded {_shares(row):g} {symbol} with {before:g} held")
+
+
+def _shares(row: Row) -> float:
+    """Signed; nothing of a bust."""
+    quantity = float(row["quantity"])
+    return 0.0 if row["liquidation"] else quantity if row["side"].upper().startswith("B") else -quantity
 
 
 def _one_order(truth: Truth, rows: Rows) -> Iterator[Violation]:
@@ -144,6 +162,18 @@ def _rows_first(truth: Truth, rows: Rows) -> Iterator[Violation]:
     for row in truth.placed.values():
         if row["order_ref"].startswith(OURS) and row["order_ref"] not in known:
             yield Violation(invariant="I2", detail=f"{row['order_ref']} ({row['side']} {row['quantity']} {row['symbol']}) has no row")
+
+
+def _resting(truth: Truth, rows: Rows) -> Iterator[Violation]:
+    """Alive at the gateway and alive in the database are the same orders."""
+    states: dict[str, str] = dict(rows("SELECT order_ref, state FROM positions_orderrecord"))
+    book = {row["spec"]["order_ref"] for row in truth.live if row["spec"]["order_ref"].startswith(OURS)}
+    for reference in sorted(book):
+        if reference in states and states[reference] not in (*ALIVE, *UNSURE):
+            yield Violation(invariant="I2", detail=f"{reference} rests at the gateway, the row says {states[reference]}")
+    for reference, state in states.items():
+        if state in ALIVE and reference.startswith(OURS) and reference not in book:
+            yield Violation(invariant="I2", detail=f"{reference} does not rest at the gateway, the row says {state}")
 
 
 def _executions(truth: Truth, rows: Rows) -> Iterator[Violation]:

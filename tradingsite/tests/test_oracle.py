@@ -40,7 +40,7 @@ class Books:
         self.place(1, "TD1-E", "BUY", "LMT")
         self.place(2, "TD1-S", "SELL", "STP")
         self.execution("x.01")
-        self.rest(2, "STP", 10)
+        self.rest(2, "STP", 10, ref="TD1-S")
 
     def desk(self, sql: str) -> None:
         with sqlite3.connect(self.desk_path) as link:
@@ -58,12 +58,15 @@ class Books:
     def place(self, number: int, ref: str, side: str, kind: str, *, at: float = AT) -> None:
         self.tell("place", at, client_id=17, order_id=number, order_ref=ref, side=side, kind=kind, quantity=10, symbol="AAPL")
 
-    def execution(self, exec_id: str, *, price: float = 100.0, bust: int = 0) -> None:
-        words = {"exec_id": exec_id, "order_ref": "TD1-E", "symbol": "AAPL", "side": "BUY", "quantity": 10, "price": price}
+    def execution(
+        self, exec_id: str, *, price: float = 100.0, bust: int = 0, ref: str = "TD1-E", side: str = "BUY", quantity: float = 10
+    ) -> None:
+        words = {"exec_id": exec_id, "order_ref": ref, "symbol": "AAPL", "side": side, "quantity": quantity, "price": price}
         self.tell("execution", **words, commission=1.0, liquidation=bust)
 
-    def rest(self, number: int, kind: str, quantity: float, *, parent: int = 0) -> None:
+    def rest(self, number: int, kind: str, quantity: float, *, parent: int = 0, ref: str = "") -> None:
         spec = {"client_id": 17, "order_id": number, "symbol": "AAPL", "side": "SELL", "kind": kind, "parent_id": parent}
+        spec["order_ref"] = ref
         self.gateway("INSERT INTO orders VALUES (1, ?)", json.dumps({"spec": spec, "quantity": quantity, "filled": 0}))
 
     def violated(self, *, settled: bool = True) -> set[str]:
@@ -86,6 +89,8 @@ def test_books_that_agree_violate_nothing(books):
         ("I1", lambda b: b.desk("UPDATE events_commandrecord SET state = 'claimed'")),
         ("I1", lambda b: b.desk("UPDATE positions_orderrecord SET state = 'in_doubt' WHERE role = 'stop'")),
         ("I2", lambda b: b.place(9, "TD9-E", "BUY", "LMT")),
+        ("I2", lambda b: b.desk("UPDATE positions_orderrecord SET state = 'canceled' WHERE role = 'stop'")),
+        ("I2", lambda b: b.desk("UPDATE positions_orderrecord SET state = 'working' WHERE role = 'entry'")),
         ("I3", lambda b: b.desk("DELETE FROM positions_fillrecord")),
         ("I3", lambda b: b.desk("INSERT INTO positions_fillrecord VALUES ('x.01b', 'x', 10, 100.0, 1.0, 0)")),
         ("I3", lambda b: b.desk("UPDATE positions_fillrecord SET commission = NULL")),
@@ -95,6 +100,7 @@ def test_books_that_agree_violate_nothing(books):
         ("I4", lambda b: b.execution("x.02", bust=1)),
         ("I5", lambda b: b.gateway("UPDATE orders SET live = 0")),
         ("I5", lambda b: b.rest(3, "STP", 10)),
+        ("I5", lambda b: b.execution("z.01", ref="TD1-X", side="SELL", quantity=20)),
         ("I8", lambda b: b.desk("UPDATE events_commandrecord SET expires_at = '2026-11-20 15:00:05'")),
     ],
 )
@@ -119,6 +125,18 @@ def test_a_stop_that_waits_for_its_entry_covers_nothing_yet(books):
 def test_a_modify_is_the_same_order(books):
     books.place(1, "TD1-E", "BUY", "LMT")
     assert books.violated() == set()
+
+
+def test_an_exit_of_all_that_is_held_and_a_new_entry_the_other_way_are_allowed(books):
+    books.execution("z.01", ref="TD1-X", side="SELL")
+    books.execution("y.01", ref="TD2-E", side="SELL")
+    assert "I5" not in books.violated(settled=False)
+
+
+def test_an_exit_of_too_much_is_found_at_every_moment_whatever_follows(books):
+    books.execution("z.01", ref="TD1-X", side="SELL", quantity=20)
+    books.execution("y.01", ref="TD2-E", side="BUY")
+    assert books.violated(settled=False) == {"I5"}
 
 
 def test_in_the_middle_of_a_crash_only_what_always_holds_is_asked(books):
