@@ -13,6 +13,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+# Stories lose money by the dozen, which is not what they are about.
+WIDE: dict[str, int] = {
+    "max_open_positions": 1000, "max_open_risk": 10_000_000, "max_symbol_risk": 10_000_000, "max_order_quantity": 100_000,
+    "max_position_notional": 10_000_000, "max_day_entries": 100_000, "max_day_notional": 1_000_000_000,
+    "max_symbol_repeats": 100_000, "max_source_repeats": 100_000, "losing_streak": 0, "symbol_losing_streak": 0,
+    "daily_loss_limit": 10_000_000, "weekly_loss_limit": 10_000_000,
+}  # fmt: skip
 SECONDS = 25.0  # how long a signal waits for a quote and a ready worker
 
 
@@ -42,12 +49,9 @@ def prepare(symbols: list[str]) -> dict[str, Any]:
         WatchListEntry.objects.get_or_create(symbol=symbol)
     WatchListEntry.objects.exclude(symbol__in=symbols).delete()
     limits, _ = RiskLimits.objects.get_or_create(pk=1)
-    for name, value in {
-        "max_open_positions": 1000, "max_open_risk": 10_000_000, "daily_loss_limit": 10_000_000, "max_order_quantity": 100_000,
-        "max_position_notional": 10_000_000, "max_entries_per_hour": 100_000, "max_messages_per_minute": 100_000,
-    }.items():  # fmt: skip
-        if hasattr(limits, name):
-            setattr(limits, name, value)
+    for name, value in WIDE.items():
+        RiskLimits._meta.get_field(name)  # a limit that was renamed is an error: it would refuse stories without a word
+        setattr(limits, name, value)
     limits.save()
     TradingState.objects.update_or_create(pk=1, defaults={"state": "active"})
     SignalSettings.objects.get_or_create(pk=1)
