@@ -6,27 +6,27 @@ import pytest
 
 from tradingsite.chaos.simulation.run import command
 
-SEEDS = 12
+SEEDS = 20
+PLANTED = ("send_twice", "lose_fills", "record_fills_twice", "halve_stops", "never_answer")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_no_world_of_these_seeds_violates_an_invariant_and_a_seed_played_twice_is_the_same_journal() -> None:
     done = command(1, SEEDS)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert re.search(rf"^{SEEDS} seeds", done.stdout, re.MULTILINE)
-    assert "1 seeds played twice, 0 gave another journal" in done.stdout
+    assert "2 seeds played twice, 0 gave another journal" in done.stdout
     assert "violations: none; broken: 0" in done.stdout
 
 
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize(("defect", "invariant"), [("record_fills_twice", "I3"), ("lose_fills", "I3"), ("halve_stops", "I5")])
-def test_a_planted_defect_is_found(defect: str, invariant: str) -> None:
-    done = command(1, 1, defect=defect)
-    assert done.returncode == 1, done.stdout + done.stderr[-3000:]
-    assert f"{invariant}: " in done.stdout
+@pytest.mark.timeout(300)
+def test_planted_defects_are_found_within_a_few_seeds() -> None:
+    done = command(1, 5, defect=",".join(PLANTED), sabotage=True)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert f"{len(PLANTED)} of {len(PLANTED)} defects caught" in done.stdout
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_prices_come_back_after_a_cut_although_an_order_is_in_doubt() -> None:
     """The link dies as an entry is sent; the books agree only after a second reading, and another approval works then."""
     done = command(1, 2, steps="silence,approve,wait")

@@ -7,9 +7,10 @@ from random import Random
 
 from events import failpoints
 from events.failpoints import POINTS
+from tradingsite.chaos.simulation import wishes
 from tradingsite.chaos.simulation.world import SYMBOLS, Desk
 
-STEPS_OF_AN_ENTRY = 400  # about so many steps has a worker between an approval and its last report
+STEPS_OF_AN_ENTRY = 150  # about so many steps has a worker between an approval and its last report
 
 
 # --- processes ---
@@ -23,12 +24,18 @@ async def kill(desk: Desk, draw: Random) -> None:
 
 
 async def kill_anywhere(desk: Desk, draw: Random) -> None:
-    """Between any two steps of whatever it does next."""
+    """Between any two steps of what it does about a wish."""
     desk.kill_after(draw.randint(0, STEPS_OF_AN_ENTRY))
+    await _some_wish(desk, draw)
 
 
 async def freeze_anywhere(desk: Desk, draw: Random) -> None:
     desk.freeze_after(draw.randint(0, STEPS_OF_AN_ENTRY), draw.uniform(0.5, 20))
+    await _some_wish(desk, draw)
+
+
+async def _some_wish(desk: Desk, draw: Random) -> None:
+    await draw.choice((wishes.approve, wishes.approve, wishes.close, wishes.steer))(desk, draw)
 
 
 async def fail(desk: Desk, draw: Random) -> None:

@@ -15,11 +15,9 @@ import sys
 import tempfile
 import time
 import traceback
-from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,32 +35,21 @@ How = tuple[str, Steps]  # the defect to plant, the steps to take
 Say = Callable[[str], object]
 
 
-def main() -> None:
-    parser = ArgumentParser()
-    parser.add_argument("first", type=int)
-    parser.add_argument("count", type=int)
-    parser.add_argument("--defect", default="", help="of tradingsite/chaos/defects.py, planted in every worker")
-    parser.add_argument("--steps", default="", help="these steps of stories.py instead of drawn ones, comma separated")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="worlds played side by side")
-    options = parser.parse_args()
-    say, steps = partial(print, flush=True), [word for word in options.steps.split(",") if word]
-    good = simulate(options.first, options.count, say, defect=options.defect, steps=steps, processes=options.processes)
-    sys.exit(0 if good else 1)
-
-
-def command(first: int, count: int, *, defect: str = "", steps: str = "", quiet: bool = True) -> subprocess.CompletedProcess[str]:
+def command(
+    first: int, count: int, *, defect: str = "", steps: str = "", sabotage: bool = False, quiet: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Play `count` seeds in a program of its own, which tells its own output or (quiet) gives it back."""
-    words = [sys.executable, "-m", "tradingsite.chaos.simulation.run", str(first), str(count), "--defect", defect, "--steps", steps]
+    words = [sys.executable, "-m", "tradingsite.chaos.simulation", str(first), str(count), "--defect", defect, "--steps", steps]
+    words += ["--sabotage"] if sabotage else []
     return subprocess.run(words, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "0"}, capture_output=quiet, text=True, check=False)
 
 
 def simulate(first: int, count: int, say: Say, *, defect: str = "", steps: Steps = (), processes: int = os.cpu_count() or 1) -> bool:
     """True when no world violated an invariant and every second playing gave the same journal."""
-    began, folder = time.time(), Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
+    began, folder = time.time(), Path(tempfile.mkdtemp(prefix="simulation-", dir=memory()))
     try:
         image = prepare(folder)
-        seeds = range(first, first + count)
-        jobs = [(seed, 0) for seed in seeds] + [(seed, 1) for seed in seeds if seed % TWICE_EACH == 0]
+        jobs = [(seed, again) for seed in range(first, first + count) for again in range(1 + (seed % TWICE_EACH == 0))]
         results = list(_play_all(jobs, image, folder, processes, say, (defect, steps)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -161,10 +148,20 @@ def _fork(seed: int, image: Path, place: Path, how: How) -> int:
     leave(0)
 
 
-def _read(job: Job, place: Path, status: int, say: Say, how: How) -> Result:
+def play_apart(seed: int, image: Path, place: Path, how: How) -> Result:
+    """One world in a forked process, quietly."""
+    _, status = os.waitpid(_fork(seed, image, place, how), 0)
+    return _result(seed, place, status)
+
+
+def _result(seed: int, place: Path, status: int) -> Result:
     file = place / "result.json"
-    result: Result = json.loads(file.read_text()) if file.exists() else {"seed": job[0], "broken": f"the process ended with {status}"}
-    result["again"] = job[1]
+    result: Result = json.loads(file.read_text()) if file.exists() else {"seed": seed, "broken": f"the process ended with {status}"}
+    return result
+
+
+def _read(job: Job, place: Path, status: int, say: Say, how: How) -> Result:
+    result = _result(job[0], place, status) | {"again": job[1]}
     if "broken" in result:
         say(f"BROKEN      seed {job[0]}\n{result['broken']}")
     elif result["violations"]:
@@ -172,7 +169,7 @@ def _read(job: Job, place: Path, status: int, say: Say, how: How) -> Result:
         for invariant, detail in result["violations"]:
             say(f"    {invariant}: {detail}")
         words = [*(["--defect", how[0]] if how[0] else []), *(["--steps", ",".join(how[1])] if how[1] else [])]
-        say(f"    again: {' '.join(['PYTHONHASHSEED=0 python -m tradingsite.chaos.simulation.run', str(job[0]), '1', *words])}")
+        say(f"    again: {' '.join(['PYTHONHASHSEED=0 python -m tradingsite.chaos.simulation', str(job[0]), '1', *words])}")
     return result
 
 
@@ -189,16 +186,12 @@ def _tell(results: list[Result], seconds: float, say: Say) -> bool:
     slowest = max((result["healed_in"] for result in whole), default=0.0)
     say(f"{len(hashes)} seeds, {virtual:.1f} virtual hours, {sum(r['lives'] for r in whole)} processes lived, in {seconds:.0f} s")
     say(f"{twice} seeds played twice, {len(differ)} gave another journal{': ' + ', '.join(map(str, differ)) if differ else ''}")
-    say(f"{decided} families that IB had swallowed were ended by a person")
+    say(f"{decided} times a person had to decide: an order that IB had swallowed, shares released, a position without a stop level")
     say(
         f"slowest healing {slowest:.1f} virtual s; violations: {dict(sorted(found.items())) or 'none'}; broken: {len(results) - len(whole)}"
     )
     return not differ and not found and len(whole) == len(results) and bool(results)
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a folder of its own is made there
-
-
-if __name__ == "__main__":
-    main()

@@ -26,7 +26,7 @@ class Told:
 
     steps: list[str] = field(default_factory=list)
     healed_in: float = 0.0
-    by_hand: int = 0  # families in doubt that a person decided
+    by_hand: int = 0  # times a person had to decide
     violations: list[Violation] = field(default_factory=list)
 
 
@@ -48,7 +48,8 @@ def story_of(seed: int, told: Told, steps: Sequence[str] = ()) -> Callable[[Desk
         if found and (desk.swallowed or desk.struck() & SWALLOWS):
             told.by_hand = _decide(desk)
             _, found = await desk.healed(20.0)
-        if found and _put_right(desk):
+        if found and (put_right := _put_right(desk)):
+            told.by_hand += put_right
             _, found = await desk.healed(20.0)
         told.violations += found or await _works_again(desk)
         told.violations += _grown(desk, fresh)
@@ -64,12 +65,16 @@ def _decide(desk: Desk) -> int:
     return len(doubtful)
 
 
-def _put_right(desk: Desk) -> bool:
-    """Shares that somebody released, or whose fill came too late, are taken back or closed. True if there were any."""
+def _put_right(desk: Desk) -> int:
+    """What pages call for: shares held elsewhere (released, filled too late) are taken back, and a position that nobody meant to
+    open, because its exit filled after its entry was busted, has no stop and is closed. How many."""
     elsewhere = desk.held_elsewhere()
     for symbol in elsewhere:
         wishes.take_back(desk, symbol, 0.0)
-    return bool(elsewhere)
+    bare = [position for position, _, stop, _ in desk.open_positions() if not stop]
+    for position in bare:
+        desk.wish("ClosePosition", position_id=position)
+    return len(elsewhere) + len(bare)
 
 
 async def _works_again(desk: Desk) -> list[Violation]:
@@ -79,7 +84,7 @@ async def _works_again(desk: Desk) -> list[Violation]:
         await asyncio.sleep(2)
     sides = desk.sides()
     symbol = min(SYMBOLS, key=[name for name, _ in sides].count)
-    answer = await desk.approve(symbol, 1.0, direction=dict(sides).get(symbol, 1), patience=15.0)
+    answer = await desk.approve(symbol, 1.0, direction=dict(sides).get(symbol, 1), patience=40.0)
     if "command" not in answer:
         return [Violation(invariant="I11", detail=f"an approval is still refused: {answer}")]
     query = f"SELECT state, reason FROM events_commandrecord WHERE id = {answer['command']}"  # noqa: S608 - a number

@@ -37,7 +37,7 @@ from tradingsite.chaos.simulation.machine import Disk, replace_the_machine, use_
 BEGIN = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10:00 in New York
 IB_PORT, CONTROL_PORT = 4002, 4003
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
-HEAL_SECONDS = 60.0
+HEAL_SECONDS = 30.0  # as I11 promises
 STALE_HEARTBEAT = 5.0
 
 
@@ -266,6 +266,7 @@ class Desk:
     def end_failures(self) -> None:
         failpoints.arm("", {})
         self.loop.spare()
+        self.loop.thaw(self.worker_life)
         self.world.disk.mend()
         self.set_clock_off(0.0)
         self.control(clear_faults=True)

@@ -45,7 +45,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, _end)
         seed = options["seed"] if options["seed"] is not None else int(time.time())
         if options["simulate"]:
-            sys.exit(simulation.command(seed, options["simulate"], quiet=False).returncode)
+            sys.exit(simulation.command(seed, options["simulate"], sabotage=options["sabotage"], quiet=False).returncode)
         folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         if options["desk_rounds"] or options["round"] is not None:
             sys.exit(0 if self._desk_rounds(folder, seed, options) else 1)
