@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from playwright.sync_api import Error as PlaywrightError
+
 from tradingsite.chaos import desk_judge
 from tradingsite.chaos.desk_browser import Watcher
 from tradingsite.chaos.desk_finale import Scales, replay, without_redis_and_celery
@@ -29,12 +31,13 @@ class Account:
     afterwards: list[Violation] = field(default_factory=list)
     unproven: tuple[str, ...] = ()
     filed: int = 0
+    finished: bool = False  # a run that was ended before its time has proven nothing
 
     def violations(self) -> list[Violation]:
         return [violation for told in self.rounds for violation in told.violations] + self.afterwards
 
     def tell(self, seconds: float, say: Say) -> bool:
-        """True when no invariant was violated."""
+        """True when the run came to its end and no invariant was violated."""
         violations = self.violations()
         found = Counter(violation.invariant for violation in violations)
         for name, words in desk_judge.INVARIANTS.items():
@@ -46,8 +49,11 @@ class Account:
             f"{len(self.rounds)} rounds, {self.filed} wishes filed, slowest healing {max(healed, default=0):.1f} s, "
             f"a round {sum(took) / max(1, len(took)):.1f} s, whole run {seconds:.0f} s"
         )
-        say("PROVEN: no invariant was violated" if not violations else f"NOT PROVEN: {len(violations)} violations")
-        return not violations
+        if not self.finished:
+            say(f"NOT PROVEN: ended before its time, {len(violations)} violations until then")
+        else:
+            say("PROVEN: no invariant was violated" if not violations else f"NOT PROVEN: {len(violations)} violations")
+        return self.finished and not violations
 
 
 def run(folder: Path, seed: int, numbers: list[int], database: str, say: Say, *, finale: bool = True) -> bool:
@@ -57,9 +63,14 @@ def run(folder: Path, seed: int, numbers: list[int], database: str, say: Say, *,
     try:
         lane.open()
         _rounds(lane, seed, numbers, account, say, finale=finale)
+    except SystemExit:  # by SIGTERM: tell what there is
+        account.unproven = ("I7", "I10", "I12")
+        account.tell(time.monotonic() - began, say)
+        raise
     finally:
         lane.close()
     account.afterwards += replay(lane)
+    account.finished = True
     for violation in account.afterwards:
         say(f"    {violation}")
     return account.tell(time.monotonic() - began, say)
@@ -73,7 +84,8 @@ def _rounds(lane: DeskLane, seed: int, numbers: list[int], account: Account, say
         time.sleep(WARM_UP)
         scales = Scales(lane)
         for number in numbers:
-            account.rounds.append(fire.round(number))
+            account.rounds.append(_told(fire, number))
+            account.filed = trader.accepted
             say(str(account.rounds[-1]))
         if finale:
             account.rounds.append(without_redis_and_celery(fire))
@@ -82,3 +94,11 @@ def _rounds(lane: DeskLane, seed: int, numbers: list[int], account: Account, say
         else:
             account.unproven = ("I10", "I12")
     account.filed = trader.accepted
+
+
+def _told(fire: Fire, number: int) -> Round:
+    """A page that cannot even be read is what the round found, not the end of the run."""
+    try:
+        return fire.round(number)
+    except PlaywrightError as error:
+        return Round(number, violations=[Violation(invariant="I11", detail=f"a page could not be read: {str(error)[:200]}")])

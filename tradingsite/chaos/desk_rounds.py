@@ -141,7 +141,7 @@ def _told_of(taken: dict[str, Notes], outages: list[Outage]) -> list[str]:
         if outage.child in ("ibworker", "web"):
             stale, back = desk_judge.seconds_to_stale(taken["positions"], outage), desk_judge.seconds_to_socket(taken["positions"], outage)
             cards = max((mark.buttons for mark in taken["signals"].marks if outage.began <= mark.at <= outage.ended), default=0)
-            said = f"{outage.child} away {outage.ended - outage.began:.1f} s: "
+            said = f"{outage.child} {'stood' if outage.stood else 'was away'} {outage.ended - outage.began:.1f} s: "
             said += "not stale" if stale is None else f"stale after {stale:.1f} s"
             said += "" if back is None or outage.child != "web" else f", socket back after {back:.1f} s"
             words.append(f"{said}, {cards} approve buttons")

@@ -57,14 +57,17 @@ def test_two_hundred_rounds_do_everything_to_everybody() -> None:
 
 def test_the_account_names_every_invariant_and_is_not_content_with_one_violation() -> None:
     lines: list[str] = []
-    fine = desk_campaign.Account(rounds=[Round(0, ["approve: sent", "kill web"])], unproven=("I10",))
+    fine = desk_campaign.Account(rounds=[Round(0, ["approve: sent", "kill web"])], unproven=("I10",), finished=True)
     assert fine.tell(1.0, lines.append)
     assert [line.split()[0] for line in lines[:12]] == [f"I{number}" for number in range(1, 13)]
     assert lines[9].endswith("not tried")
-    bad = desk_campaign.Account(rounds=[Round(0, violations=[Violation(invariant="I6", detail="approve can be pressed")])])
+    bad = desk_campaign.Account(rounds=[Round(0, violations=[Violation(invariant="I6", detail="approve can be pressed")])], finished=True)
     assert not bad.tell(1.0, lines.append)
     assert lines[-1] == "NOT PROVEN: 1 violations"
-    assert not desk_campaign.Account(afterwards=[Violation(invariant="I7", detail="differs")]).tell(1.0, lines.append)
+    late = desk_campaign.Account(afterwards=[Violation(invariant="I7", detail="differs")], finished=True)
+    assert not late.tell(1.0, lines.append)
+    assert not desk_campaign.Account().tell(1.0, lines.append)
+    assert lines[-1].startswith("NOT PROVEN: ended before its time")
 
 
 @pytest.fixture
