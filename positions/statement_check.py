@@ -8,9 +8,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Max
+
 from events.clock import utc_now
 from positions.analytics import day_start, exchange_date
-from positions.models import FillRecord, StatementCheck
+from positions.models import EquityPoint, FillRecord, StatementCheck
 from positions.statements.matching import OurFill, compare, with_realized
 from positions.statements.reading import read_statement
 from positions.statements.statement import BadStatement, Statement
@@ -18,19 +20,21 @@ from positions.statements.statement import BadStatement, Statement
 
 def check_statement(data: bytes, *, file_name: str, day: date | None = None, user: Any = None) -> StatementCheck:
     """Read, compare and store. Raises BadStatement when the file is refused or it is not clear which day is meant."""
-    statement = read_statement(data)
+    ours = _our_accounts()
+    statement = read_statement(data, ours[0] if ours else "")
     day = _day(statement, day)
-    account = _account(statement)
+    account = _account(statement, ours)
     history = with_realized(_fills_until(account, day))
     found = compare(statement, day, [fill for fill in history if fill.day == day])
     positions = _positions(statement, day, history)
+    balance = _balance(statement, day, account)
     return StatementCheck.objects.create(
         account=account,
         day=day,
         source=statement.source,
         file_name=_plain_name(file_name),
         sha256=hashlib.sha256(data).hexdigest(),
-        ok=found.ok and all(row["ok"] for row in positions),
+        ok=found.ok and all(row["ok"] for row in positions) and (balance is None or balance["difference"] == 0),
         matched=found.count("match"),
         differs=found.count("differs"),
         missing_here=found.count("missing_here"),
@@ -39,6 +43,7 @@ def check_statement(data: bytes, *, file_name: str, day: date | None = None, use
             "rows": found.rows,
             "totals": found.totals,
             "positions": positions,
+            "balance": balance,
             "cash": [
                 {"kind": c.kind, "text": c.text, "amount": float(c.amount), "currency": c.currency}
                 for c in statement.cash
@@ -64,9 +69,14 @@ def _day(statement: Statement, day: date | None) -> date:
     return day
 
 
-def _account(statement: Statement) -> str:
-    """The statement must be of the account our fills are of."""
-    ours = sorted(set(FillRecord.objects.order_by().values_list("account", flat=True).distinct()) - {""})
+def _our_accounts() -> list[str]:
+    """The accounts our fills are of, the one traded last first."""
+    rows = FillRecord.objects.exclude(account="").order_by().values("account").annotate(last=Max("fill_time"))
+    return [row["account"] for row in rows.order_by("-last")]
+
+
+def _account(statement: Statement, ours: list[str]) -> str:
+    """The statement must be of an account our fills are of."""
     if statement.account and ours and statement.account not in ours:
         raise BadStatement("The statement is of another account than the one traded here.")
     return statement.account or (ours[0] if len(ours) == 1 else "")
@@ -106,12 +116,25 @@ def _positions(statement: Statement, day: date, history: Sequence[OurFill]) -> l
     return [{"symbol": symbol, "ours": float(here), "theirs": float(there), "ok": here == there} for symbol, here, there in pairs]
 
 
+def _balance(statement: Statement, day: date, account: str) -> dict[str, Any] | None:
+    """Cash at the end of the day; None where the statement or our own points do not say."""
+    theirs = next((balance.amount for balance in statement.balances if balance.day == day), None)
+    within = EquityPoint.objects.filter(at__gte=day_start(day), at__lt=day_start(day + timedelta(days=1)), account=account)
+    ours = within.order_by("-at").values_list("cash", flat=True).first()
+    if theirs is None or ours is None:
+        return None
+    here, there = round(ours, 2), round(theirs, 2)
+    return {"ours": float(here), "theirs": float(there), "difference": float(there - here)}
+
+
 def _notes(statement: Statement) -> list[str]:
     notes = []
     if statement.skipped:
         notes.append(f"{statement.skipped} trades that are not US-dollar stocks were left out.")
     if statement.source == "activity":
-        notes.append("An activity statement has no execution ids: its lines were matched by symbol, side, size and time.")
+        notes.append("An activity statement has no execution ids: its lines were matched by symbol, side, size, price and time.")
+    if any(trade.commission is None for trade in statement.trades):
+        notes.append("Commissions were charged in another currency than the trades: they were not compared.")
     return notes
 
 

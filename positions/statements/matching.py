@@ -114,11 +114,15 @@ def _pair_off(trades: list[StatementTrade], fills: Sequence[OurFill]) -> tuple[l
     for trade in sorted(trades, key=lambda t: t.at):
         near = [f for f in rest if f.symbol == trade.symbol and f.quantity * trade.quantity > 0]
         near = [f for f in near if abs((f.at - trade.at).total_seconds()) <= NEAR_SECONDS]
-        best = min(near, key=lambda f: (f.quantity != trade.quantity, abs((f.at - trade.at).total_seconds())), default=None)
+        best = min(near, key=lambda f: _unlikeness(f, trade), default=None)
         if best is not None:
             rest.remove(best)
         pairs.append((best, trade))
     return pairs, rest
+
+
+def _unlikeness(fill: OurFill, trade: StatementTrade) -> tuple[bool, Decimal, float]:
+    return fill.quantity != trade.quantity, abs(fill.price - trade.price), abs((fill.at - trade.at).total_seconds())
 
 
 def _row(ours: OurFill | None, theirs: StatementTrade | None) -> dict[str, Any]:
@@ -132,7 +136,7 @@ def _row(ours: OurFill | None, theirs: StatementTrade | None) -> dict[str, Any]:
     cells = [
         _cell("Quantity", *amounts("quantity"), exact=True),
         _cell("Price", *amounts("price"), places=4),
-        _cell("Commission", *amounts("commission")),
+        _cell("Commission", *amounts("commission"), optional=theirs is not None and theirs.commission is None),
         _cell("Realized", *amounts("realized"), optional=True),
     ]
     state, cause = "match", ""
@@ -167,7 +171,7 @@ def _text(value: Decimal | None, places: int, exact: bool) -> str:
 def _totals(ours: list[OurFill], theirs: list[StatementTrade]) -> list[dict[str, Any]]:
     sums = [
         ("Proceeds", sum((-f.quantity * f.price for f in ours), ZERO), sum((-t.quantity * t.price for t in theirs), ZERO)),
-        ("Commissions", sum((f.commission or ZERO for f in ours), ZERO), sum((t.commission for t in theirs), ZERO)),
+        ("Commissions", sum((f.commission or ZERO for f in ours), ZERO), sum((t.commission or ZERO for t in theirs), ZERO)),
         ("Realized, net", sum((f.realized or ZERO for f in ours), ZERO), sum((t.realized or ZERO for t in theirs), ZERO)),
     ]
     return [

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 LARGEST = Decimal(10) ** 13
+ZERO = Decimal(0)
 MOST_ROWS = 50_000
 STATEMENT_ZONE = ZoneInfo("America/New_York")  # statements print exchange time
 
@@ -21,7 +22,10 @@ class BadStatement(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementTrade:
-    """One execution, or (exec_id "") one order as activity statements list them. `realized` is net of commissions."""
+    """One execution, or (exec_id "") one order as activity statements list them. `realized` is net of commissions.
+
+    `commission` is None where it was charged in another currency than the trade's.
+    """
 
     exec_id: str
     symbol: str
@@ -29,7 +33,7 @@ class StatementTrade:
     at: datetime
     quantity: Decimal
     price: Decimal
-    commission: Decimal
+    commission: Decimal | None
     realized: Decimal | None
     currency: str = "USD"
 
@@ -55,8 +59,16 @@ class StatementPosition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatementBalance:
+    """US dollars at the end of `day`."""
+
+    amount: Decimal
+    day: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """Everything of a file that we compare. `skipped` counts trades that are not US-dollar stocks."""
+    """Everything of a file that we compare, of one account. `skipped` counts trades that are not US-dollar stocks."""
 
     source: str
     account: str
@@ -65,6 +77,7 @@ class Statement:
     trades: tuple[StatementTrade, ...]
     cash: tuple[StatementCash, ...] = ()
     positions: tuple[StatementPosition, ...] = ()
+    balances: tuple[StatementBalance, ...] = ()
     skipped: int = 0
 
     @property
@@ -96,20 +109,12 @@ def symbol_of(text: str | None) -> str:
     return symbol
 
 
-def moment(text: str | None, *patterns: str) -> datetime:
-    """An aware moment, exchange time unless the text has a zone of its own. Raises BadStatement."""
-    for pattern in patterns:
-        try:
-            return datetime.strptime((text or "").strip(), pattern).replace(tzinfo=STATEMENT_ZONE)
-        except ValueError:
-            continue
-    raise BadStatement(f"A time cannot be read: {shown(text)}.")
-
-
-def day_of(text: str | None, *patterns: str) -> date | None:
-    if text is None or not text.strip():
-        return None
-    return moment(text, *patterns).date()
+def account_among(found: list[str], wanted: str) -> str:
+    """The account to read of a file that may hold several. Raises BadStatement when it is not clear which."""
+    accounts = list(dict.fromkeys(found))
+    if len(accounts) > 1 and wanted not in accounts:
+        raise BadStatement(f"The file holds {len(accounts)} accounts and none of them is the one traded here.")
+    return wanted if wanted in accounts else accounts[0] if accounts else ""
 
 
 def shown(text: str | None) -> str:

@@ -95,7 +95,7 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]>'
         (b"PK\x03\x04 a spreadsheet", "not an IB activity statement"),
         (b"a,b,c\n1,2,3\n", "not an IB activity statement"),
         (ACTIVITY.replace("150.25", "nan").encode(), "can be true"),
-        (b"x" * (LARGEST_FILE + 1), "larger than 5 MB"),
+        (b"x" * (LARGEST_FILE + 1), "larger than 10 MB"),
     ],
 )
 def test_a_hostile_or_wrong_file_is_refused_in_a_sentence(data: bytes, words: str) -> None:
