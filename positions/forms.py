@@ -12,6 +12,7 @@ from decimal import Decimal
 from django import forms
 from django.core.validators import RegexValidator
 
+from events.forms import PlainTextField
 from events.order import OrderRole, OrderState
 from positions.analytics import Period
 
@@ -59,7 +60,7 @@ class CloseForm(WishForm):
             "max_value": "That is more than any position holds.",
         },
     )
-    reason = forms.CharField(required=False, max_length=200)
+    reason = PlainTextField(required=False, max_length=200)
 
     def __init__(self, *args: object, held: Decimal, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]

@@ -7,15 +7,15 @@ from typing import Any
 
 from django import forms
 
+from events.forms import PlainTextField
 from positions.forms import PriceForm, WishForm, symbol_shape
-
-LARGEST_FILE = 5 * 1024 * 1024  # bytes; a year of daily trading is far below
+from positions.statements.reading import LARGEST_FILE
 
 
 class ReasonForm(WishForm):
     """What is put right by hand says why."""
 
-    reason = forms.CharField(
+    reason = PlainTextField(
         max_length=300, error_messages={"required": "Say why, in a few words.", "max_length": "Keep the reason shorter."}
     )
 
@@ -39,18 +39,18 @@ class AdoptForm(HoldingForm):
 
 
 class ReleaseForm(ReasonForm):
-    position_id = forms.CharField(max_length=36)
+    position_id = PlainTextField(max_length=36)
     quantity = forms.DecimalField(max_digits=18, decimal_places=4)
 
 
 class AcknowledgeForm(ReasonForm):
-    row = forms.CharField(max_length=80)
+    row = PlainTextField(max_length=80)
     ours = forms.FloatField()
     theirs = forms.FloatField()
 
 
 class DoubtForm(ReasonForm):
-    order_id = forms.CharField(max_length=36)
+    order_id = PlainTextField(max_length=36)
     verdict = forms.ChoiceField(choices=[("never_sent", "It never reached IB"), ("over", "It is over at IB")])
 
 
@@ -76,5 +76,5 @@ class StatementForm(forms.Form):
     def clean_file(self) -> object:
         file = self.cleaned_data["file"]
         if file.size > LARGEST_FILE:
-            raise forms.ValidationError("The file is larger than 5 MB. Ask IB for a shorter period.")
+            raise forms.ValidationError("The file is larger than 10 MB. Ask IB for a shorter period.")
         return file

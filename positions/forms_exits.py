@@ -19,6 +19,7 @@ from events.commands import (
     SetTimeStop,
     SetTrailing,
 )
+from events.forms import PlainTextField
 from positions.forms import MAX_PRICE, MAX_QUANTITY, WishForm
 
 
@@ -58,6 +59,14 @@ class AddForm(WishForm):
         error_messages=dict.fromkeys(("required", "invalid", "min_value"), "Enter whole shares, like 50."),
     )
     limit_price = number("0.0001", str(MAX_PRICE), "The limit price")
+
+
+class TaskForm(forms.Form):
+    """What a person did about a task."""
+
+    note = PlainTextField(
+        max_length=300, error_messages={"required": "Say what you did about it.", "max_length": "Keep it to 300 characters."}
+    )
 
 
 Maker = Callable[[str, Mapping[str, Any]], Command]

@@ -15,7 +15,7 @@ from events.clock import utc_now
 from events.commands import BadCommand, ReversePosition, ScaleIn
 from events.roles import trader_required
 from events.step_up import Act, step_up
-from positions.forms_exits import RULES
+from positions.forms_exits import RULES, TaskForm
 from positions.models import OperatorTask, PositionRecord
 from positions.views_wishes import HOLDING
 from positions.wishes import file_wish, first_error, refuse
@@ -62,10 +62,11 @@ def tasks(request: HttpRequest) -> HttpResponse:
 @trader_required
 def task_done(request: HttpRequest, pk: int) -> HttpResponse:
     """A person has settled it, and says how. Nothing is done to any order or position."""
-    note = request.POST.get("note", "").strip()[:300]
-    if not note:
-        messages.error(request, "Say what you did about it.")
+    form = TaskForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, first_error(form))
         return redirect("positions:tasks")
+    note = form.cleaned_data["note"]
     ended = {"state": OperatorTask.State.DONE, "done_at": utc_now(), "done_by": request.user.get_username(), "note": note}
     if not OperatorTask.objects.filter(pk=pk, state=OperatorTask.State.OPEN).update(**ended):
         messages.info(request, "That task was settled already.")

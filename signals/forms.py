@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from events.forms import PlainTextField
 from positions.forms import MAX_PRICE, MAX_QUANTITY, SymbolFilter, WishForm
 from signals.models import SignalRecord
 
@@ -77,7 +78,7 @@ class RejectForm(DecisionForm):
     reason = forms.ChoiceField(
         choices=REJECT_REASONS, error_messages={"required": "Choose a reason.", "invalid_choice": "Choose a reason from the list."}
     )
-    note = forms.CharField(required=False, max_length=200)
+    note = PlainTextField(required=False, max_length=200)
 
     def words(self) -> str:
         label = dict(REJECT_REASONS)[self.cleaned_data["reason"]]

@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tradingsite.middleware.PrivatePages",  # after WhiteNoise: static files are for caches
     "csp.middleware.CSPMiddleware",
+    "tradingsite.middleware.NoNulls",  # before the session is looked up
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -24,7 +24,9 @@ from events.step_up import Act, steps_up
 from positions.domain.order_states import TERMINAL
 from positions.locks import active_locks, clear
 from positions.models import OrderRecord, PositionRecord, TradingState
+from positions.wishes import first_error
 from signals.models import SignalRecord
+from tradingsite.forms import ClearLockForm, SwitchForm
 from tradingsite.health import Check, proofs, readiness
 from tradingsite.overview import first_picture, todays_equity
 
@@ -115,36 +117,31 @@ def trading(request: HttpRequest) -> HttpResponse:
 @steps_up(Act.CONTROL)
 def clear_lock(request: HttpRequest, lock_id: int) -> HttpResponse:
     """Open a lock again; the reason is kept."""
-    reason = request.POST.get("reason", "").strip()[:300]
-    if not reason:
-        messages.error(request, "Nothing was cleared: say why.")
-    elif clear(lock_id, by=request.user, reason=reason):
+    form = ClearLockForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, f"Nothing was cleared: {first_error(form)}")
+    elif clear(lock_id, by=request.user, reason=form.cleaned_data["reason"]):
         messages.success(request, "Cleared. Entries may leave again where nothing else shuts them.")
     else:
         messages.error(request, "That lock no longer stands.")
     return redirect("trading")
 
 
-def _file(request: HttpRequest, command_class: type[Command], said: str) -> HttpResponse:
-    key = request.POST.get("key", "").strip()
-    if not key or len(key) > 64:
-        messages.error(request, "That form was too old to use. Nothing was sent; please try again.")
+def _file(request: HttpRequest, command_class: type[Command], said: str, *, word: str = "", why: str = "") -> HttpResponse:
+    """File a switch; `word` is what has to be typed for it, `why` the complaint where it needs a reason and has none."""
+    form = SwitchForm(request.POST, word=word, why=why)
+    if not form.is_valid():
+        messages.error(request, f"Nothing was sent: {first_error(form)}")
         return redirect("trading")
+    key = form.cleaned_data["key"]
     try:
-        command = command_class(reason=request.POST.get("reason", "").strip()[:200])  # type: ignore[call-arg]
+        command = command_class(reason=form.cleaned_data["reason"])  # type: ignore[call-arg]
+        _, created = file_command(command, user=request.user, key=f"switch:{request.user.pk}:{command.name}:{key}"[:80])
     except BadCommand as refusal:
         messages.error(request, f"Nothing was sent: {refusal}")
         return redirect("trading")
-    _, created = file_command(command, user=request.user, key=f"switch:{request.user.pk}:{command.name}:{key}"[:80])
     messages.success(request, said if created else "That was already sent; it was not sent twice.")
     return redirect("trading")
-
-
-def _typed(request: HttpRequest, word: str) -> bool:
-    if request.POST.get("typed", "").strip().upper() == word:
-        return True
-    messages.error(request, f"Nothing was sent: type {word} to confirm.")
-    return False
 
 
 @require_POST
@@ -163,18 +160,13 @@ def trading_reduce_only(request: HttpRequest) -> HttpResponse:
 @requires("resume")
 @steps_up(Act.CONTROL)
 def trading_resume(request: HttpRequest) -> HttpResponse:
-    if not request.POST.get("reason", "").strip():
-        messages.error(request, "Nothing was sent: say why trading may go on.")
-        return redirect("trading")
-    if not _typed(request, RELEASE_WORD):
-        return redirect("trading")
-    return _file(request, ResumeTrading, f"Resume sent to the worker ({settings.TRADING_MODE}).")
+    return _file(
+        request, ResumeTrading, f"Resume sent to the worker ({settings.TRADING_MODE}).", word=RELEASE_WORD, why="say why trading may go on."
+    )
 
 
 @require_POST
 @requires("flatten")
 @steps_up(Act.CONTROL)
 def trading_flatten(request: HttpRequest) -> HttpResponse:
-    if not _typed(request, FLATTEN_WORD):
-        return redirect("trading")
-    return _file(request, FlattenAll, "Flatten all sent to the worker: every position is being closed.")
+    return _file(request, FlattenAll, "Flatten all sent to the worker: every position is being closed.", word=FLATTEN_WORD)

@@ -87,9 +87,12 @@ def test_a_form_without_a_usable_key_sends_nothing(key: str) -> None:
 
 def test_hostile_and_endless_reasons_never_break_the_page() -> None:
     client = signed_in("trader")
-    answer = client.post(reverse("trading_halt"), {"key": "k", "reason": "<script>\x00" + "x" * 5000}, follow=True)
+    answer = client.post(reverse("trading_halt"), {"key": "k", "reason": "<script>\x07\u202e" + "x" * 5000}, follow=True)
     assert answer.status_code == 200
-    assert "<script>\x00" not in answer.content.decode()
+    assert "<script>x" not in answer.content.decode()
+    assert CommandRecord.objects.get().payload["reason"] == "<script>" + "x" * 192  # cut, never a reason to refuse a halt
+    assert client.post(reverse("trading_halt"), {"key": "other", "reason": "\x00"}).status_code == 400
+    assert CommandRecord.objects.count() == 1
 
 
 @pytest.mark.parametrize("name", ["trading_halt", "trading_reduce_only", "trading_resume", "trading_flatten"])

@@ -1,0 +1,27 @@
+"""Text that a person types, as the desk takes it: every form's free text is a `PlainTextField`, and nothing else is."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from django import forms
+
+# Control, format (zero width, direction marks and overrides), surrogate, private and unassigned: none of them can be seen in a
+# journal, some turn the letters around them, and a database or a log may choke on others.
+_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
+
+
+def plain_text(text: str) -> str:
+    """What can be read of `text`: breaks and tabs become spaces, what is not seen goes, in one normal form."""
+    spaced = "".join(" " if letter.isspace() else letter for letter in text)
+    seen = "".join(letter for letter in spaced if unicodedata.category(letter) not in _UNSEEN)
+    return unicodedata.normalize("NFC", seen).strip()
+
+
+class PlainTextField(forms.CharField):
+    """Free text, cleaned before its length is judged. A NUL never comes so far: the middleware refuses the request."""
+
+    def to_python(self, value: Any) -> Any:
+        cleaned = super().to_python(value)
+        return plain_text(cleaned) if isinstance(cleaned, str) else cleaned
