@@ -152,3 +152,13 @@ class HandlerFailedEvent(SystemEvent):
     core: bool = False
     failed_event_id: str = ""
     failed_event_type: str = ""
+
+
+@event
+class JournalCheckedEvent(SystemEvent):
+    """The journal was folded afresh and does not give the live tables, or does so again. `differences` counts them."""
+
+    equal: bool = False
+    events: int = 0
+    differences: int = 0
+    detail: str = ""

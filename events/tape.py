@@ -245,6 +245,13 @@ def _reconcile(data: Data) -> str:
     return f"Differs from the broker: {'; '.join([str(data.get('reason') or 'no reason known'), *rows])}"
 
 
+def _journal_checked(data: Data) -> str:
+    if data.get("equal"):
+        return "The journal gives the tables again, row for row"
+    count = data.get("differences") or 0
+    return f"The journal does not give the tables: {count} value{'s differ' if count != 1 else ' differs'}: {data.get('detail') or ''}"
+
+
 def _equity(data: Data) -> str:
     return f"Equity {_money(data.get('equity'))}, day {_money(data.get('day_pnl'), signed=True)}"
 
@@ -272,6 +279,7 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "PositionCloseEvent": _closed,
     "ConnectionEvent": _connection,
     "ReconcileEvent": _reconcile,
+    "JournalCheckedEvent": _journal_checked,
     "SourceHealthEvent": _source,
     "EquityEvent": _equity,
     "CommandEvent": _command,

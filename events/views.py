@@ -21,7 +21,10 @@ GROUPS = {
     "positions": ("PositionOpenEvent", "PositionUpdateEvent", "PositionCloseEvent"),
     "signals": ("PredictionSignalEvent", "FlowThresholdEvent", "OptionsFlowEvent"),
     "commands": ("CommandEvent",),
-    "system": ("ConnectionEvent", "ReconcileEvent", "TradingStateEvent", "SourceHealthEvent", "EquityEvent", "HandlerFailedEvent"),
+    "system": (
+        *("ConnectionEvent", "ReconcileEvent", "TradingStateEvent", "SourceHealthEvent", "EquityEvent"),
+        *("HandlerFailedEvent", "JournalCheckedEvent"),
+    ),
 }
 
 

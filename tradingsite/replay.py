@@ -20,7 +20,9 @@ from django.db.utils import load_backend
 
 from events.base import BaseEvent, EventError
 from events.clock import utc_now
+from events.journal import record_event
 from events.models import EventRecord, JournalCheck
+from events.system import JournalCheckedEvent
 from positions.models import BrokerHolding, EquityPoint, FillRecord, OrderRecord, PositionRecord
 from positions.store import project
 
@@ -112,13 +114,18 @@ def verify() -> Replay:
 
 
 def remember(replay: Replay) -> None:
-    """Keep when the journal was last compared, and when it was last equal; the overview shows it."""
+    """Keep when the journal was last compared and when it was last equal; the overview shows it, and a difference is an event."""
     now = utc_now()
     told = [str(difference) for difference in replay.differences[:5]]
     values: dict[str, Any] = {"checked_at": now, "equal": replay.equal, "events": replay.events, "detail": "\n".join(told)[:2000]}
     if replay.equal:
         values["equal_at"] = now
-    JournalCheck.objects.update_or_create(pk=1, defaults=values)
+    with transaction.atomic():
+        before = JournalCheck.objects.first()
+        JournalCheck.objects.update_or_create(pk=1, defaults=values)
+        if not replay.equal or (before is not None and not before.equal):
+            said = {"equal": replay.equal, "events": replay.events, "differences": replay.count, "detail": "; ".join(told)[:500]}
+            record_event(JournalCheckedEvent(**said))
 
 
 # --- the fold ---------------------------------------------------------------------------------------------------------

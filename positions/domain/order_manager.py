@@ -317,14 +317,15 @@ class OrderManager:
             for order in [o for o in self.core.book if o.state is OrderState.SENDING and not o.external]:
                 await self.core.move(order, Trigger.SILENCE, reason=why)
 
-    async def reconcile(self, first: BrokerSnapshot, second: BrokerSnapshot | None = None) -> ReconcileReport:
+    async def reconcile(self, first: BrokerSnapshot, second: BrokerSnapshot | None = None, *, light: bool = False) -> ReconcileReport:
         """Learn from one reading of the broker, or two at least ten seconds apart; running it again changes nothing.
 
-        Call with one; when the report says `needs_second`, wait, read again and call with both.
+        Call with one; when the report says `needs_second`, wait, read again and call with both. The bus hears of a `light` one
+        only if it says something new.
         """
         async with self._section("reconcile"):
             await self._mending.run()
-            report = await self._reconcile.run(first, second)
+            report = await self._reconcile.run(first, second, light=light)
             await self._exits.advance()
             return report
 

@@ -36,12 +36,16 @@ class OrderReconcile:
         self.exits = exits
         self.last: BrokerSnapshot | None = None  # the last complete reading
         self._judged: set[str] = set()  # order_ids that two readings left in doubt: from here on it is a person's
+        self._light = False
+        self._told: ReconcileEvent | None = None
         self._asked_again: dict[str, object] = {}  # order_id → the unanswered request that was repeated
         self.theirs: dict[str, float] | None = None  # symbol → signed shares at the broker by the last reading; None before the first
         self.costs: dict[str, float] = {}  # symbol → the broker's average cost per share
         self.gaps: dict[str, float] = {}  # symbol → shares there that neither our positions nor known holdings explain
 
-    async def run(self, first: BrokerSnapshot, second: BrokerSnapshot | None) -> ReconcileReport:
+    async def run(self, first: BrokerSnapshot, second: BrokerSnapshot | None, *, light: bool = False) -> ReconcileReport:
+        """A `light` one is told only when it says something else than the one told before: there are 3,000 of them a day."""
+        self._light = light
         missing = [*first.missing, *(second.missing if second else ())]
         if missing:
             return await self._tell(ReconcileReport(ok=False, reason=f"the broker never finished sending {', '.join(missing)}"))
@@ -234,17 +238,23 @@ class OrderReconcile:
             await self.exits.say_closing(position, order)
 
     async def _tell(self, report: ReconcileReport) -> ReconcileReport:
-        await self.core.bus.emit(
-            ReconcileEvent(
-                ok=report.ok,
-                reason=report.reason,
-                opened=report.opened,
-                filled=report.filled,
-                differences=report.differences,
-                external=report.external,
-            )
+        event = ReconcileEvent(
+            ok=report.ok,
+            reason=report.reason,
+            opened=report.opened,
+            filled=report.filled,
+            differences=report.differences,
+            external=report.external,
         )
+        if not self._light or report.filled or self._told is None or _words(event) != _words(self._told):
+            self._told = event
+            await self.core.bus.emit(event)
         return report
+
+
+def _words(event: ReconcileEvent) -> tuple[object, ...]:
+    """What it says, but for how many executions it brought: the one after says the same without them."""
+    return event.ok, event.reason, event.opened, event.differences, event.external
 
 
 def _lists(reading: BrokerSnapshot, order: Order, book: OrderBook) -> bool:

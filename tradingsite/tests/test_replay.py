@@ -17,6 +17,7 @@ from positions.domain.stock import StockPosition
 from positions.models import EquityPoint, FillRecord, OrderRecord, PositionRecord
 from positions.store import project, save_marks
 from signals.demo.history_rows import make_history
+from tradingsite.celery import app
 from tradingsite.replay import remember, verify
 from tradingsite.tasks import verify_journal
 from tradingsite.tests.page_data import person
@@ -131,6 +132,26 @@ def test_the_nightly_task_keeps_the_time_and_the_overview_shows_it(client: Clien
     assert checks["journal"]["state"] == "ok"
     assert checks["journal"]["at"]
     assert "Journal replay" in client.get("/").content.decode()
+
+
+def test_it_is_compared_every_night_on_the_schedule_of_beat():
+    entry = app.conf.beat_schedule["verify-journal"]
+    assert entry["task"] == verify_journal.name
+    assert (entry["schedule"].hour, entry["schedule"].minute, entry["schedule"].day_of_week) == ({7}, {40}, set(range(7)))
+
+
+def test_a_difference_is_an_event_and_so_is_its_end_but_an_equal_night_is_none(client: Client):
+    client.force_login(person("viewer"), backend="django.contrib.auth.backends.ModelBackend")
+    assert verify_journal() is True
+    assert not EventRecord.objects.exists()
+    EquityPoint.objects.create(account="A", at=utc_now(), equity=1, cash=1)
+    assert verify_journal() is False
+    told = EventRecord.objects.get(event_type="JournalCheckedEvent")
+    assert (told.data["equal"], told.data["differences"]) == (False, 1)
+    assert "1 value differs" in client.get("/events/journal/").content.decode()
+    EquityPoint.objects.all().delete()
+    assert verify_journal() is True
+    assert [event.data["equal"] for event in EventRecord.objects.order_by("seq")] == [False, True]
 
 
 def test_a_difference_is_shown_but_does_not_make_the_desk_unfit_to_trade(client: Client):

@@ -35,7 +35,7 @@ from tradingsite.worker.database import Database
 log = logging.getLogger(__name__)
 
 CASH_TAG = "TotalCashValue"
-FULL = "full"
+FULL, LIGHT = "full", "light"
 
 
 class Books:

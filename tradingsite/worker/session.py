@@ -22,7 +22,7 @@ from events.system import ConnectionEvent
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerError, BrokerSnapshot, LinkState, RecoveryHint, SyncIncomplete
-from tradingsite.worker.books import FULL, Books
+from tradingsite.worker.books import FULL, LIGHT, Books
 from tradingsite.worker.mode import mode_refusal
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class Session:
         waiting = self.state is State.RECONCILING and self._doubted is None  # a doubt sets its own pace
         if seconds <= (AGAIN_SECONDS if waiting else LIGHT_RECONCILE_SECONDS):
             return ""
-        return FULL if self._books.full_due() else "light"
+        return FULL if self._books.full_due() else LIGHT
 
     def _wanted(self) -> bool:
         """Somebody asks, or a doubt is old enough for the second picture."""
@@ -202,7 +202,8 @@ class Session:
         why = self._manager.needs_reconcile
         first, second = self._doubted, picture
         enough = first is not None and (picture.taken_at - first.taken_at).total_seconds() >= SECOND_PASS_SECONDS - 0.5
-        report = await self._manager.reconcile(first, second) if first is not None and enough else await self._manager.reconcile(picture)
+        pair = (first, second) if first is not None and enough else (picture, None)
+        report = await self._manager.reconcile(*pair, light=kind == LIGHT)
         self._doubted = None
         if report.needs_second or (kind == FULL and first is None):  # a full comparison takes two readings
             self._doubted = picture if first is None or enough else first  # the first of the pair to come
