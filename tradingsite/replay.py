@@ -124,8 +124,8 @@ def remember(replay: Replay) -> None:
         before = JournalCheck.objects.first()
         JournalCheck.objects.update_or_create(pk=1, defaults=values)
         if not replay.equal or (before is not None and not before.equal):
-            said = {"equal": replay.equal, "events": replay.events, "differences": replay.count, "detail": "; ".join(told)[:500]}
-            record_event(JournalCheckedEvent(**said))
+            event = JournalCheckedEvent(equal=replay.equal, events=replay.events, differences=replay.count, detail="; ".join(told)[:500])
+            record_event(event)
 
 
 # --- the fold ---------------------------------------------------------------------------------------------------------
