@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +11,8 @@ from django.db.models import Q, QuerySet
 from events.clock import utc_now
 from events.journal import record_event
 from events.system import RiskLockEvent
+from positions.analytics import exchange_date
+from positions.domain.risk import Lock, Scope
 from positions.models import RiskLock
 
 
@@ -28,3 +30,17 @@ def clear(lock_id: int, *, by: Any, reason: str) -> bool:
             lock = RiskLock.objects.get(pk=lock_id)
             record_event(RiskLockEvent(code=lock.code, scope=lock.scope, name=lock.name, state="cleared", reason=reason[:300], by=name))
     return bool(changed)
+
+
+def read_locks(now: datetime) -> tuple[list[Lock], dict[str, datetime], int]:
+    """(active locks, when repeat locks were last cleared, how many of today's daily loss locks a person released)."""
+    rows = RiskLock.objects.filter(cleared_at__isnull=True).exclude(until__lte=now)
+    locks = [
+        Lock(cause=r.cause, code=r.code, scope=Scope(r.scope), name=r.name, reason=r.reason, since=r.since, until=r.until, values=r.values)
+        for r in rows
+    ]
+    lately = RiskLock.objects.filter(cleared_at__gte=now - timedelta(days=1))
+    cleared = {f"{r.scope} {r.name}": r.cleared_at for r in lately.order_by("cleared_at") if r.code == "repeat_limit" and r.cleared_at}
+    today = exchange_date(now).isoformat()
+    released = RiskLock.objects.filter(cause__startswith=f"daily_loss {today} ", cleared_at__isnull=False)
+    return locks, cleared, max((int(r.values.get("step", 1)) for r in released), default=0)

@@ -252,10 +252,15 @@ def load_lately_closed() -> list[dict[str, Any]]:
 
 
 def load_orders() -> list[dict[str, Any]]:
-    """The whole state of every order that lives, belongs to a living position, or ended so lately that it may still fill."""
+    """The whole state of every order that still matters."""
+    return list(relevant_orders().values_list("data", flat=True))
+
+
+def relevant_orders() -> models.QuerySet[OrderRecord]:
+    """Every order that lives, belongs to a living position, or ended so lately that it may still fill; the oldest first."""
     open_positions = PositionRecord.objects.exclude(status=PositionStatus.CLOSED).values("position_id")
     wanted = ~models.Q(state__in=FINISHED) | models.Q(position_id__in=open_positions) | models.Q(updated_at__gte=utc_now() - REMEMBERED)
-    return list(OrderRecord.objects.filter(wanted).order_by("created_at").values_list("data", flat=True))
+    return OrderRecord.objects.filter(wanted).order_by("created_at")
 
 
 def load_elsewhere() -> dict[str, float]:

@@ -19,9 +19,9 @@ from events.failpoints import failpoint
 from events.inbox import file_command
 from events.models import CommandRecord
 from signals import store
-from signals.facts import gather
+from signals.facts import Facts, gather
 from signals.models import SignalRecord
-from signals.proposal import Ticket, propose
+from signals.proposal import Proposal, Ticket, propose
 
 CONFLICT = 409  # somebody or something was faster
 REFUSED = 422  # understood, and not allowed now
@@ -66,7 +66,7 @@ def approve(
         facts = gather({signal.symbol}, now=now)
         proposal = propose(signal, facts, ticket)
         if proposal.objection is not None:
-            return Refusal(code=proposal.objection.code, message=proposal.objection.message, status=REFUSED)
+            return Refusal(code=proposal.objection.code, message=proposal.objection.words, status=REFUSED)
         try:
             command = _approval(signal, decision, ticket, reference=proposal.quote.last if proposal.quote else ticket.entry)
         except BadCommand as error:
@@ -79,6 +79,7 @@ def approve(
         }
         if proposal.margin is not None:
             kept["margin"] = proposal.margin.to_dict()
+        kept["shown"] = _shown(proposal, facts)
         kept |= {"edited": edited, "key": decision.key, "reference_price": command.reference_price}
         if not store.change(signal, state=State.APPROVED, decided_by=decision.name, decided_at=now, decision=kept):
             return _lost(signal_id)
@@ -106,6 +107,18 @@ def reject(signal_id: str, decision: Decision, reason: str, *, now: datetime | N
             return _lost(signal_id)
         record, _ = file_command(command, user=decision.user, key=f"reject:{signal_id}", now=now)
     return record
+
+
+def _shown(proposal: Proposal, facts: Facts) -> dict[str, Any]:
+    """The surroundings the person decided in, beside the ticket and the margin: what a later look compares with."""
+    quote = proposal.quote
+    return {
+        "last": quote.last if quote else None,
+        "quote_at": quote.at.isoformat() if quote else None,
+        "held": proposal.held,
+        "limits_version": facts.gate.version if facts.gate else "",
+        "risk_dollars": proposal.risk_dollars,
+    }
 
 
 def _approval(signal: SignalRecord, decision: Decision, ticket: Ticket, *, reference: float) -> ApproveSignal:

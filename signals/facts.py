@@ -20,11 +20,11 @@ from positions.domain.bars import wilder_atr
 from positions.domain.margin import Margin
 from positions.domain.ports import Bar
 from positions.domain.risk import TradingState
-from positions.locks import active_locks
-from positions.models import EquityPoint, MarginAnswer, MinuteBar, OrderRecord, PositionRecord, RiskLimits, RiskLock
+from positions.models import EquityPoint, MarginAnswer, MinuteBar, PositionRecord, RiskLimits
 from positions.models import TradingState as TradingStateRecord
+from signals.gate import GateView, view_of
 from signals.models import SignalRecord, SignalSettings
-from signals.session import market_open
+from signals.session import market_closes, market_open
 
 BARS_PER_PERIOD = 4  # Wilder's average forgets slowly: this many periods of bars give it to within a few percent
 EASTERN = ZoneInfo("America/New_York")
@@ -58,13 +58,10 @@ class Facts:
     quotes: dict[str, Quote]  # symbol → its latest quote, however old
     atrs: dict[str, float]  # symbol → ATR of one-minute bars, dollars
     held: dict[str, float]  # symbol → signed shares
-    held_value: dict[str, float]  # symbol → absolute dollars at the last price
-    open_positions: int
     equity: float | None
     open_risk: float
     day_pnl: float | None
-    locks: tuple[RiskLock, ...] = ()
-    entries_today: int = 0
+    gate: GateView | None = None  # what the worker's own checks judge with
     margins: dict[str, Margin] = field(default_factory=dict)  # signal → what the broker said its proposal takes
     margin_errors: dict[str, str] = field(default_factory=dict)  # signal → why the broker said nothing
 
@@ -77,13 +74,20 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
     trading = TradingStateRecord.objects.first() or TradingStateRecord()
     worker = health_now(now)["worker"]
     point = EquityPoint.objects.order_by("-at").first()
-    held, value, open_positions = _holdings()
     pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, symbol__in=wanted).values("signal_id")
     answers = list(MarginAnswer.objects.filter(signal_id__in=pending))
+    limits = RiskLimits.objects.first() or RiskLimits()
+    day_pnl = float(point.day_pnl) if point else None
+    midnight = datetime.combine(now.astimezone(EASTERN).date(), time(), EASTERN)
+    gate = view_of(
+        limits, now=now, day_began=midnight, state=TradingState(trading.state), reason=trading.reason, session_open=market_open(now),
+        session_closes=market_closes(now), day_pnl=day_pnl, account=point.account if point else "",
+    )  # fmt: skip
     return Facts(
         now=now,
         settings=settings,
-        limits=RiskLimits.objects.first() or RiskLimits(),
+        limits=limits,
+        gate=gate,
         trading=TradingState(trading.state),
         trading_reason=trading.reason,
         worker_ok=worker["state"] == "ok",
@@ -91,33 +95,20 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
         session_open=market_open(now),
         quotes=_quotes(wanted, now),
         atrs=_atrs(wanted, settings.atr_period),
-        held=held,
-        held_value=value,
-        open_positions=open_positions,
+        held=_holdings(),
         equity=float(point.equity) if point else None,
         open_risk=float(point.open_risk) if point else 0.0,
-        day_pnl=float(point.day_pnl) if point else None,
-        locks=tuple(active_locks(now)),
-        entries_today=_entries_since(datetime.combine(now.astimezone(EASTERN).date(), time(), EASTERN)),
+        day_pnl=day_pnl,
         margins={answer.signal_id: Margin.from_dict(answer.data) for answer in answers if answer.data},
         margin_errors={answer.signal_id: answer.error for answer in answers if answer.error},
     )
 
 
-def _entries_since(moment: datetime) -> int:
-    """Entries that left since then; what we refused ourselves or never sent does not count."""
-    return OrderRecord.objects.filter(role="entry", external=False, created_at__gte=moment).exclude(ib_status="", filled_quantity=0).count()
-
-
-def _holdings() -> tuple[dict[str, float], dict[str, float], int]:
+def _holdings() -> dict[str, float]:
     held: dict[str, float] = defaultdict(float)
-    value: dict[str, float] = defaultdict(float)
-    records = PositionRecord.objects.filter(status__in=HELD)
-    for record in records.only("symbol", "quantity", "current_price", "entry_price"):
-        price = record.current_price or record.entry_price or 0
+    for record in PositionRecord.objects.filter(status__in=HELD).only("symbol", "quantity"):
         held[record.symbol] += float(record.quantity)
-        value[record.symbol] += abs(float(record.quantity) * float(price))
-    return dict(held), dict(value), len(records)
+    return dict(held)
 
 
 def _quotes(symbols: frozenset[str], now: datetime) -> dict[str, Quote]:

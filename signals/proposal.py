@@ -97,7 +97,8 @@ class Proposal:
             "held": self.held,
             "sizing": self.sizing,
             "warnings": list(self.warnings),
-            "blocked": self.objection.message if self.objection else "",
+            "blocked": self.objection.words if self.objection else "",
+            "blocked_values": dict(self.objection.values) if self.objection else {},
             "blocked_code": self.objection.code if self.objection else "",
         }
 

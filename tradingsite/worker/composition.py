@@ -19,9 +19,10 @@ from positions import store
 from positions.broker.ib import IbBroker, IbSettings
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerSnapshot
-from positions.domain.risk import RiskGate, RiskLimits, Scope, ScopedLimit, TradingState
+from positions.domain.risk import RiskGate, TradingState
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch
+from positions.limits import limits_from
 from signals.models import SignalSettings, WatchListEntry
 from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
@@ -272,24 +273,6 @@ def market_closes(broker: IbBroker) -> datetime | None:
     """When the regular session that is open now ends; None when it is not known, or never ends."""
     contract = broker.any_contract()
     return None if contract is None else session_closes(contract, utc_now())
-
-
-def limits_from(row: dict[str, Any]) -> RiskLimits:
-    """The domain's limits from the rows a person edits."""
-    plain = {"restricted_symbols", "require_margin", "scoped", "version"}
-    numbers = {name: int(value) if isinstance(value, int) else float(value) for name, value in row.items() if name not in plain}
-    return RiskLimits(
-        restricted_symbols=frozenset(row["restricted_symbols"].upper().split()),
-        require_margin=bool(row["require_margin"]),
-        scoped=tuple(_scoped(record) for record in row["scoped"]),
-        **numbers,  # type: ignore[arg-type]
-    )
-
-
-def _scoped(record: dict[str, Any]) -> ScopedLimit:
-    numbers = {name: None if value is None else float(value) for name, value in record.items() if name.startswith("max_")}
-    name = record["name"].upper() if record["scope"] == Scope.SYMBOL else record["name"]
-    return ScopedLimit(scope=Scope(record["scope"]), name=name, **numbers)  # type: ignore[arg-type]
 
 
 def watched_symbols() -> list[str]:

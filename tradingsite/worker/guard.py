@@ -23,13 +23,14 @@ from positions.domain.intent import Denied, OrderIntent
 from positions.domain.locks import ClosedTrade, Standing, due_locks, lock_after
 from positions.domain.order import Order
 from positions.domain.order_manager import OrderManager
-from positions.domain.risk import Lock, RiskContext, RiskLimits, Scope
+from positions.domain.risk import Lock, RiskContext, RiskLimits
 from positions.domain.risk_market import nothing_is_locked
 from positions.domain.tracker import PositionTracker
+from positions.locks import read_locks
 from positions.models import EquityPoint, FillRecord, PositionRecord, RiskLock
 from signals.session import next_session
 from tradingsite.worker.database import Database
-from tradingsite.worker.equity import EXCHANGE_ZONE, Equity, start_of_day
+from tradingsite.worker.equity import Equity, start_of_day
 from tradingsite.worker.session import Session
 from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, TradingSwitch
 
@@ -148,20 +149,6 @@ class Guard:
                     code=lock.code, scope=lock.scope.value, name=lock.name, state="locked", reason=lock.reason, until=until, by="the desk"
                 )
             )
-
-
-def read_locks(now: datetime) -> tuple[list[Lock], dict[str, datetime], int]:
-    """(active locks, when repeat locks were last cleared, how many of today's daily loss locks a person released)."""
-    rows = RiskLock.objects.filter(cleared_at__isnull=True).exclude(until__lte=now)
-    locks = [
-        Lock(cause=r.cause, code=r.code, scope=Scope(r.scope), name=r.name, reason=r.reason, since=r.since, until=r.until, values=r.values)
-        for r in rows
-    ]
-    lately = RiskLock.objects.filter(cleared_at__gte=now - timedelta(days=1))
-    cleared = {f"{r.scope} {r.name}": r.cleared_at for r in lately.order_by("cleared_at") if r.code == "repeat_limit" and r.cleared_at}
-    today = now.astimezone(EXCHANGE_ZONE).date().isoformat()
-    released = RiskLock.objects.filter(cause__startswith=f"daily_loss {today} ", cleared_at__isnull=False)
-    return locks, cleared, max((int(r.values.get("step", 1)) for r in released), default=0)
 
 
 def write_locks(fence: Callable[[], None], due: Sequence[Lock]) -> list[Lock]:

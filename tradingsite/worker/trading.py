@@ -16,8 +16,9 @@ from django.db.models import F
 from events.bus import EventBus
 from events.clock import utc_now
 from events.system import TradingStateEvent
+from positions.limits import limits_row
 from positions.models import RiskLimits as RiskLimitsRecord
-from positions.models import ScopedLimitRecord, TradingState
+from positions.models import TradingState
 from tradingsite.worker.database import Database
 
 log = logging.getLogger(__name__)
@@ -95,12 +96,7 @@ def read_rows() -> tuple[dict[str, Any], dict[str, Any]]:
     """(trading state, risk limits) as stored; made with their defaults if a row is missing."""
     state, _ = TradingState.objects.get_or_create(pk=1)
     limits, _ = RiskLimitsRecord.objects.get_or_create(pk=1)
-    names = [f.name for f in RiskLimitsRecord._meta.concrete_fields if f.name not in ("id", "updated_at")]
-    row = {name: getattr(limits, name) for name in names}
-    scoped = list(ScopedLimitRecord.objects.values())
-    edited = max([limits.updated_at, *(record["updated_at"] for record in scoped)])
-    version = f"{edited.isoformat()} {len(scoped)}"
-    return {"state": str(state.state), "reason": state.reason}, row | {"scoped": scoped, "version": version}
+    return {"state": str(state.state), "reason": state.reason}, limits_row(limits)
 
 
 def write_state(fence: Callable[[], None], state: str, reason: str, by: str) -> None:

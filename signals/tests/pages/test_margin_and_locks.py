@@ -46,5 +46,6 @@ def test_a_lock_blocks_the_card_and_says_until_when(make_signal, signed_in, tick
     RiskLock.objects.create(cause="c", code="losing_streak", scope="symbol", name="AAPL", reason="4 losing trades.", since=utc_now())
     [proposal] = pending_proposals()
     assert proposal.objection is not None
-    assert "AAPL locked until an admin clears it: 4 losing trades." in proposal.objection.message
+    assert "AAPL locked until a person clears it: 4 losing trades." in proposal.objection.message
+    assert "let an admin clear the lock" in proposal.as_row()["blocked"]
     assert approve(signed_in(), ticket).json()["code"] == "locked_losing_streak"

@@ -1,0 +1,163 @@
+"""The worker's risk gate, asked for a card: the very same checks on a context built from rows.
+
+One evaluator, two contexts. What only the worker can know (whether the broker knows the symbol, the link at this instant)
+passes here and is asked there; everything else that would refuse the order is said before a person approves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from events.order import OrderRole, OrderSide, OrderState, OrderType
+from positions import store
+from positions.domain.intent import Denied, OrderIntent
+from positions.domain.order import Order
+from positions.domain.ports import Contract, Tick
+from positions.domain.position import Position
+from positions.domain.risk import ENTRY_CHECKS, RiskContext, RiskLimits, TradingState, not_expired
+from positions.limits import limits_from, limits_row
+from positions.locks import read_locks
+from positions.models import OrderRecord, PositionRecord
+from positions.models import RiskLimits as RiskLimitsRecord
+
+if TYPE_CHECKING:
+    from signals.facts import Facts
+    from signals.proposal import Proposal
+
+SOURCE = "options flow"  # where the orders of signals come from, as limits and locks name it
+Restored = TypeVar("Restored", Order, Position)
+# A signal has a life of its own, which the card shows; the command's begins with the approval.
+CARD_CHECKS = tuple(check for check in ENTRY_CHECKS if check is not not_expired)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateView:
+    """The moment as the rows have it, without a symbol's quote, and the limits of the moment."""
+
+    context: RiskContext
+    limits: RiskLimits
+    version: str = ""  # changes with every edit of a limit
+
+
+def view_of(
+    record: RiskLimitsRecord, *, now: datetime, day_began: datetime, state: TradingState, reason: str, session_open: bool,
+    session_closes: datetime | None, day_pnl: float | None, account: str,
+) -> GateView:  # fmt: skip
+    """Read orders, positions and locks; the rest the caller has read already."""
+    row = limits_row(record)
+    locks, cleared, released = read_locks(now)
+    context = RiskContext(
+        now=now,
+        positions=_positions(PositionRecord.objects.exclude(status="closed")),
+        orders=_orders(store.relevant_orders()),
+        trading_state=state,
+        trading_reason=reason,
+        session_open=session_open,
+        session_closes=session_closes,
+        day_began=day_began,
+        day_pnl=day_pnl,
+        account=account,
+        locks=locks,
+        cleared=cleared,
+        released_losses=released,
+    )
+    return GateView(context=context, limits=limits_from(row), version=row["version"])
+
+
+def refusal_of(proposal: Proposal, facts: Facts) -> Denied | None:
+    """The first check that would refuse this entry now, or None. The margin's age is the worker's matter: it asks anew."""
+    view, intent = facts.gate, intent_of(proposal)
+    if intent is None or view is None:
+        return None
+    symbol = proposal.signal.symbol
+    context = replace(view.context, quote=_tick(proposal), contract=Contract(symbol=symbol, con_id=0))
+    limits = replace(view.limits, require_margin=False)
+    return next((denied for check in CARD_CHECKS if (denied := check(intent, context, limits)) is not None), None)
+
+
+def intent_of(proposal: Proposal) -> OrderIntent | None:
+    """The entry an approval would ask for."""
+    ticket, signal = proposal.ticket, proposal.signal
+    if ticket is None:
+        return None
+    return OrderIntent(
+        intent_id=f"card-{signal.signal_id}",
+        symbol=signal.symbol,
+        side=OrderSide.BUY if signal.direction > 0 else OrderSide.SELL,
+        quantity=ticket.quantity,
+        entry_type=OrderType.LIMIT,
+        limit_price=ticket.entry,
+        stop_loss=ticket.stop,
+        take_profit=ticket.target,
+        signal_id=signal.signal_id,
+        source=SOURCE,
+        strategy=SOURCE,
+        reference_price=proposal.quote.last if proposal.quote else None,
+        margin=_margin(proposal, ticket.quantity),
+    )
+
+
+def _margin(proposal: Proposal, quantity: float) -> dict[str, Any] | None:
+    """What the broker said, in proportion when a person asks for more shares than it was asked about."""
+    margin = proposal.margin
+    if margin is None or margin.quantity <= 0:
+        return None
+    more = max(1.0, quantity / margin.quantity)
+    return replace(margin, quantity=max(quantity, margin.quantity), initial_change=margin.initial_change * more).to_dict()
+
+
+def _tick(proposal: Proposal) -> Tick | None:
+    quote = proposal.quote
+    if quote is None:
+        return None
+    kind = 1 if quote.live else 2
+    return Tick(
+        symbol=proposal.signal.symbol, last=quote.last, bid=quote.bid, ask=quote.ask, volume=None, time=quote.at, market_data_type=kind
+    )
+
+
+def _orders(records: Iterable[OrderRecord]) -> list[Order]:
+    return [_whole(Order.from_dict, record.data) or _order_of_columns(record) for record in records]
+
+
+def _whole(restore: Callable[[dict[str, Any]], Restored], data: dict[str, Any]) -> Restored | None:
+    """The object its row's data describes; None when the row carries no whole state, or one of another version."""
+    try:
+        return restore(data)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _order_of_columns(record: OrderRecord) -> Order:
+    """A row that carries no whole state still counts, by its columns."""
+    order = Order(
+        order_id=record.order_id,
+        order_ref=record.order_ref,
+        symbol=record.symbol,
+        side=OrderSide(record.side.lower()),
+        order_type=OrderType(record.order_type),
+        quantity=float(record.quantity),
+        role=OrderRole(record.role) if record.role in set(OrderRole) else OrderRole.ENTRY,
+        limit_price=float(record.limit_price) if record.limit_price is not None else None,
+        signal_id=record.signal_id,
+        account=record.account,
+        now=lambda: record.created_at,
+    )
+    order.state, order.external, order.ib_status = OrderState(record.state), record.external, record.ib_status
+    return order
+
+
+def _positions(records: Iterable[PositionRecord]) -> list[Position]:
+    return [_whole(Position.from_dict, record.data) or _position_of_columns(record) for record in records]
+
+
+def _position_of_columns(record: PositionRecord) -> Position:
+    position = Position(record.symbol, record.position_id)
+    stop = float(record.stop_loss) if record.stop_loss is not None else None
+    position.plan(float(record.quantity), stop_loss=stop)
+    if record.quantity:
+        position.apply_fill(float(record.quantity), float(record.entry_price or record.current_price or 0.01))
+    return position

@@ -1,0 +1,95 @@
+"""The card asks the worker's own checks: what would be refused there is refused here, with its values, before anybody approves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from events.clock import utc_now
+from positions.domain.risk import ENTRY_CHECKS, not_expired
+from positions.models import OrderRecord, PositionRecord, RiskLimits, ScopedLimitRecord
+from signals.gate import CARD_CHECKS
+from signals.models import SignalRecord
+from signals.proposal import pending_proposals
+
+
+def entry_order(
+    order_id: str, *, symbol: str = "AAPL", side: str = "buy", quantity: float = 100, price: float = 150.2, state: str = "working",
+    role: str = "entry", ago: float = 60, **more: Any,
+) -> OrderRecord:  # fmt: skip
+    at = utc_now() - timedelta(seconds=ago)
+    row = {"symbol": symbol, "side": side, "quantity": quantity, "limit_price": price, "state": state, "role": role, "order_type": "limit"}
+    row |= {"order_ref": order_id, "time_in_force": "day", "created_at": at, "updated_at": at, "ib_status": "Submitted"}
+    return OrderRecord.objects.create(order_id=order_id, **(row | more))
+
+
+def position(symbol: str, *, quantity: float = 100, price: float = 150.0, stop: float | None = 149.0) -> None:
+    now = utc_now()
+    PositionRecord.objects.create(
+        position_id=f"p-{symbol}", symbol=symbol, status="open", quantity=quantity, entry_price=price, current_price=price,
+        stop_loss=stop, created_at=now, updated_at=now,
+    )  # fmt: skip
+
+
+def limits(**changed: Any) -> Callable[[], Any]:
+    return lambda: RiskLimits.objects.update(**changed)
+
+
+REFUSALS: list[tuple[str, Callable[[], Any]]] = [
+    ("self_cross", lambda: entry_order("o1", side="sell", price=149.0, role="target")),
+    ("in_doubt", lambda: entry_order("o1", state="in_doubt", price=140.0)),
+    ("duplicate", lambda: entry_order("o1", signal_id="s1")),
+    ("working_orders", lambda: [limits(max_working_orders=3)(), entry_order("o1"), entry_order("o2"), entry_order("o3")]),
+    ("max_position", lambda: [limits(max_position_notional=20_000)(), entry_order("o1", price=150.0)]),
+    ("max_positions", lambda: [limits(max_open_positions=1)(), entry_order("o1", symbol="MSFT")]),
+    ("max_risk", lambda: [limits(max_open_risk=200)(), position("MSFT", stop=148.5)]),
+    ("symbol_risk", limits(max_symbol_risk=90)),
+    ("day_entries", lambda: [limits(max_day_entries=1)(), entry_order("o1", state="filled", quantity=50, filled_quantity=50, ago=0.5)]),
+    ("day_notional", limits(max_day_notional=15_000)),
+    ("repeat_limit", lambda: [limits(max_symbol_repeats=1)(), entry_order("o1", quantity=7)]),
+    ("same_shape", lambda: entry_order("o1", ago=1)),
+    ("scope_notional", lambda: ScopedLimitRecord.objects.create(scope="symbol", name="AAPL", max_order_notional=1_000)),
+    ("scope_quantity", lambda: ScopedLimitRecord.objects.create(scope="source", name="options flow", max_order_quantity=5)),
+    ("scope_quantity", lambda: ScopedLimitRecord.objects.create(scope="account", name="DUSIM1", max_order_quantity=5)),
+]
+
+
+@pytest.mark.parametrize(("code", "arrange"), REFUSALS, ids=[f"{at}-{code}" for at, (code, _) in enumerate(REFUSALS)])
+def test_what_the_worker_would_refuse_the_card_and_the_decision_refuse(code, arrange, make_signal, signed_in, ticket):
+    make_signal("s1")
+    arrange()
+    answer = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert SignalRecord.objects.get().state == "pending"
+
+
+def test_the_card_says_what_it_is_with_its_values_and_what_to_do(make_signal):
+    make_signal("s1")
+    limits(max_symbol_risk=1)()
+    [row] = [proposal.as_row() for proposal in pending_proposals()]
+    assert row["blocked_code"] == "symbol_risk"
+    assert row["blocked_values"]["limit"] == 1
+    assert "Make it smaller, or bring the stop closer." in row["blocked"]
+
+
+def test_a_close_is_not_asked_what_entries_are(make_signal, signed_in, ticket):
+    make_signal("s1", direction=-1, action="close_long")
+    position("AAPL")
+    limits(max_day_entries=0, max_open_risk=0)()
+    answer = signed_in().post("/signals/s1/approve", ticket(entry=149.8, stop=None, target=None), headers={"accept": "application/json"})
+    assert answer.status_code == 202
+
+
+def test_every_check_of_the_gate_but_the_approvals_own_age_is_asked():
+    assert set(ENTRY_CHECKS) - set(CARD_CHECKS) == {not_expired}
+
+
+def test_the_approval_keeps_what_was_shown(make_signal, signed_in, ticket):
+    make_signal("s1")
+    signed_in().post("/signals/s1/approve", ticket())
+    shown = SignalRecord.objects.get().decision["shown"]
+    assert (shown["last"], shown["held"], shown["risk_dollars"]) == (150.0, 0.0, 100.0)
+    assert shown["limits_version"].endswith(" 0")
