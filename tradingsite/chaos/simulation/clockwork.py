@@ -106,7 +106,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def tasks_of(self, life: str) -> Counter[str]:
         """What it has going on, by name."""
-        return Counter(task.get_coro().__qualname__ for task, owner in self._tasks.items() if owner == life and not task.done())
+        return Counter(
+            str(getattr(task.get_coro(), "__qualname__", "?")) for task, owner in self._tasks.items() if owner == life and not task.done()
+        )
 
     def _make_task(self, loop: Any, coro: Any, context: Any = None) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, context=context)

@@ -52,7 +52,8 @@ class Disk:
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop, self._word, self._passed, self._until = loop, "", 0, 0.0
-        execute, many, commit = SQLiteCursorWrapper.execute, SQLiteCursorWrapper.executemany, DatabaseWrapper._commit
+        execute, many = SQLiteCursorWrapper.execute, SQLiteCursorWrapper.executemany
+        commit = getattr(DatabaseWrapper, "_commit")  # noqa: B009 - which its types do not know
 
         def checked(write: Callable[..., Any]) -> Callable[..., Any]:
             def run(wrapper: Any, query: str, *rest: Any) -> Any:
@@ -68,7 +69,7 @@ class Disk:
 
         SQLiteCursorWrapper.execute = checked(execute)  # type: ignore[method-assign]
         SQLiteCursorWrapper.executemany = checked(many)  # type: ignore[method-assign]
-        DatabaseWrapper._commit = committed  # type: ignore[method-assign]
+        setattr(DatabaseWrapper, "_commit", committed)  # noqa: B010
 
     def fail(self, word: str, *, after: int, seconds: float) -> None:
         """From the worker's write number `after` on, until `seconds` from now."""

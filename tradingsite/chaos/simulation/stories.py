@@ -15,7 +15,7 @@ from tradingsite.chaos.simulation import failures, wishes
 from tradingsite.chaos.simulation.world import SYMBOLS, Desk
 
 Step = Callable[[Desk, Random], Awaitable[None]]
-PAUSE = 1.2  # seconds between two steps, on average
+PAUSE = 0.6  # seconds between two steps, on average
 MORE_TASKS = 12  # than a fresh worker has, at most, when all is over
 SWALLOWS = frozenset({"silent_drop"})  # after these IB's lists prove nothing
 
