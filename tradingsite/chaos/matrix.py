@@ -18,7 +18,7 @@ ATTEMPTS = 2
 # Passed before any wish is there: armed when the process starts, all others when it is whole and the story begins.
 _AT_START = frozenset({"restore.loaded", "session.connected", "reconcile.learned", "session.ready"})
 # Passed all the time: armed when the wish is filed, so that it is in flight and not yet to come.
-_AT_ANY_TIME = frozenset({"claim.begin", "hear.begin", "records.marks", *(point for point in POINTS if point.startswith("journal."))})
+_AT_ANY_TIME = frozenset({"hear.begin", "records.marks", *(point for point in POINTS if point.startswith("journal."))})
 _STORIES = {"modify": "move_stop", "wire.modified": "move_stop", "cancel": "cancel_entry", "wire.cancelled": "cancel_entry"} | {
     "protect": "lose_stop",
     "close": "close_position",
