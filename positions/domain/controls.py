@@ -36,6 +36,9 @@ _MANAGER = "positions/tests/domain/test_order_manager.py::"
 _STORY = "tradingsite/tests/test_worker_story.py::"
 _LOCKS = "positions/tests/domain/test_locks.py::"
 _LIMITS = "positions/tests/test_limits_admin.py::"
+_STEP_UP = "tradingsite/tests/test_step_up.py::"
+_CARD = "signals/tests/pages/test_gate_on_the_card.py::"
+_ALARMS = "tradingsite/tests/test_worker_alarms.py::"
 _SWITCHES = "tradingsite/tests/test_risk_switches.py::"
 
 
@@ -57,10 +60,47 @@ CONTROLS: tuple[Control, ...] = (
         "events.roles:requires",
         tests=(f"{_SWITCHES}test_a_trader_sees_the_lock_and_cannot_clear_it",),
     ),
+    _pre(
+        "Password again before approving, adding, flattening, releasing and editing limits",
+        "events.step_up:step_up",
+        tests=(
+            f"{_STEP_UP}test_live_mode_cannot_do_without_it",
+            f"{_STEP_UP}test_an_approval_asks_scripts_with_a_403_that_says_where_to_go",
+            f"{_STEP_UP}test_limits_and_locks_ask_and_the_limit_form_comes_through_whole",
+            f"{_STEP_UP}test_what_lowers_risk_never_asks",
+        ),
+    ),
+    _pre(
+        "The whole gate on the card, before anybody approves",
+        "signals.gate:refusal_of",
+        tests=(
+            f"{_CARD}test_what_the_worker_would_refuse_the_card_and_the_decision_refuse",
+            f"{_CARD}test_every_check_of_the_gate_but_the_approvals_own_age_is_asked",
+        ),
+    ),
+    _pre(
+        "Signal readable, of a known shape and not contradicting itself",
+        "signals.domain.predictions:parse_prediction",
+        tests=("signals/tests/domain/test_predictions.py", "signals/tests/test_answers_fuzzed.py"),
+    ),
     Control(
         when=When.PRE,
-        name="Step-up log-in before a live approval",
-        not_applicable="Log-in sessions are short and live mode asks for a typed confirmation on the card; a second factor is not built.",
+        name="Signature of a signal",
+        not_applicable="The options-flow API signs nothing; it is asked by us over TLS with a key, and nobody can push a signal in.",
+    ),
+    _pre(
+        "Confidence floor and age of a signal",
+        "signals.domain.judgement:judge",
+        "signals.objections:data_is_recent",
+        tests=(
+            "signals/tests/domain/test_judgement.py::test_a_confidence_equal_to_the_threshold_counts",
+            "signals/tests/domain/test_judgement.py::test_data_older_than_the_limit_is_stale",
+        ),
+    ),
+    _pre(
+        "Worst loss of the entry in money, and the gain in multiples of it, on the card and in the approval",
+        "signals.proposal:propose",
+        tests=(f"{_CARD}test_the_approval_keeps_what_was_shown",),
     ),
     _pre(
         "Trading state, in the web",
@@ -188,10 +228,49 @@ CONTROLS: tuple[Control, ...] = (
         tests=(f"{_SWITCHES}test_halt_and_resume_at_the_console_are_written_with_reason_and_name",),
     ),
     _at("One worker only", "positions.lease:WorkerLock", tests=("positions/tests/test_lease.py",)),
+    _at(
+        "In-flight timer: no answer, then query, then an alarm",
+        "positions.domain.order_manager:OrderManager.tick",
+        "tradingsite.worker.alarms:Alarms.look",
+        tests=(
+            f"{_MANAGER}test_filled_without_executions_becomes_doubt_and_the_query_settles_it",
+            f"{_ALARMS}test_a_doubt_that_reconciling_does_not_settle_needs_a_person",
+        ),
+    ),
+    _at(
+        "A trailing stop only ratchets, and says why it moved",
+        "positions.domain.exit_rules:evaluate",
+        tests=(
+            "positions/tests/domain/test_exit_rules.py::test_on_any_path_the_stop_only_tightens_stays_off_the_market_and_keeps_its_pace",
+            "positions/tests/domain/test_exit_runner.py::test_a_trailing_stop_modifies_the_one_order_and_says_why",
+        ),
+    ),
+    _at(
+        "Without a fresh, sane price no entry leaves and no price rule runs",
+        f"{_RISK}quote_is_fresh",
+        "positions.domain.exit_runner:ExitRunner.run_once",
+        tests=(_GATE, "positions/tests/domain/test_exit_runner.py::test_a_time_stop_closes_at_its_minute_even_without_a_price"),
+    ),
     Control(
         when=When.AT,
-        name="Alarm that needs an acknowledgement, with escalation",
-        not_applicable="Banners stand on every page until their cause is gone; messages to other devices are not built.",
+        name="Pause after a jump of the price",
+        not_applicable="Nothing enters by itself: a jump moves the price out of the drift limit or the collar of a card that a person "
+        "still has to approve, and a stop at the broker must not be paused.",
+    ),
+    _at(
+        "While the link is away: entries end by their own life, stops and targets stay at the broker until cancelled",
+        "positions.domain.order_entries:OrderEntries.cancel_stale",
+        tests=(f"{_MANAGER}test_an_entry_that_rests_too_long_is_cancelled",),
+    ),
+    _at(
+        "Alarm that needs an acknowledgement, with escalation",
+        "tradingsite.worker.alarms:Alarms.look",
+        "positions.alarms:acknowledge",
+        tests=(
+            "positions/tests/test_alarms.py::test_an_alarm_that_ended_waits_until_somebody_has_acknowledged_it",
+            "positions/tests/test_alarms.py::test_nobody_acknowledging_makes_it_urgent",
+            f"{_ALARMS}test_a_lost_link_is_an_alarm_after_half_a_minute_and_survives_a_restart",
+        ),
     ),
     _post("Executions recorded at once and once", "positions.store:project", tests=("positions/tests/test_store.py",)),
     _post(
@@ -212,14 +291,36 @@ CONTROLS: tuple[Control, ...] = (
         "positions.limit_changes:note",
         tests=(f"{_LIMITS}test_an_edit_is_kept_with_before_after_who_and_why",),
     ),
-    Control(
-        when=When.POST,
-        name="Error-trade procedure",
-        not_applicable="One person trades their own account: the halt, the close and the journal's note are the procedure.",
+    _post(
+        "Statement of the broker compared to the cent",
+        "positions.statement_check:check_statement",
+        tests=("positions/tests/test_views_broker.py::test_a_statement_that_says_the_same_agrees_to_the_cent",),
+    ),
+    _post(
+        "Splits, assignments and new symbols overnight become tasks",
+        "positions.domain.overnight:changes",
+        tests=("positions/tests/domain/test_overnight.py",),
+    ),
+    _post(
+        "Error trades: marked, source and symbol frozen, listed with what they cost",
+        "positions.error_trades:mark",
+        "positions.error_trades:settle",
+        tests=("positions/tests/test_error_trades.py::test_marking_freezes_symbol_and_source_and_settling_opens_them",),
+    ),
+    _post(
+        "Weekly review of limit changes, overrides, refusals, rejects, halts, locks, error trades and alarms",
+        "tradingsite.review:lines_of",
+        tests=("tradingsite/tests/test_review.py::test_a_week_lists_every_kind_and_only_its_own",),
+    ),
+    _post(
+        "The journal rebuilds the tables, every night and before a change is deployed",
+        "tradingsite.replay:verify",
+        tests=("tradingsite/tests/test_replay.py::test_a_week_of_trading_folds_to_the_live_rows",),
     ),
     Control(
         when=When.POST,
-        name="Weekly review list",
-        not_applicable="The admin lists limit changes, locks, refusals and halts with filters by date.",
+        name="Records sealed daily, restore drill timed",
+        not_applicable="A key on the same machine seals nothing against its owner; the nightly replay notices a changed row or event. "
+        "Copies and drills belong to whoever keeps the database.",
     ),
 )

@@ -44,3 +44,54 @@ def test_every_check_of_the_gate_stands_in_the_table() -> None:
 
 def test_all_three_moments_are_covered() -> None:
     assert {control.when for control in CONTROLS} == set(When)
+
+
+# The desk's checklist, line by line: a few words of the line → words of the names of the rows that stand for it.
+CHECKLIST = {
+    "authorised approver, fresh session, right role": ("right role", "Password again"),
+    "trading state in the web and at the socket": ("Trading state, in the web", "Trading state, between the commit"),
+    "instrument known, pinned, not restricted": ("Instrument known", "Restricted list"),
+    "session, near the close, halts": ("Session open", "near the close"),
+    "quantity and value of an order": ("Largest quantity", "Largest value", "asset class"),
+    "open risk per name, source, book; most positions": ("Open risk of one symbol", "Open risk of the book", "Most positions"),
+    "capital threshold by what-if": ("Capital threshold",),
+    "collar, sides": ("Price collar", "on their sides"),
+    "quote freshness and data type": ("Quote fresh",),
+    "reduce-only never increases": ("Reduce-only",),
+    "duplicates": ("same intent once", "Same shape"),
+    "repeat executions": ("Repeats per symbol",),
+    "message rates": ("Message rate", "Working orders"),
+    "signal validity": ("Signature", "known shape", "Confidence floor", "Price drift", "Approval still valid"),
+    "protections after losses": ("Losing streaks",),
+    "daily and weekly loss lock": ("Daily and weekly loss",),
+    "a stop, worst loss in money and R": ("carries a stop", "Worst loss"),
+    "account pinned, mode matches": ("Account pinned",),
+    "intent committed before send": ("Intent committed",),
+    "in-flight timer": ("In-flight timer", "never a resend"),
+    "link state gate": ("degraded link",),
+    "self-cross": ("No crossing",),
+    "stop coverage": ("Stops cover",),
+    "trailing only ratchets": ("only ratchets",),
+    "cancel-on-disconnect policy": ("While the link is away",),
+    "market-data sanity": ("sane price", "jump of the price"),
+    "kill switch": ("A halt takes", "Flatten cancels", "without Redis"),
+    "alarm with acknowledgement": ("needs an acknowledgement",),
+    "heartbeat and single owner": ("One worker only",),
+    "executions at once, execution id unique": ("at once and once",),
+    "reconcile": ("Reconcile at start",),
+    "statement match": ("Statement of the broker",),
+    "post-trade exposure": ("Exposure beyond",),
+    "commissions and corrections": ("Commissions and corrections",),
+    "overnight diff": ("overnight",),
+    "error-trade procedure": ("Error trades",),
+    "weekly review": ("Weekly review",),
+    "change control": ("Limit edits", "journal rebuilds"),
+    "records": ("Records sealed",),
+}
+
+
+@pytest.mark.parametrize("line", CHECKLIST)
+def test_every_line_of_the_checklist_has_its_rows(line: str) -> None:
+    names = [control.name for control in CONTROLS]
+    for words in CHECKLIST[line]:
+        assert sum(words in name for name in names) == 1, words

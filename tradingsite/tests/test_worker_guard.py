@@ -8,11 +8,13 @@ import pytest
 from events.bus import EventBus
 from events.clock import utc_now
 from events.journal import Fenced
+from positions.domain.locks import due_locks
 from positions.domain.risk import Lock, RiskLimits, Scope
-from positions.models import RiskLock, TradingState
+from positions.locks import read_locks
+from positions.models import EquityPoint, FillRecord, RiskLock, TradingState
 from tradingsite.worker.database import Database
-from tradingsite.worker.equity import EXCHANGE_ZONE
-from tradingsite.worker.guard import Guard, read_locks, write_locks
+from tradingsite.worker.equity import EXCHANGE_ZONE, start_of_day
+from tradingsite.worker.guard import Guard, read_standing, write_locks
 from tradingsite.worker.trading import TradingSwitch
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,6 +55,24 @@ def test_a_worker_that_was_taken_over_makes_no_lock():
     with pytest.raises(Fenced):
         write_locks(fence, [loss()])
     assert not RiskLock.objects.exists()
+
+
+def test_a_weeks_loss_counts_fees_and_what_is_open_and_a_restarted_worker_reads_the_same():
+    now = utc_now()
+    monday = start_of_day(now - timedelta(days=start_of_day(now).weekday()))
+    fill = {"account": "DU1", "symbol": "AAPL", "side": "sell", "quantity": 100, "price": 90, "position_id": "p1", "received_at": now}
+    FillRecord.objects.create(exec_id="a.1", exec_base="a", realized_pnl=-500, commission=7, fill_time=now, **fill)
+    FillRecord.objects.create(exec_id="b.1", exec_base="b", realized_pnl=-900, commission=1, fill_time=monday - timedelta(hours=1), **fill)
+    EquityPoint.objects.create(account="DU1", at=monday - timedelta(minutes=1), equity=1, cash=1, unrealized_pnl=-40)
+    row = {"day_pnl": -507.0, "unrealized_pnl": -100.0, "equity": 1000.0}
+    standing = read_standing("DU1", row)
+    assert standing.week_pnl == -500 - 7 - (100 - 40)
+    [lock] = [each for each in due_locks(standing, RiskLimits(weekly_loss_limit=567.0)) if each.code == "weekly_loss"]
+    assert write_locks(free, [lock])
+    again = due_locks(read_standing("DU1", row), RiskLimits(weekly_loss_limit=567.0))
+    assert write_locks(free, [each for each in again if each.code == "weekly_loss"]) == [], "the lock of before the restart stands"
+    assert [each.code for each in read_locks(now)[0]] == ["weekly_loss"]
+    assert due_locks(standing, RiskLimits(weekly_loss_limit=567.01)) == []
 
 
 async def test_a_book_beyond_its_limits_makes_trading_reduce_only():

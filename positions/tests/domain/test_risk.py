@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import ast
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,8 +85,21 @@ def margin(**changes: Any) -> dict[str, Any]:
 def check(
     intent: dict[str, Any] | None = None, context: dict[str, Any] | None = None, limits: dict[str, Any] | None = None
 ) -> Denied | None:
+    """The gate's answer; whatever it is, asking has changed nothing."""
     gate = RiskGate(replace(LIMITS, **(limits or {})))
-    return gate.check(replace(INTENT, **(intent or {})), replace(CONTEXT, **(context or {})))
+    wish, moment = replace(INTENT, **(intent or {})), replace(CONTEXT, **(context or {}))
+    before = everything(wish, moment, gate)
+    answer = gate.check(wish, moment)
+    assert everything(wish, moment, gate) == before
+    return answer
+
+
+def everything(intent: OrderIntent, moment: RiskContext, gate: RiskGate) -> str:
+    """All that a check could reach, as text (NaN equals itself there)."""
+    orders = [order.to_dict() for order in moment.orders]
+    positions = [position.to_dict() for position in moment.positions]
+    rest = [(f.name, getattr(moment, f.name)) for f in fields(moment) if f.name not in ("orders", "positions")]
+    return repr((intent, orders, positions, rest, gate.limits, gate.entry_checks))
 
 
 def test_a_sound_entry_passes() -> None:
@@ -173,6 +188,30 @@ def test_each_refusal_has_its_code_and_says_what_to_do(
     assert denied.code == code
     assert denied.message
     assert denied.what_to_do
+
+
+REFUSING = ("risk", "risk_market", "risk_pace", "margin")
+
+
+def refusals_in_code() -> list[ast.Call]:
+    """Every `denied(…)` of the gate's modules."""
+    trees = [ast.parse((Path(__file__).parents[2] / "domain" / f"{name}.py").read_text()) for name in REFUSING]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "denied"]
+
+
+@pytest.mark.parametrize("call", refusals_in_code(), ids=lambda call: f"{ast.unparse(call.args[0])[:30]}-{call.lineno}")
+def test_every_refusal_of_the_gate_carries_words_and_what_to_do(call: ast.Call) -> None:
+    _, message, what_to_do = call.args
+    for words in (message, what_to_do):
+        assert not isinstance(words, ast.Constant) or str(words.value).strip().endswith(".")
+
+
+def test_every_code_of_the_gate_is_provoked_here() -> None:
+    said = Path(__file__).read_text()
+    codes = {ast.literal_eval(call.args[0]) for call in refusals_in_code() if isinstance(call.args[0], ast.Constant)}
+    assert len(codes) > 30
+    assert {code for code in codes if f'"{code}"' not in said} == set()
 
 
 def test_limits_are_inclusive() -> None:
