@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from events.order import OrderSide
 from positions.domain.intent import Denied, OrderIntent
@@ -49,6 +49,13 @@ class Margin:
         return self.initial_change / self.excess_liquidity * 100 if self.excess_liquidity and self.excess_liquidity > 0 else None
 
 
+class Moved(NamedTuple):
+    """What changed since the answer (order, size, price, position, session, limits, age), and that in words."""
+
+    what: str
+    words: str
+
+
 def what_moved(
     margin: Margin,
     *,
@@ -61,24 +68,24 @@ def what_moved(
     max_age: float,
     limits_version: str = "",
     day: str = "",
-) -> str:
-    """Why the answer no longer holds for this order, in words; "" when it does."""
+) -> Moved | None:
+    """Why the answer no longer holds for this order; None when it does."""
     if (margin.symbol, margin.side) != (symbol, str(side)):
-        return "it was asked for another order"
+        return Moved("order", "it was asked for another order")
     if quantity > margin.quantity:
-        return f"it was asked for {margin.quantity:g} shares"
+        return Moved("size", f"it was asked for {margin.quantity:g} shares")
     if (limit_price is None) != (margin.limit_price is None):
-        return "the order type changed"
+        return Moved("price", "the order type changed")
     if limit_price and margin.limit_price and abs(limit_price / margin.limit_price - 1) * 100 > PRICE_MOVED_PCT:
-        return f"the price moved from {margin.limit_price:g} to {limit_price:g}"
+        return Moved("price", f"the price moved from {margin.limit_price:g} to {limit_price:g}")
     if held != margin.held:
-        return f"the position was {margin.held:g} shares and is {held:g}"
+        return Moved("position", f"the position was {margin.held:g} shares and is {held:g}")
     if day and margin.day and day != margin.day:
-        return "it was asked in another session"
+        return Moved("session", "it was asked in another session")
     if limits_version and margin.limits_version and limits_version != margin.limits_version:
-        return "the limits were changed"
+        return Moved("limits", "the limits were changed")
     age = (now - margin.asked_at).total_seconds()
-    return f"it is {age:.0f} s old" if age > max_age else ""
+    return Moved("age", f"it is {age:.0f} s old") if age > max_age else None
 
 
 def margin_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
@@ -99,9 +106,12 @@ def margin_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimi
         held=sum(position.held for position in context.held(intent.symbol)),
         now=context.now,
         max_age=limits.margin_max_age_seconds,
+        limits_version=context.limits_version,
+        day=context.day_began.date().isoformat() if context.day_began is not None else "",
     )
-    if moved and limits.require_margin:
-        return denied("margin_moved", f"The margin has to be asked for again: {moved}.", "Approve again with the new numbers.", moved=moved)
+    if moved is not None and limits.require_margin:
+        message = f"The margin has to be asked for again: {moved.words}."
+        return denied(f"margin_moved_{moved.what}", message, "Approve again with the new numbers.", moved=moved.words)
     if margin.excess_liquidity is None:
         unknown = denied("no_excess", "The account's excess liquidity is not known.", "Wait for the account's values.")
         return unknown if limits.require_margin else None

@@ -130,6 +130,7 @@ class RiskContext:
     session_closes: datetime | None = None  # of the session that is open; None = not known, not checked
     day_began: datetime | None = None  # the exchange's midnight; None = the day's counts are not checked
     day_pnl: float | None = None
+    limits_version: str = ""  # whatever changes when a person edits a limit; "" = not known, not compared
     account: str = ""  # ours; "" = not known yet
     broker_account: str = ""  # the one the gateway answers for
     locks: Sequence[Lock] = ()

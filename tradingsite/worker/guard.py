@@ -57,6 +57,7 @@ class Guard:
         limits: Callable[[], RiskLimits],
         session_closes: Callable[[], datetime | None],
         fence: Callable[[], None],
+        limits_version: Callable[[], str] = lambda: "",
     ) -> None:
         self.locks: list[Lock] = []
         self._cleared: dict[str, datetime] = {}
@@ -71,6 +72,7 @@ class Guard:
         self._limits = limits
         self._session_closes = session_closes
         self._fence = fence
+        self._limits_version = limits_version
 
     def surroundings(self) -> dict[str, Any]:
         """The fields of the RiskContext that the guard knows."""
@@ -80,6 +82,7 @@ class Guard:
             "locks": tuple(self.locks),
             "cleared": dict(self._cleared),
             "released_losses": self._released,
+            "limits_version": self._limits_version(),
         }
 
     async def refresh(self) -> None:

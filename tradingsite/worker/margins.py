@@ -17,7 +17,7 @@ from events.clock import utc_now
 from events.order import OrderSide, OrderState, OrderType
 from positions.broker.ib import IbBroker
 from positions.domain.intent import OrderIntent
-from positions.domain.margin import Margin, what_moved
+from positions.domain.margin import Margin, Moved, what_moved
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerError, OrderTicket, UnknownContract
 from positions.domain.tracker import PositionTracker
@@ -88,7 +88,7 @@ class Margins:
             known = await self._answer(intent.signal_id, shape)
         return intent if known is None else replace(intent, margin=known.to_dict())
 
-    def _moved(self, margin: Margin, shape: Shape, *, share: float = 1.0) -> str:
+    def _moved(self, margin: Margin, shape: Shape, *, share: float = 1.0) -> Moved | None:
         version, longest = self._limits()
         return what_moved(
             margin,
