@@ -118,6 +118,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def freeze(self, life: str) -> None:
         self._frozen.setdefault(life, [])
 
+    def is_frozen(self, life: str) -> bool:
+        return life in self._frozen
+
     def thaw(self, life: str) -> None:
         for call in self._frozen.pop(life, []):
             if call.handle is None or not call.handle.cancelled():

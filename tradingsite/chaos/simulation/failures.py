@@ -30,7 +30,8 @@ async def kill_anywhere(desk: Desk, draw: Random) -> None:
 
 
 async def freeze_anywhere(desk: Desk, draw: Random) -> None:
-    desk.freeze_after(draw.randint(0, STEPS_OF_AN_ENTRY), draw.uniform(0.5, 20))
+    """Perhaps for so long that the wish is too old afterwards."""
+    desk.freeze_after(draw.randint(0, STEPS_OF_AN_ENTRY), draw.choice((draw.uniform(0.5, 20), draw.uniform(30, 50))))
     await _some_wish(desk, draw)
 
 

@@ -43,7 +43,7 @@ def story_of(seed: int, told: Told, steps: Sequence[str] = ()) -> Callable[[Desk
             await STEPS[name][0](desk, draw)
             await asyncio.sleep(draw.expovariate(1 / PAUSE))
         told.violations += desk.examine(settled=False)
-        desk.end_failures()
+        await desk.end_failures()
         told.healed_in, found = await desk.healed()
         if found and (desk.swallowed or desk.struck() & SWALLOWS):
             told.by_hand = _decide(desk)

@@ -263,13 +263,14 @@ class Desk:
         self.clock_off = seconds
         self.loop.off = {self.worker_life: seconds} if seconds else {}
 
-    def end_failures(self) -> None:
+    async def end_failures(self) -> None:
+        """A worker that is frozen goes on when its time has come."""
         failpoints.arm("", {})
         self.loop.spare()
-        self.loop.thaw(self.worker_life)
         self.world.disk.mend()
         self.set_clock_off(0.0)
         self.control(clear_faults=True)
+        await self.until(lambda: not self.loop.is_frozen(self.worker_life), 60)
 
     def ready(self) -> bool:
         """The living worker says so, and said it a moment ago."""
