@@ -8,21 +8,28 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import threading
 import uuid
 from pathlib import Path
 
 from tradingsite.testing.network import LOOPBACK, free_port
 
 USER = "desk"
+_starting = threading.Lock()
 
 
 class NoPostgres(RuntimeError):
     """No PostgreSQL can be had on this machine."""
 
 
-@functools.cache
 def postgres_server_url() -> str:
     """`postgres://user@host:port/desk` of a server that lives as long as this process; TEST_DATABASE_URL goes first."""
+    with _starting:  # threads that ask at the same time get the same one
+        return _server_url()
+
+
+@functools.cache
+def _server_url() -> str:
     given = os.environ.get("TEST_DATABASE_URL", "")
     return given or _start(_binaries())
 

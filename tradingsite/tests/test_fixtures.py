@@ -1,9 +1,14 @@
 """The ground the other tests stand on."""
 
+import functools
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.conf import settings
 from django.db import connection
 
+from tradingsite.testing import postgres_server
 from tradingsite.testing.live import test_database_url
 from tradingsite.testing.network import accepts
 from tradingsite.testing.patience import NeverHappened, eventually, eventually_async
@@ -52,3 +57,20 @@ def test_a_throwaway_postgresql_can_be_had(postgres_url: str) -> None:
 def test_tests_write_into_a_temporary_folder_only() -> None:
     assert "desk-tests-" in str(settings.DATA_DIR)
     assert not accepts(1)
+
+
+def test_threads_that_ask_at_once_get_one_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    def start(binaries: object) -> str:
+        time.sleep(0.05)
+        started.append(f"server {len(started)}")
+        return started[-1]
+
+    monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
+    monkeypatch.setattr(postgres_server, "_start", start)
+    monkeypatch.setattr(postgres_server, "_binaries", lambda: None)
+    monkeypatch.setattr(postgres_server, "_server_url", functools.cache(postgres_server._server_url.__wrapped__))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: postgres_server.postgres_server_url(), range(4)))
+    assert answers == started * 4
