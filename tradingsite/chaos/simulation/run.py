@@ -92,12 +92,12 @@ def prepare(folder: Path) -> Path:
 def play(seed: int, image: Path, folder: Path, steps: Steps = ()) -> Result:
     """One world from beginning to end, in this process; call it in a forked one."""
     from tradingsite.chaos.simulation.stories import Told, story_of
-    from tradingsite.chaos.simulation.world import World
+    from tradingsite.chaos.simulation.world import World, replayed
 
     told = Told()
     world = World(seed, folder, image)
     desk = world.run(story_of(seed, told, steps))
-    violations = [*desk.at_crash, *told.violations, *world.replayed()]
+    violations = [*desk.at_crash, *told.violations, *replayed(world.file)]
     return {
         "seed": seed,
         "hash": world.journal(),
@@ -134,24 +134,45 @@ def _play_all(jobs: list[Job], image: Path, folder: Path, processes: int, say: S
 
 
 def _fork(seed: int, image: Path, place: Path, how: How) -> int:
+    def world() -> Result:
+        place.mkdir(parents=True)
+        plant(how[0])
+        return play(seed, image, place, how[1])
+
+    return _apart(world, place / "result.json", seed)
+
+
+def _apart(work: Callable[[], Result], file: Path, seed: int) -> int:
+    """A process that writes what `work` gives into `file`; its id."""
     pid = os.fork()
     if pid:
         return pid
     leave = os._exit
-    place.mkdir(parents=True)
     try:
-        plant(how[0])
-        result = play(seed, image, place, how[1])
+        result = work()
     except BaseException:
         result = {"seed": seed, "broken": traceback.format_exc()}
-    (place / "result.json").write_text(json.dumps(result))
+    file.write_text(json.dumps(result))
     leave(0)
 
 
 def play_apart(seed: int, image: Path, place: Path, how: How) -> Result:
-    """One world in a forked process, quietly."""
+    """One world with a defect planted, quietly; its journal is folded once more by a process without the defect."""
     _, status = os.waitpid(_fork(seed, image, place, how), 0)
-    return _result(seed, place, status)
+    result = _result(seed, place, status)
+    if result.get("violations") == []:
+        result["violations"] = _replayed_apart(seed, place)
+    return result
+
+
+def _replayed_apart(seed: int, place: Path) -> list[Any]:
+    from tradingsite.chaos.simulation.world import replayed
+
+    def replay() -> Result:
+        return {"violations": [(found.invariant, found.detail) for found in replayed(place / "desk.sqlite3")]}
+
+    _, status = os.waitpid(_apart(replay, place / "result.json", seed), 0)
+    return list(_result(seed, place, status)["violations"])
 
 
 def _result(seed: int, place: Path, status: int) -> Result:
