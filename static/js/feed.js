@@ -10,6 +10,7 @@
  */
 
 const FRESH_MS = 5000; // no heartbeat for this long: stale (the worker beats every 2 s)
+const TIMER_SLACK_MS = 10;
 const POLL_MS = 2000;
 const BACKOFF_MS = [300, 1000, 2000, 3500];
 const CLOSED_LOGGED_OUT = 4401;
@@ -125,7 +126,8 @@ function noteHealth(health, serverTime, by, asked = null) {
   if (!Number.isNaN(proof) && (lastBeat === null || proof > lastBeat)) {
     lastBeat = proof;
     clearTimeout(staleTimer);
-    staleTimer = setTimeout(tellState, Math.max(0, FRESH_MS - (performance.now() - proof))); // at that moment, not at the next tick
+    // At that moment, not at the next tick. A timer drops fractions of its milliseconds, and a moment too early is a second too late.
+    staleTimer = setTimeout(tellState, Math.max(0, FRESH_MS - (performance.now() - proof)) + TIMER_SLACK_MS);
   }
   lastHealth = health;
   for (const listener of healthListeners) {
