@@ -35,7 +35,7 @@ def test_a_desk_under_fire_keeps_every_invariant_and_its_pages_say_so(tmp_path: 
         unavailable("no Chromium: install chromium, or set CHROMIUM to its path")
     database = "postgres" if os.environ.get("TEST_DB") == "postgres" else "sqlite"
     command = [sys.executable, str(ROOT / "manage.py"), "chaos", "--desk-rounds", "2", "--short", "--seed", "5", "--database", database]
-    environment = clean_environment({"DATA_DIR": str(tmp_path / "var"), "SECRET_KEY": "x" * 60, "TMPDIR": str(tmp_path)})
+    environment = clean_environment({"DATA_DIR": str(tmp_path / "var"), "SECRET_KEY": "x" * 60})
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "2 rounds" in done.stdout
