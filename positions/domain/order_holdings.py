@@ -73,6 +73,8 @@ class OrderHoldings:
             return _changed(position.symbol, position.held, quantity)
         if core.entry_of(position) is not None:
             return _denied("entry_working", "Its entry order still works.", "Cancel the entry first.")
+        if core.book.live(position_id, OrderRole.EXIT):  # filled after the release it would open the other side
+            return _denied("exit_working", "An order that closes it is on its way.", "Wait until it is over, or cancel it.")
         if self.compared.theirs is None:
             return _NOT_COMPARED
         before, symbol = Before.of(position), position.symbol

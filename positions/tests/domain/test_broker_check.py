@@ -75,6 +75,17 @@ async def test_a_shortfall_is_settled_by_releasing_the_position_without_a_trade(
     assert (await desk.manager.reconcile(replace(await desk.broker.snapshot(), positions=()))).ok
 
 
+async def test_a_position_is_not_released_while_an_order_that_closes_it_is_on_its_way(desk: Desk) -> None:
+    """Filled after the release it would sell what is not ours any more, and open the other side."""
+    position = await desk.held()
+    await rows(desk)
+    await desk.manager.close_position(position.position_id)
+    refused = await desk.manager.release_position(position.position_id, 100, reason="sold by phone", by="ann")
+    assert isinstance(refused, Denied)
+    assert refused.code == "exit_working"
+    assert position.is_active
+
+
 async def test_adopted_shares_are_ours_from_then_on_and_have_a_stop_at_the_broker(desk: Desk) -> None:
     desk.quote("IBM", 52.0)
     assert (await rows(desk, positions=(holding("IBM", 10),)))["position:IBM"]["state"] == "external"
