@@ -266,6 +266,8 @@ class Desk:
         self.world.disk.mend()
         self.set_clock_off(0.0)
         self.control(clear_faults=True)
+        if self._server.gateway.upstream_lost:
+            self.control(fault="upstream_restored")
         await self.until(lambda: not self.loop.is_frozen(self.worker_life), 60)
 
     def ready(self) -> bool:
