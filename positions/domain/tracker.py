@@ -284,7 +284,8 @@ class PositionTracker:
     def apply(self, fill: FillEvent) -> list[PositionEvent]:
         """Put a fill, a correction or a bust into its position; returns what the bus should hear.
 
-        What goes beyond zero, or comes after the close, opens another position for the same signal.
+        What goes beyond zero, or comes after the close, opens another position for the same signal, or joins the one that was
+        opened so: an entry that fills on while its stop already sells is one holding, not one on each side with a stop of its own.
         """
         if fill.side is None or not fill.position_id:
             return []
@@ -300,6 +301,9 @@ class PositionTracker:
         if position is not None and position.status is not PositionStatus.CLOSED:
             quantity, first = self._take(position, fill, quantity, price)
             events.append(first)
+        if quantity and (follower := self._follower(fill.position_id, fill.symbol)) is not None:
+            quantity, joined = self._take(follower, fill, quantity, price)
+            events.append(joined)
         if quantity:
             entry = position.entry_price if position is not None else None
             another = self._another(fill, position, quantity=quantity, price=price, entry=entry)
@@ -357,7 +361,7 @@ class PositionTracker:
         """What a correction makes another position's shares: the one that already follows, else a new one."""
         events: list[PositionEvent] = []
         quantity, price = left.quantity, left.price
-        follower = next((p for p in self.of_symbol(position.symbol) if p.metadata.get(FOLLOWS) == position.position_id and p.held), None)
+        follower = self._follower(position.position_id, position.symbol)
         while quantity:
             heir = follower or self._another(fill, position, quantity=quantity, price=price, entry=entry)
             taking_back = heir.held * quantity < 0
@@ -367,6 +371,10 @@ class PositionTracker:
             events.append(position_events.after_fill(heir, old, price=price_there, reason="correction", cause=fill.event_id))
             follower = None
         return events
+
+    def _follower(self, position_id: str, symbol: str) -> Position | None:
+        """The open position that holds what that one could not take."""
+        return next((p for p in self.of_symbol(symbol) if p.metadata.get(FOLLOWS) == position_id and p.held), None)
 
     def _another(self, fill: FillEvent, previous: Position | None, *, quantity: float, price: float, entry: float | None) -> Position:
         """A position for shares that their own position, entered at `entry`, cannot take: protected as that one was."""

@@ -207,6 +207,20 @@ async def test_a_fill_after_the_close_opens_another_position(heard: Heard) -> No
     assert other.position_id != position.position_id
 
 
+async def test_fills_after_the_close_are_one_holding_and_not_one_on_each_side(heard: Heard) -> None:
+    """An entry fills on while its stop already sells: two positions would each get a stop, and both could trade."""
+    position = await heard.tracker.create_stock_position("AAPL", 100, 100.0)
+    await heard.tracker.close_position(position.position_id, 101.0)
+    await heard.bus.emit(fill(position.position_id, 10, 99.0, OrderSide.BUY, "a.01"))
+    await heard.bus.emit(fill(position.position_id, 5, 98.0, OrderSide.BUY, "b.01"))
+    (other,) = await heard.tracker.get_all_positions()
+    assert other.held == 15
+    await heard.bus.emit(fill(position.position_id, 15, 97.0, OrderSide.SELL, "c.01"))
+    assert await heard.tracker.get_all_positions() == []
+    await heard.bus.emit(fill(position.position_id, 15, 97.0, OrderSide.SELL, "c.01"))
+    assert await heard.tracker.get_all_positions() == []
+
+
 async def test_the_summary_adds_up(heard: Heard) -> None:
     await heard.tracker.create_stock_position("AAPL", 100, 150.0)
     await heard.tracker.create_stock_position("AAPL", -10, 150.0)
