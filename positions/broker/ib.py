@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from events.clock import monotonic, utc_now
+from events.clock import utc_now
 from events.failpoints import cut_with, failpoint
 from positions.broker import ib_convert
+from positions.broker.heartbeat import ANSWER_SECONDS, Heartbeat
 from positions.broker.ib_contracts import ContractBook
 from positions.broker.ib_ear import Ear, Reading
 from positions.broker.ib_library import IB, Client
@@ -48,7 +49,8 @@ class IbSettings:
     time_zone: str = "UTC"  # of the gateway; execution times carry none below server version 200
     connect_timeout: float = 4.0
     request_timeout: float = 5.0
-    heartbeat_seconds: float = 4.0
+    heartbeat_seconds: float = 3.0
+    heartbeat_patience: float = ANSWER_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +104,6 @@ class IbBroker:
     def client_id(self) -> int:
         return self.settings.client_id
 
-    def silence(self) -> float:
-        """Seconds since anything was heard; infinite without a session."""
-        return monotonic() - self._ear.heard_at if self._ear is not None else float("inf")
-
     def refused_frames(self) -> int:
         return self._ear.refused if self._ear is not None else 0
 
@@ -115,6 +113,7 @@ class IbBroker:
         self._set_link(LinkState.CONNECTING, f"{self.settings.host}:{self.settings.port}")
         try:
             await self._handshake()
+            self._heart = asyncio.create_task(self._heartbeat().beat(), name="ib-heartbeat")
             self._account = self._pick_account()
             self._set_link(LinkState.SYNCING, self._account)
             await self._ask_account_values()
@@ -127,7 +126,6 @@ class IbBroker:
         except BaseException:
             self._drop_session("connecting was interrupted")
             raise
-        self._heart = asyncio.create_task(self._beat(), name="ib-heartbeat")
         loop = asyncio.get_running_loop()
         cut_with(lambda: loop.call_soon_threadsafe(self._drop_session, "cut on purpose"))
         self._set_link(LinkState.CONNECTED, self._account)
@@ -220,25 +218,28 @@ class IbBroker:
         if not quiet or self._link is not LinkState.DISCONNECTED:
             self._set_link(LinkState.DISCONNECTED, why)
 
-    async def _beat(self) -> None:
-        """Ask the time of day; a socket that does not answer is dead however open it looks."""
-        while self._ib is not None:
-            await asyncio.sleep(self.settings.heartbeat_seconds)
-            if self._reading.locked():
-                continue
-            try:
-                alive = await self._ask("current time", lambda: self._ib.reqCurrentTimeAsync(), priority=Priority.HEARTBEAT)
-            except LinkDown:
-                return  # the socket died meanwhile, and whoever saw it die has told so
-            if not alive:
-                self._drop_session(f"no heartbeat for {self.settings.request_timeout:.0f} s")
-                return
+    def _heartbeat(self) -> Heartbeat:
+        """Of this session; it asks beside the lists, and also while the first picture is read."""
+        ib, ear = self._ib, self._need_ear()
+
+        async def ask() -> asyncio.Future[object]:
+            await self.pacer.turn(Priority.HEARTBEAT)
+            answer: asyncio.Future[object] = asyncio.ensure_future(ib.reqCurrentTimeAsync())
+            return answer
+
+        return Heartbeat(
+            ask=ask,
+            heard_at=lambda: ear.row_at if self._reading.locked() or self._link is LinkState.SYNCING else 0.0,
+            on_silence=self._drop_session,
+            every=self.settings.heartbeat_seconds,
+            patience=self.settings.heartbeat_patience,
+        )
 
     # --- questions ---
 
-    async def _ask(self, what: str, ask: Callable[[], Awaitable[Any]], *, priority: Priority = Priority.QUERY) -> bool:
+    async def _ask(self, what: str, ask: Callable[[], Awaitable[Any]]) -> bool:
         """One question, True when its own End came in time. Raises LinkDown when the socket dies meanwhile."""
-        await self.pacer.turn(priority)
+        await self.pacer.turn(Priority.QUERY)
         ib = self._need_session()
         try:
             await asyncio.wait_for(ask(), self.settings.request_timeout)

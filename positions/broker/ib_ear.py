@@ -24,6 +24,8 @@ from positions.domain.ports import BrokerListener, CommissionReport, ErrorReport
 log = logging.getLogger(__name__)
 
 EXECUTION_FRAME = "11"
+# orderStatus, updateAccountValue, updatePortfolio, updateAccountTime; openOrder, execDetails, commissionReport, position, completedOrder
+LIST_FRAMES = frozenset({"3", "6", "7", "8", "5", EXECUTION_FRAME, "59", "61", "101"})
 FINAL_STATUSES = frozenset({"Cancelled", "ApiCancelled", "Filled", "Inactive"})
 Key = tuple[int, int]  # (client_id, ib_order_id), or (-1, perm_id) for orders made by hand in TWS
 
@@ -72,7 +74,7 @@ class Ear(Wrapper):
         self.account_values: dict[str, float] = {}
         self.account = ""
         self.next_id: asyncio.Future[int] | None = None
-        self.heard_at = monotonic()
+        self.row_at = 0.0  # when a row of the lists that `connect` and `snapshot` read last came
         self._known: dict[Key, OrderReport] = {}
 
     def decoding(self, handlers: Mapping[int, Callable[[list[str]], None]]) -> Callable[[list[str]], None]:
@@ -82,6 +84,8 @@ class Ear(Wrapper):
         """
 
         def decode(fields: list[str]) -> None:
+            if fields and fields[0] in LIST_FRAMES:
+                self.row_at = monotonic()
             try:
                 handlers[int(fields[0])](fields)
             except Exception as error:
@@ -267,11 +271,6 @@ class Ear(Wrapper):
         order_id = reqId if reqId > 0 and self.is_order(reqId) else -1
         self.on_code(int(errorCode), message)
         self.listener.on_error(ErrorReport(code=int(errorCode), message=message, ib_order_id=order_id, received_at=utc_now()))
-
-    @guarded
-    def tcpDataArrived(self) -> None:
-        self.heard_at = monotonic()
-        super().tcpDataArrived()
 
     def refuse(self, what: str, error: BadFrame) -> None:
         self.refused += 1

@@ -223,7 +223,10 @@ class Control:
         return {}
 
     def _transport(self, command: Command) -> Answer:
+        """How the sockets of now behave, with `stay` also those that are opened later."""
         mode = Mode(command["mode"])
+        if command.get("stay"):
+            self._gateway.transport_mode = mode
         for session in self._chosen(command):
             session.transport.mode = mode
         return {}

@@ -27,6 +27,7 @@ from positions.gateway.orders import OrderSpec
 from positions.gateway.pacing import MARKET_DATA_LINES
 from positions.gateway.reports import commission_note, execution_note, notes_of
 from positions.gateway.session import Session
+from positions.gateway.transport import Mode
 from positions.gateway.wire import Incoming
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Gateway:
         self.upstream_lost = False
         self.upstream_drops = False  # while the link is lost, requests about orders vanish instead of waiting
         self.data_states: dict[str, DataState] = {}  # symbol → what is wrong with its data
+        self.transport_mode = Mode.NORMAL  # of sockets opened from now on
         self.sockets = self.most_sockets = 0  # client connections open now, and at most at any time
         self.busy_ids: dict[int, float] = {}  # client id kept busy → monotonic time of its release
         self._waiting: list[Callable[[], None]] = []

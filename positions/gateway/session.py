@@ -49,7 +49,7 @@ class Session:
         self.version = 0
         self.market_data_type = 1
         self.streams = Streams(self)
-        self.transport = Transport(writer)
+        self.transport = Transport(writer, gateway.transport_mode)
         self.account_requests: dict[tuple[str, int], str] = {}  # (kind, request id) → what it asked for
         self._reader = reader
         self._rate = MessageRate()

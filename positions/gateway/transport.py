@@ -2,7 +2,8 @@
 
 Normal: frames are written as they come. `split` sends each frame in small pieces, `merge` holds frames back and sends
 several in one piece, `trickle` sends 200 bytes each tenth of a second, `half_open` sends nothing while the socket
-stays up. A client that stops reading is cut once MAX_BUFFER bytes wait for it.
+stays up, `half_frame` sends half of the next frame and then nothing, `ticks_only` sends prices and no answers. A client
+that stops reading is cut once MAX_BUFFER bytes wait for it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from enum import StrEnum
 
 MAX_BUFFER = 8 << 20
 _PIECE = {"split": 7, "trickle": 200}
+_LENGTH_BYTES = 4  # before each frame
+_TICKS = (b"1\0", b"2\0", b"45\0", b"46\0")  # tickPrice, tickSize, tickGeneric, tickString
 _PAUSE = {"split": 0.002, "trickle": 0.1, "merge": 0.3}
 
 
@@ -22,13 +25,15 @@ class Mode(StrEnum):
     MERGE = "merge"
     TRICKLE = "trickle"
     HALF_OPEN = "half_open"
+    HALF_FRAME = "half_frame"
+    TICKS_ONLY = "ticks_only"
 
 
 class Transport:
     """Writes frames to one client."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self.mode = Mode.NORMAL
+    def __init__(self, writer: asyncio.StreamWriter, mode: Mode = Mode.NORMAL) -> None:
+        self.mode = mode
         self.closed = False
         self._writer = writer
         self._waiting = bytearray()
@@ -37,7 +42,11 @@ class Transport:
     def write(self, frame: bytes) -> None:
         if self.closed or self.mode is Mode.HALF_OPEN:
             return
-        if self.mode is Mode.NORMAL and not self._waiting:
+        if self.mode is Mode.TICKS_ONLY and not frame.startswith(_TICKS, _LENGTH_BYTES):
+            return
+        if self.mode is Mode.HALF_FRAME:
+            self.mode, frame = Mode.HALF_OPEN, frame[: len(frame) // 2]
+        if self.mode in (Mode.NORMAL, Mode.HALF_OPEN, Mode.TICKS_ONLY) and not self._waiting:
             self._write(frame)
             return
         self._waiting += frame

@@ -12,6 +12,8 @@ from positions.broker.ib import IbBroker, IbSettings
 from positions.domain.ports import LinkDown, LinkState, OrderTicket, RecoveryHint, SyncIncomplete, UnknownContract
 from positions.gateway.gateway import Gateway
 from positions.gateway.server import Server
+from positions.gateway.transport import Mode
+from positions.gateway.wire import Incoming
 from tradingsite.testing.patience import eventually_async
 
 
@@ -278,3 +280,59 @@ async def test_a_picture_that_never_ends_does_not_count_as_connected(desk, heard
     with pytest.raises(SyncIncomplete, match="executions"):
         await broker.connect()
     assert broker.link is LinkState.DISCONNECTED
+
+
+BROKEN_LINKS = ("half_open", "half_frame", "ticks_only")
+
+
+@pytest.mark.parametrize("mode", BROKEN_LINKS)
+async def test_a_wedged_stream_is_noticed_although_ticks_or_lists_go_on(desk, heard, mode):
+    """Also while a snapshot waits for its lists, which have more patience than the heartbeat."""
+    broker = desk.broker(heard, request_timeout=30.0, heartbeat_patience=0.5)
+    await broker.connect()
+    await broker.subscribe("AAPL")
+    await desk.control(fault="transport", mode=mode)
+    async with asyncio.timeout(3):
+        with pytest.raises(LinkDown):
+            await broker.snapshot()
+    assert broker.link is LinkState.DISCONNECTED
+
+
+@pytest.mark.parametrize("mode", BROKEN_LINKS)
+async def test_a_stream_that_wedges_while_connecting_is_noticed_as_soon(desk, heard, mode):
+    def wedge(state, detail, hint):
+        if state is LinkState.SYNCING:
+            for session in desk.server.gateway.sessions.values():
+                session.transport.mode = Mode(mode)
+
+    heard.on_link = wedge
+    broker = desk.broker(heard, request_timeout=30.0, heartbeat_patience=0.5)
+    async with asyncio.timeout(3):
+        with pytest.raises(LinkDown):
+            await broker.connect()
+
+
+async def test_a_slow_line_that_brings_rows_of_a_list_is_not_a_dead_one(desk, heard):
+    broker = desk.broker(heard, request_timeout=30.0, heartbeat_patience=1.2)
+    await broker.connect()
+    for _ in range(3):
+        await bracket(broker, limit=1.0)
+    await desk.control(fault="transport", mode="trickle")
+    began = asyncio.get_running_loop().time()
+    picture = await broker.snapshot()
+    assert asyncio.get_running_loop().time() - began > 2.4  # the answer about the time waited behind the rows for longer than its patience
+    assert picture.complete
+    assert len(picture.open_orders) == 9
+    assert broker.link is LinkState.CONNECTED
+
+
+async def test_the_heartbeat_waits_for_no_other_question(desk, heard):
+    """A list that never ends holds no heartbeat back: the gateway hears the time of day asked while it is read."""
+    broker = desk.broker(heard, request_timeout=1.5)
+    await broker.connect()
+    desk.server.gateway.handlers[Incoming.REQ_ALL_OPEN_ORDERS] = lambda session, request: None
+    assert await broker.open_orders() is None
+    asked = [row["name"] for row in (await desk.control(query="received"))["rows"]]
+    since = len(asked) - asked[::-1].index("REQ_ALL_OPEN_ORDERS")
+    assert asked[since:].count("REQ_CURRENT_TIME") >= 2
+    assert broker.link is LinkState.CONNECTED
