@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from events.bus import EventBus
 from events.clock import utc_now
-from positions.domain.ports import LinkState
+from positions.domain.ports import LinkState, RecoveryHint
 from tradingsite.testing.patience import eventually_async
 from tradingsite.worker.session import Session, State
 
@@ -19,6 +20,7 @@ class Broker:
     link, account = LinkState.CONNECTED, "DUSIM1"
 
     async def connect(self) -> Any:
+        self.link = LinkState.CONNECTED
         return await self.snapshot()
 
     async def snapshot(self) -> Any:
@@ -37,7 +39,7 @@ class Manager:
 
     async def doubt_unanswered(self, why: str) -> None: ...
 
-    async def reconcile(self, *pictures: Any) -> Any:
+    async def reconcile(self, *pictures: Any, light: bool = False) -> Any:
         return SimpleNamespace(ok=True, reason="", needs_second=False, proving=False)
 
 
@@ -60,15 +62,53 @@ class Books:
 async def nothing() -> None: ...
 
 
+def session_over(broker: Broker, books: Books, on_change: Callable[[], None] = lambda: None) -> Session:
+    return Session(
+        bus=EventBus(), broker=broker, manager=Manager(), mode="simulated", live_confirmed="", on_account=lambda account: None,
+        on_picture=lambda picture: None, on_data_lost=lambda: None, on_ready=nothing, on_change=on_change, books=books,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
 async def test_a_difference_that_was_only_a_moment_is_looked_at_again_within_seconds_not_at_the_next_light_reconcile() -> None:
     books = Books()
-    session = Session(
-        bus=EventBus(), broker=Broker(), manager=Manager(), mode="simulated", live_confirmed="", on_account=lambda account: None,
-        on_picture=lambda picture: None, on_data_lost=lambda: None, on_ready=nothing, books=books,
-    )  # type: ignore[arg-type]  # fmt: skip
+    session = session_over(Broker(), books)
     running = asyncio.create_task(session.run())
     await eventually_async(lambda: books.compared_times == 1)
     assert session.state is State.RECONCILING
     await eventually_async(lambda: session.state is State.READY, seconds=6)
+    session.stop()
+    await running
+
+
+async def test_a_lost_link_is_told_in_the_same_moment_and_not_with_the_next_dial() -> None:
+    broker, books, told = Broker(), Books(), []
+    session = session_over(broker, books, lambda: told.append((session.state, session.detail)))
+    running = asyncio.create_task(session.run())
+    await eventually_async(lambda: session.state is State.READY, seconds=6)
+    broker.link = LinkState.DISCONNECTED
+    session.on_link(LinkState.DISCONNECTED, "no answer for 4.5 s", RecoveryHint.NONE)
+    assert (session.state, told[-1]) == (State.CONNECTING, (State.CONNECTING, "no answer for 4.5 s"))
+    await eventually_async(lambda: session.state is State.READY, seconds=6, what="the next dial works")
+    session.stop()
+    await running
+
+
+async def test_a_link_lost_while_the_books_are_compared_makes_nothing_ready() -> None:
+    broker, told = Broker(), []
+
+    class LosingBooks(Books):
+        async def compared(self, *given: Any, **more: Any) -> str:
+            self.compared_times += 1
+            if self.compared_times == 1:
+                broker.link = LinkState.DISCONNECTED
+                session.on_link(LinkState.DISCONNECTED, "cut", RecoveryHint.NONE)
+            return ""
+
+    books = LosingBooks()
+    session = session_over(broker, books, lambda: told.append((books.compared_times, session.state)))
+    running = asyncio.create_task(session.run())
+    await eventually_async(lambda: session.state is State.READY, seconds=6)
+    assert (1, State.READY) not in told
+    assert (1, State.CONNECTING) in told
     session.stop()
     await running

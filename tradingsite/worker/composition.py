@@ -121,6 +121,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         on_picture=late.on_picture,
         on_data_lost=late.data_lost,
         on_ready=late.on_ready,
+        on_change=late.state_changed,
         books=books,
     )
     subscriptions = Subscriptions(
@@ -224,6 +225,10 @@ class _Late:
     async def on_ready(self) -> None:
         if self.worker is not None:
             await self.worker.on_ready()
+
+    def state_changed(self) -> None:
+        if self.worker is not None:
+            self.worker.state_changed()
 
     def data_lost(self) -> None:
         if self.worker is not None:

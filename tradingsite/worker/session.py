@@ -3,7 +3,7 @@
     connecting → reconciling → ready → (link lost) → connecting …
 
 Ready means: every part of the first picture arrived, the account is the one this mode may trade, and our books were
-compared with the broker's. Only then may entries leave. Back-off doubles from half a second to thirty.
+compared with the broker's. Only then may entries leave. Back-off doubles from half a second to four.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from events.failpoints import failpoint
 from events.system import ConnectionEvent
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
-from positions.domain.ports import BrokerError, BrokerSnapshot, LinkState, RecoveryHint, SyncIncomplete
+from positions.domain.ports import BrokerError, BrokerSnapshot, LinkDown, LinkState, RecoveryHint, SyncIncomplete
 from tradingsite.worker.books import FULL, LIGHT, Books
 from tradingsite.worker.mode import mode_refusal
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+FIRST_DELAY, LONGEST_DELAY = 0.5, 4.0  # a gateway that answers again is met within ten seconds
+REFUSED_SECONDS = 30.0
 SETTLED_AFTER = 20.0  # a session this long was a good one: the next back-off starts small again
 LIGHT_RECONCILE_SECONDS = 30.0
 AGAIN_SECONDS = 3.0  # while entries wait for books that differ: a fill may have come between two of IB's lists
@@ -45,8 +46,8 @@ class State(StrEnum):
 
 
 class Session:
-    """`state` is what health shows. `on_data_lost` runs when the broker has forgotten what we listen to; `on_ready` runs
-    when the books begin to agree, and after trouble of the link that they survived.
+    """`state` is what health shows, and `on_change` says that it is another one. `on_data_lost` runs when the broker has
+    forgotten what we listen to; `on_ready` when the books begin to agree, and after trouble of the link that they survived.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Session:
         on_picture: Callable[[BrokerSnapshot], None],
         on_data_lost: Callable[[], object],
         on_ready: Callable[[], Awaitable[None]],
+        on_change: Callable[[], None],
         books: Books,
     ) -> None:
         self.state = State.STARTING
@@ -78,6 +80,7 @@ class Session:
         self._on_picture = on_picture
         self._on_data_lost = on_data_lost
         self._on_ready = on_ready
+        self._on_change = on_change
         self._books = books
         self._stopping = asyncio.Event()
         self._due = asyncio.Event()  # something happened to the link that `run` must look at
@@ -114,6 +117,8 @@ class Session:
             self._manager.set_reconciled(False)
         if state is LinkState.UPSTREAM_LOST and self.state is State.READY:
             self._become(State.RECONCILING, detail)  # nothing counts as compared while IB does not hear us
+        if state is LinkState.DISCONNECTED and self.state in (State.READY, State.RECONCILING):
+            self._become(State.CONNECTING, detail)  # known now, not when the next dial begins
 
     def stop(self) -> None:
         self._stopping.set()
@@ -153,7 +158,7 @@ class Session:
             self._become(State.REFUSED, refusal)
             log.error(refusal)
             await self._broker.disconnect()
-            await self._wait(LONGEST_DELAY)
+            await self._wait(REFUSED_SECONDS)
             return
         self._on_account(self._broker.account)
         await self._manager.doubt_unanswered("the link was lost before it was answered")
@@ -197,6 +202,8 @@ class Session:
         """Compare with one picture, or with this one and the one that left a doubt ten seconds ago."""
         if not picture.complete:
             raise SyncIncomplete(f"the gateway never finished sending {', '.join(picture.missing)}")
+        if self._broker.link is LinkState.DISCONNECTED:
+            raise LinkDown("the link was lost behind the last list")
         if hint is not RecoveryHint.NONE or self.state is not State.READY:
             self._become(State.RECONCILING, "")
         why = self._manager.needs_reconcile
@@ -210,6 +217,8 @@ class Session:
         self.reconcile_reason = report.reason
         self._on_picture(picture)
         blocked = await self._books.compared(picture, report, kind=kind, reason=why)
+        if self._broker.link is not LinkState.CONNECTED:
+            return  # lost while we compared: `on_link` has said what we are now
         if blocked or not report.ok:
             self._manager.set_reconciled(False)
             self._become(State.RECONCILING, blocked or report.reason or "our books and the broker's differ")
@@ -234,5 +243,6 @@ class Session:
     def _become(self, state: State, detail: str) -> None:
         if state is not self.state:
             log.info("worker %s %s", state.value, detail)
-            self.state, self.since = state, utc_now()
+            self.state, self.since, self.detail = state, utc_now(), detail
+            self._on_change()
         self.detail = detail

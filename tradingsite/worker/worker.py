@@ -77,6 +77,7 @@ class Worker:
     code: int = EXIT_OK
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fill_heard: asyncio.Event = field(default_factory=asyncio.Event)
+    _state_changed: asyncio.Event = field(default_factory=asyncio.Event)
     _lease_ok_at: float = field(default_factory=monotonic)
     _frames_lost: int = 0
     _breakdown: Breakdown | None = None
@@ -126,6 +127,10 @@ class Worker:
 
     def fill_heard(self) -> None:
         self._fill_heard.set()
+
+    def state_changed(self) -> None:
+        """The session is ready, or is not any more: pages hear of it now, not with the next heartbeat."""
+        self._state_changed.set()
 
     def account_known(self, account: str) -> None:
         """The session has found out whose orders these are."""
@@ -182,6 +187,7 @@ class Worker:
         self.rhythm.every(1.0, "margins", self.margins.refresh)
         self.rhythm.every(2.0, "alarms", self.alarms.look)
         self.rhythm.every(2.0, "health", self._say_health)
+        self.rhythm.every(0.0, "state", self._say_changes)
         self.rhythm.every(2.0, "records", self._write_records)
         self.rhythm.every(5.0, "subscriptions", self.subscriptions.sync)
         self.rhythm.every(60.0, "points", self.equity.point)
@@ -228,6 +234,11 @@ class Worker:
             self._fill_heard.clear()
             await self.journal.commit()  # the point counts what the database holds of the fill
             await self.equity.point()
+
+    async def _say_changes(self) -> None:
+        await self._state_changed.wait()
+        self._state_changed.clear()
+        await self._say_health()
 
     async def _say_health(self) -> None:
         lost = self.feed.counters["frames_lost"]
