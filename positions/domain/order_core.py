@@ -37,6 +37,11 @@ log = logging.getLogger(__name__)
 NOT_DURABLE = Denied(
     code="not_durable", message="The change could not be written down, so it was not sent.", what_to_do="Check the database."
 )
+EXPIRED = Denied(
+    code="expired",
+    message="The approval lapsed before the order could be sent.",
+    what_to_do="Look at the market again and approve anew if you still want it.",
+)
 LINK_DOWN = Denied(code="link_down", message="There is no connection to the broker.", what_to_do="Wait until the gateway is connected.")
 
 
@@ -217,9 +222,12 @@ class OrderCore:
         return None
 
     async def _may_still_leave(self, orders: Sequence[Order]) -> Denied | None:
-        """Entries only: the state, and whatever `last_look` asks, may have changed while the rows were being written."""
-        if orders[0].role is not OrderRole.ENTRY:
+        """Entries only: time has passed, the state and whatever `last_look` asks may have changed, while the rows were being written."""
+        first = orders[0]
+        if first.role is not OrderRole.ENTRY:
             return None
+        if first.intent and expired(OrderIntent.from_dict(first.intent), self.now()):
+            return EXPIRED
         refusal = await self.last_look(orders)
         return refusal or trading_refusal(self.trading_state, self.trading_reason)
 

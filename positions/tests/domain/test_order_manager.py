@@ -705,6 +705,22 @@ async def test_the_last_look_may_still_refuse_and_is_not_asked_about_exits(desk:
     assert not isinstance(await desk.manager.close_position(position.position_id), Denied)
 
 
+async def test_an_approval_that_lapses_while_its_rows_are_written_is_not_sent(desk: Desk) -> None:
+    commit = desk.manager.core.commit
+
+    async def slow() -> None:
+        desk.clock.advance(8)
+        await commit()
+
+    desk.manager.core.commit = slow
+    desk.quote("AAPL")
+    answer = await desk.manager.submit(desk.intent(expires_at=desk.clock.now() + timedelta(seconds=5)))
+    assert isinstance(answer, Denied)
+    assert answer.code == "expired"
+    assert not desk.broker.wire
+    assert desk.tracker.active() == []
+
+
 async def test_cancelling_entries_leaves_the_protection_of_what_is_held(desk: Desk) -> None:
     position = await desk.held()
     entry = await desk.entered(symbol="MSFT")
