@@ -16,6 +16,7 @@ from tradingsite.chaos.lane import HEAL_SECONDS, Lane
 from tradingsite.chaos.oracle import Violation
 
 CAUGHT_WITHIN = 12.0  # a whole desk is healed well before, in all these stories
+SECOND_THOUGHTS = 8.0  # a worker looks after its stops five seconds after its start
 QUANTITY = 10.0
 Story = Callable[[Lane], list[Violation]]
 
@@ -139,6 +140,7 @@ def _filled_while_away(lane: Lane) -> list[Violation]:
     time.sleep(1)
     lane.revive_worker()
     lane.wait(lane.ready, 20)
+    lane.wait(lane.examine, SECOND_THOUGHTS)
     return []
 
 
