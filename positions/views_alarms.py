@@ -16,8 +16,9 @@ from events.roles import can, requires, trader_required
 from events.step_up import Act, steps_up
 from positions import error_trades
 from positions.alarms import acknowledge, waiting
+from positions.forms_alarms import AlarmForm, MarkForm, SettleForm
 from positions.models import AlarmRecord, PositionRecord
-from positions.wishes import wants_json
+from positions.wishes import first_error, wants_json
 
 PAGE_SIZE = 50
 
@@ -40,7 +41,9 @@ def alarms(request: HttpRequest) -> HttpResponse:
 def alarm_acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     """Seen, and by whom. Nothing is done to any order or position."""
     get_object_or_404(AlarmRecord, pk=pk)
-    new = acknowledge(pk, by=request.user.get_username(), note=request.POST.get("note", "").strip())
+    form = AlarmForm(request.POST)
+    note = form.cleaned_data["note"] if form.is_valid() else ""  # an alarm is seen, whatever was said of it
+    new = acknowledge(pk, by=request.user.get_username(), note=note)
     if wants_json(request):
         return JsonResponse({"acknowledged": pk, "new": new})
     messages.info(
@@ -62,11 +65,11 @@ def error_trade_list(request: HttpRequest) -> HttpResponse:
 def error_trade_mark(request: HttpRequest, position_id: str) -> HttpResponse:
     """A trader says that this position was an error, and why."""
     position = get_object_or_404(PositionRecord, pk=position_id)
-    note = request.POST.get("note", "").strip()
-    if not note:
-        messages.error(request, "Nothing was marked: say what went wrong.")
+    form = MarkForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, f"Nothing was marked: {first_error(form)}")
         return redirect("positions:detail", position_id)
-    if error_trades.mark(position, by=request.user, note=note):
+    if error_trades.mark(position, by=request.user, note=form.cleaned_data["note"]):
         messages.warning(request, f"Marked. Entries in {position.symbol} and from its source are shut until an admin settles it.")
     else:
         messages.info(request, "It was marked already.")
@@ -78,10 +81,10 @@ def error_trade_mark(request: HttpRequest, position_id: str) -> HttpResponse:
 @steps_up(Act.CONTROL)
 def error_trade_settle(request: HttpRequest, position_id: str) -> HttpResponse:
     """An admin says what was found and changed; the locks open."""
-    outcome = request.POST.get("outcome", "").strip()
-    if not outcome:
-        messages.error(request, "Nothing was settled: say what was found and changed.")
-    elif error_trades.settle(position_id, by=request.user, outcome=outcome):
+    form = SettleForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, f"Nothing was settled: {first_error(form)}")
+    elif error_trades.settle(position_id, by=request.user, outcome=form.cleaned_data["outcome"]):
         messages.success(request, "Settled. Entries may leave again where nothing else shuts them.")
     else:
         messages.info(request, "There is no open error trade of that position.")
