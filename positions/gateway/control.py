@@ -134,6 +134,7 @@ class Control:
         gateway.busy_ids.clear()
         for symbol in list(gateway.data_states):
             gateway.set_data_state(symbol, None)
+        gateway.transport_mode = Mode.NORMAL
         for session in gateway.sessions.values():
             session.transport.mode = Mode.NORMAL
         return {}

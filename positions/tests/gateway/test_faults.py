@@ -392,6 +392,13 @@ async def test_a_half_open_socket_stays_up_and_silent(local: Local) -> None:
     assert (client.ib.isConnected(), trade.orderStatus.status) == (True, "PendingSubmit")
 
 
+async def test_a_fault_that_stays_meets_the_next_socket_until_it_is_cleared(local: Local) -> None:
+    await local.control(fault="transport", mode="half_open", stay=True)
+    assert local.gateway.transport_mode == "half_open"
+    await local.control(clear_faults=True)
+    assert (await desk(local)).ib.isConnected()
+
+
 async def test_every_strike_is_logged_with_its_number(local: Local) -> None:
     client = await desk(local)
     await local.control(fault="silent_drop", match=MINE, times=2)
