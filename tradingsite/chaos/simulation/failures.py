@@ -148,7 +148,9 @@ async def partials(desk: Desk, draw: Random) -> None:
 
 async def late_fill(desk: Desk, draw: Random) -> None:
     """An entry that was cancelled is filled all the same."""
-    desk.control(fault="late_fill", match={"kind": "LMT", "symbol": draw.choice(SYMBOLS)}, quantity=1.0)
+    cancelled = desk.rows("SELECT order_ref FROM positions_orderrecord WHERE role = 'entry' AND state = 'canceled' ORDER BY 1")
+    if cancelled:
+        desk.control(fault="late_fill", match={"order_ref": draw.choice(cancelled)[0]}, quantity=1.0)
 
 
 # --- what is told of executions ---
@@ -182,7 +184,9 @@ async def revise(desk: Desk, draw: Random) -> None:
 
 async def shift(desk: Desk, draw: Random) -> None:
     """A move through stops and targets."""
-    desk.control(shift=draw.choice(SYMBOLS), pct=draw.uniform(-7, 7), seconds=draw.uniform(0.5, 4))
+    seconds = draw.uniform(0.5, 4)
+    desk.control(shift=draw.choice(SYMBOLS), pct=draw.uniform(-7, 7), seconds=seconds)
+    desk.moves_until = max(desk.moves_until, desk.loop.time() + seconds + 1.0)
 
 
 async def bad_prices(desk: Desk, draw: Random) -> None:

@@ -94,7 +94,7 @@ class Desk:
         self.worker: Any = None
         self.at_crash: list[Violation] = []
         self.told: list[str] = []
-        self.clock_off = 0.0
+        self.clock_off = self.moves_until = 0.0
         self.swallowed = False  # the gateway was told to lose orders
         self._struck: set[str] = set()
         self._lock: Any = None
@@ -226,7 +226,7 @@ class Desk:
         from signals.models import SignalRecord
 
         answer: dict[str, Any] = {}
-        until = self.loop.time() + patience
+        until, pause = self.loop.time() + patience, 0.3
         while self.loop.time() < until:
             SignalRecord.objects.filter(symbol=symbol, state="pending").delete()  # of an attempt that was refused
             try:
@@ -238,7 +238,8 @@ class Desk:
             if "command" in answer:
                 break
             self.revive()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.4, 1.5)  # each try is a page's worth of queries
         return answer
 
     def wish(self, name: str, **fields: Any) -> int:
@@ -260,7 +261,7 @@ class Desk:
         self.loop.off = {self.worker_life: seconds} if seconds else {}
 
     async def end_failures(self) -> None:
-        """A worker that is frozen goes on when its time has come."""
+        """A worker that is frozen goes on when its time has come; the market has come to rest, or a limit is far off when it arrives."""
         failpoints.arm("", {})
         self.loop.spare()
         self.world.disk.mend()
@@ -268,6 +269,7 @@ class Desk:
         self.control(clear_faults=True)
         if self._server.gateway.upstream_lost:
             self.control(fault="upstream_restored")
+        await asyncio.sleep(max(0.0, self.moves_until - self.loop.time()))
         await self.until(lambda: not self.loop.is_frozen(self.worker_life), 60)
 
     def ready(self) -> bool:
