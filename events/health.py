@@ -19,10 +19,10 @@ HEARTBEAT_LIMIT = 6.0  # seconds: three missed heartbeats
 PARTS_OF_THE_WORKER = ("gateway", "books", "flow")
 
 # Part of the frame → what reads it from the database, where an upper floor knows better than the worker's last word.
-_contributors: dict[str, Callable[[], dict[str, Any]]] = {}
+_contributors: dict[str, Callable[[], object]] = {}
 
 
-def contribute(part: str, read: Callable[[], dict[str, Any]]) -> None:
+def contribute(part: str, read: Callable[[], object]) -> None:
     """Have the frame's `part` ("trading", "flow", "redis") come from `read()` in web processes."""
     _contributors[part] = read
 
