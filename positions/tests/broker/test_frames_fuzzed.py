@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from positions.domain.ports import BrokerError, LinkState
+from positions.tests.broker.damager import GENTLE, WEDGING, Damager
 from positions.tests.broker.test_ib_broker import Heard, bracket, desk, heard  # noqa: F401 - fixtures
 from tradingsite.testing.patience import eventually_async
 
@@ -177,3 +178,49 @@ async def test_a_garbled_stream_is_noticed_and_a_new_session_is_whole(desk, hear
     assert all(believable(report) for report in everything(heard))
     await broker.disconnect()
     await garbler.stop()
+
+
+async def again(broker):
+    """One dial of somebody who does not give up."""
+    with contextlib.suppress(BrokerError):
+        if broker.link is LinkState.DISCONNECTED:
+            await broker.connect()
+        await broker.subscribe("AAPL")
+        await broker.open_orders()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_hundreds_of_damaged_frames_on_the_socket_are_survived_and_cause_no_order(desk, heard, seed):  # noqa: F811
+    damager = Damager(desk.server.port, seed)
+    broker = desk.broker(heard)
+    broker.settings = dataclasses.replace(broker.settings, port=await damager.start())
+    await broker.connect()
+    await broker.subscribe("AAPL")
+    await bracket(broker)
+    await eventually_async(lambda: heard.commissions, what="filled and charged")
+    book = [(row["order_ref"], row["quantity"], row["status"]) for row in (await desk.control(query="orders"))["rows"]]
+    for kinds, share, wanted in ((GENTLE, 0.5, 300), (GENTLE + WEDGING, 0.2, 360)):
+        damager.arm(*kinds, share=share)
+
+        async def enough(wanted=wanted):
+            await again(broker)
+            return sum(damager.done.values()) >= wanted
+
+        await eventually_async(enough, seconds=60, what=f"{wanted} damaged frames, so far {dict(damager.done)}")
+    damager.calm()
+
+    async def well():
+        await again(broker)
+        if broker.link is not LinkState.CONNECTED:
+            return False
+        with contextlib.suppress(BrokerError):
+            return (await broker.snapshot()).complete
+        return False
+
+    await eventually_async(well, seconds=10, what="a whole picture again")
+    for report in everything(heard):
+        assert believable(report), report
+    assert [(row["order_ref"], row["quantity"], row["status"]) for row in (await desk.control(query="orders"))["rows"]] == book
+    assert set(damager.done) == {*GENTLE, *WEDGING}
+    await broker.disconnect()
+    await damager.stop()
