@@ -22,7 +22,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ from positions.gateway.contracts import NoContract
 from positions.gateway.faults import RULE_KINDS
 from positions.gateway.gateway import DataState, Gateway
 from positions.gateway.hours import ZONE
-from positions.gateway.orders import BookOrder, OrderSpec
+from positions.gateway.orders import BookOrder, OrderRefused, OrderSpec
 from positions.gateway.prices import Prices
 from positions.gateway.statement import activity_statement, flex_statement
 from positions.gateway.transport import Mode
@@ -77,6 +77,8 @@ class Control:
             "stuck_client_id": self._stuck_client_id,
             "data": self._data,
             "unsolicited_cancel": self._unsolicited_cancel,
+            "lose_order": self._lose_order,
+            "alter_order": self._alter_order,
             "late_fill": self._late_fill,
             "correction": self._revision,
             "bust": self._revision,
@@ -183,6 +185,30 @@ class Control:
         for order in orders:
             if order.live:
                 self._gateway.deliver(self._gateway.broker.withdraw(order))
+        return {"orders": [order.spec.order_id for order in orders]}
+
+    def _lose_order(self, command: Command) -> Answer:
+        """Open orders that fit end without a word to anybody; only lists that are asked for from now on tell."""
+        orders = [order for order in self._gateway.broker.open_orders() if _fits(order.spec, command.get("match", {}))]
+        if not orders:
+            raise Refused("no open order fits")
+        for order in orders:
+            self._gateway.broker.withdraw(order)
+        return {"orders": [order.spec.order_id for order in orders]}
+
+    def _alter_order(self, command: Command) -> Answer:
+        """Open orders that fit are changed (`changes`: quantity, stop_price, ...), as in TWS, and nobody is told."""
+        orders = [order for order in self._gateway.broker.open_orders() if _fits(order.spec, command.get("match", {}))]
+        if not orders:
+            raise Refused("no open order fits")
+        changes: dict[str, Any] = {name: _number(value) for name, value in command["changes"].items()}
+        broker, refused = self._gateway.broker, []
+        for order in orders:
+            parent = 0 if broker.exchange.book.parent_done(order) else order.spec.parent_id
+            reports = broker.place(replace(order.spec, parent_id=parent, **changes))
+            refused += [report.text for report in reports if isinstance(report, OrderRefused)]
+        if refused:
+            raise Refused(refused[0])
         return {"orders": [order.spec.order_id for order in orders]}
 
     def _late_fill(self, command: Command) -> Answer:

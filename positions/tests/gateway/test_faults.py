@@ -184,6 +184,28 @@ async def test_an_unsolicited_cancel_comes_with_202(local: Local) -> None:
     await client.error(202, trade.order.orderId)
 
 
+async def test_an_order_may_be_lost_without_a_word(local: Local) -> None:
+    client = await desk(local)
+    trade = client.place()
+    await client.status(trade, "Submitted")
+    await local.control(fault="lose_order", match=MINE)
+    assert await local.rows("book") == []
+    assert await client.ib.reqAllOpenOrdersAsync() == []
+    assert trade.orderStatus.status == "Submitted"  # nobody said anything
+
+
+async def test_an_order_may_be_altered_without_a_word(local: Local) -> None:
+    client = await desk(local)
+    trade = client.place()
+    await client.status(trade, "Submitted")
+    await local.control(fault="alter_order", match=MINE, changes={"quantity": 7})
+    assert [row["quantity"] for row in await local.rows("book")] == [7]
+    assert trade.order.totalQuantity != 7
+    answer = await local.try_control(fault="alter_order", match=MINE, changes={"quantity": -1})
+    assert not answer["ok"]
+    assert [row["quantity"] for row in await local.rows("book")] == [7]
+
+
 async def test_a_fill_may_come_after_the_cancel(local: Local) -> None:
     client = await desk(local)
     trade = client.place()
@@ -399,6 +421,26 @@ async def test_a_fault_that_stays_meets_the_next_socket_until_it_is_cleared(loca
     assert (await desk(local)).ib.isConnected()
 
 
+async def test_half_a_frame_is_the_last_that_a_wedged_stream_sends(local: Local) -> None:
+    client = await desk(local)
+    await local.control(fault="transport", mode="half_frame", client_id=1)
+    trade = client.market()
+    await eventually_async(lambda: local.gateway.broker.executions)
+    assert (client.ib.isConnected(), trade.orderStatus.status) == (True, "PendingSubmit")
+
+
+async def test_ticks_may_go_on_without_any_answer(local: Local) -> None:
+    client = await desk(local)
+    ticker = client.ib.reqMktData(AAPL, "", False, False)
+    await eventually_async(lambda: ticker.last == ticker.last)
+    await local.control(fault="transport", mode="ticks_only", client_id=1)
+    heard = ticker.time
+    trade = client.market()
+    await eventually_async(lambda: local.gateway.broker.executions)
+    await eventually_async(lambda: ticker.time != heard, what="ticks go on")
+    assert (client.ib.isConnected(), trade.orderStatus.status) == (True, "PendingSubmit")
+
+
 async def test_every_strike_is_logged_with_its_number(local: Local) -> None:
     client = await desk(local)
     await local.control(fault="silent_drop", match=MINE, times=2)
@@ -423,6 +465,8 @@ async def test_every_strike_is_logged_with_its_number(local: Local) -> None:
         {"query": "secrets"},
         {"fill": {"client_id": 1, "order_id": 999}},
         {"fault": "correction", "exec_id": "none"},
+        {"fault": "lose_order", "match": {"order_ref": "nobody's"}},
+        {"fault": "alter_order", "match": {"order_ref": "nobody's"}, "changes": {"quantity": 7}},
         {"hello": "world"},
         {},
     ],
