@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 
 PERMISSIONS = "camera=(), microphone=(), geolocation=(), payment=(), usb=()"
 
@@ -59,4 +59,4 @@ def _has_null(texts: Any) -> bool:
 
 
 def _refused() -> HttpResponse:
-    return HttpResponseBadRequest("That cannot be read: it has a NUL character in it.", content_type="text/plain")
+    return JsonResponse({"error": "That cannot be read: it has a NUL character in it."}, status=400)

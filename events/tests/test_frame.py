@@ -84,7 +84,7 @@ def test_every_topic_has_a_snapshot_for_who_is_logged_in(as_person: Callable[...
     assert Client().get(f"/live/{topic}").status_code == 302
 
 
-@pytest.mark.parametrize("topic", ["passwords", "%00", "x" * 300])
+@pytest.mark.parametrize("topic", ["passwords", "x" * 300])
 def test_an_unknown_topic_is_not_found(as_person: Callable[..., Client], topic: str) -> None:
     assert as_person("viewer").get(f"/live/{topic}").status_code == 404
 

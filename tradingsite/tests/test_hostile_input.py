@@ -286,6 +286,12 @@ def test_no_cookie_breaks_the_desk(cookie: str) -> None:
         assert client.post("/trading/halt", {"key": "x"}, headers={"cookie": f"{name}={cookie}"}).status_code < 500
 
 
+@pytest.mark.parametrize("path", ["/signals/%00/", "/signals/?symbol=%00", "/live/%00", "/admin/?q=%00"])
+def test_a_nul_is_refused_with_words_before_anything_is_looked_up(path: str) -> None:
+    answer = visitor("admin").get(path)
+    assert (answer.status_code, answer.json()) == (400, {"error": "That cannot be read: it has a NUL character in it."})
+
+
 def test_the_walk_reaches_every_form(live_redis: RedisServer) -> None:
     """All that takes a POST, whoever added it."""
     assert set(POSTED) | {"logout"} == {name for name, address in TABLE.items() if address != page(*address.ids) and address.post[3] != 405}

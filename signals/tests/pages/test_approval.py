@@ -187,7 +187,7 @@ def test_missing_fields_are_named(make_signal: Maker, signed_in: Maker, ticket: 
     assert not CommandRecord.objects.exists()
 
 
-@pytest.mark.parametrize("signal_id", ["none", "x" * 200, "%3Cscript%3E", "%00", "☃"])
+@pytest.mark.parametrize("signal_id", ["none", "x" * 200, "%3Cscript%3E", "☃"])
 def test_an_unknown_signal_is_not_found(desk: Any, signed_in: Maker, ticket: Maker, signal_id: str) -> None:
     client = signed_in()
     assert post(client, "approve", ticket(), signal_id).status_code == 404

@@ -135,9 +135,7 @@ def test_the_history_filters_and_pages(make_signal: Maker, signed_in: Maker) -> 
     assert 1 <= client.get(f"/signals/?first={day}").content.count(b"data-signal=") <= 5
 
 
-@pytest.mark.parametrize(
-    "query", ["state=nonsense", "first=yesterday", "symbol=%3Cscript%3E", "first=2026-05-01&last=2026-04-01", "symbol=%00"]
-)
+@pytest.mark.parametrize("query", ["state=nonsense", "first=yesterday", "symbol=%3Cscript%3E", "first=2026-05-01&last=2026-04-01"])
 def test_a_bad_filter_shows_nothing_and_says_why(make_signal: Maker, signed_in: Maker, query: str) -> None:
     make_signal(state="expired")
     page = signed_in().get(f"/signals/?{query}")
