@@ -161,7 +161,7 @@ class IbBroker:
         except (OSError, TimeoutError) as error:
             if self._refused.done():
                 raise LinkDown(self._refused.result()) from error
-            raise LinkDown(f"no answer from {s.host}:{s.port}: {error or 'time-out during the handshake'}") from error
+            raise LinkDown(f"no answer from {s.host}:{s.port}: {str(error) or 'time-out during the handshake'}") from error
         finally:
             self._refused = None
 

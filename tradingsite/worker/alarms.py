@@ -13,6 +13,7 @@ from events.order import OrderState
 from positions.alarms import Trouble, keep_in_step, waiting_rows
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import LinkState
+from positions.domain.protection_clock import EXCHANGE_ZONE
 from positions.models import TradingState
 from signals.models import SignalSettings, SourceHealth
 from tradingsite.worker import ends
@@ -64,7 +65,7 @@ class Alarms:
         lost = self._link() is not LinkState.CONNECTED
         since = self._lasting("link", "broker", lost)
         if since is not None:
-            text = f"The broker link is down since {since:%H:%M:%S} UTC. {self._session.detail}".strip()
+            text = f"The broker link is down since {since.astimezone(EXCHANGE_ZONE):%H:%M:%S %Z}. {self._session.detail}".strip()
             yield Trouble(kind="link", about="broker", text=text, page=reverse("positions:broker"), since=since, after=LINK_SECONDS)
         blocked = self._session.blocked
         since = self._lasting("books_differ", "books", bool(blocked))

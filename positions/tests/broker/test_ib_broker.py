@@ -184,6 +184,12 @@ async def test_a_gateway_that_is_not_there_is_a_link_down(desk, heard):
     assert nobody.link is LinkState.DISCONNECTED
 
 
+async def test_a_gateway_that_never_greets_is_a_link_down_that_says_so(desk, heard):
+    await desk.control(fault="no_greeting", times=1)
+    with pytest.raises(LinkDown, match="time-out during the handshake$"):
+        await desk.broker(heard, connect_timeout=0.5).connect()
+
+
 async def test_a_half_open_socket_is_noticed_by_the_heartbeat(desk, heard):
     broker = desk.broker(heard)
     await broker.connect()
