@@ -44,8 +44,13 @@ class ReconcileReport:
 
 
 def mentions(snapshot: BrokerSnapshot, order: Order) -> bool:
-    """Whether any list of the reading knows the order; by reference, permId, or this client's order id."""
-    reports: list[OrderReport | ExecutionReport] = [*snapshot.open_orders, *snapshot.completed_orders, *snapshot.executions]
+    """Whether any list of the reading knows the order; by reference, permId, or this client's order id.
+
+    An execution proves that the broker had the order, not that it has it still: it speaks only for one that was never acknowledged.
+    """
+    reports: list[OrderReport | ExecutionReport] = [*snapshot.open_orders, *snapshot.completed_orders]
+    if not order.perm_id:
+        reports += snapshot.executions
     for report in reports:
         if report.order_ref:
             if report.order_ref == order.order_ref:
