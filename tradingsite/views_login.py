@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,9 +18,16 @@ from events.feed import recheck_sockets
 from events.step_up import FIELD, remember, typed_now
 
 
+class LogInForm(AuthenticationForm):
+    """Refuses a name longer than any user's before it is tried: a failed try is written down, and PostgreSQL keeps to the column."""
+
+    username = UsernameField(max_length=150, widget=forms.TextInput(attrs={"autofocus": True}))
+
+
 class LogIn(LoginView):
     """Remembers when the password was typed, for the acts that ask for it again after some minutes."""
 
+    authentication_form = LogInForm
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:

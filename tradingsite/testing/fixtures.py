@@ -111,14 +111,19 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     yield
     if _ROWS not in item.stash or nextitem is None:  # after the last test the database itself is gone
         return
+    from django.apps import apps
     from django.contrib.contenttypes.models import ContentType
     from django.core.management import call_command
+    from django.core.management.color import no_style
     from django.db import connection
 
     rows, blocker = item.stash[_ROWS]
     with blocker.unblock():
         call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
         connection.creation.deserialize_db_from_string(rows)
+        with connection.cursor() as cursor:  # rows put back under their ids do not move PostgreSQL's counters
+            for statement in connection.ops.sequence_reset_sql(no_style(), apps.get_models()):
+                cursor.execute(statement)
         ContentType.objects.clear_cache()
         connection.close()
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db import connection
 
 from tradingsite.testing import postgres_server
@@ -45,6 +46,13 @@ def test_a_killed_redis_comes_back_on_the_same_address(live_redis: RedisServer) 
 @pytest.mark.django_db(transaction=True)
 def test_a_transactional_test_sees_committed_rows_in_the_database_the_processes_get() -> None:
     assert connection.settings_dict["NAME"] in test_database_url()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_row_made_after_a_transactional_test_takes_an_id_that_is_free(turn: int) -> None:
+    assert Group.objects.exists()  # put back under the ids that migrations gave
+    Group.objects.create(name=f"turn {turn}")
 
 
 def test_a_throwaway_postgresql_can_be_had(postgres_url: str) -> None:
