@@ -13,7 +13,7 @@ from positions.statement_check import check_statement
 from positions.tests.gateway.outside_hand import trade_elsewhere
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
-from tradingsite.tests.trading_story import GatewayTruth, approval, file_wish, last_price, open_position, outcome
+from tradingsite.tests.trading_story import approval, file_wish, last_price, open_position, outcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def watch_list(transactional_db):
     for symbol in ("AAPL", "MSFT"):
         WatchListEntry.objects.get_or_create(symbol=symbol)
-
-
-@pytest.fixture
-def truth(live_gateway):
-    return GatewayTruth(live_gateway)
 
 
 def newest():

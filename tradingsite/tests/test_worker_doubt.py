@@ -9,7 +9,7 @@ from events.models import CommandRecord
 from positions.models import BrokerCheck, OrderRecord, PositionRecord
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
-from tradingsite.tests.trading_story import GatewayTruth, approval, file_wish, open_position, outcome
+from tradingsite.tests.trading_story import approval, file_wish, open_position, outcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIVE = ("PreSubmitted", "Submitted", "PendingSubmit")
@@ -19,11 +19,6 @@ LIVE = ("PreSubmitted", "Submitted", "PendingSubmit")
 def watch_list(transactional_db):
     for symbol in ("AAPL", "MSFT"):
         WatchListEntry.objects.get_or_create(symbol=symbol)
-
-
-@pytest.fixture
-def truth(live_gateway):
-    return GatewayTruth(live_gateway)
 
 
 def family():

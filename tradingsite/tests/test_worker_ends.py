@@ -16,7 +16,7 @@ from positions.models import FillRecord, OrderRecord, PositionRecord, TradingSta
 from signals.models import WatchListEntry
 from tradingsite.testing.live import LiveWorker
 from tradingsite.testing.patience import eventually
-from tradingsite.tests.trading_story import GatewayTruth, approval, file_wish, last_price, open_position, outcome
+from tradingsite.tests.trading_story import approval, file_wish, last_price, open_position, outcome
 from tradingsite.worker import ends
 from tradingsite.worker.worker import EXIT_UNTRUSTED
 
@@ -28,11 +28,6 @@ FILL = Breakdown(section="drain", cause="execution 0001.a", error="KeyError: 'x'
 def watch_list(transactional_db):
     for symbol in ("AAPL", "MSFT", "NVDA"):
         WatchListEntry.objects.get_or_create(symbol=symbol)
-
-
-@pytest.fixture
-def truth(live_gateway):
-    return GatewayTruth(live_gateway)
 
 
 # --- remembering ---

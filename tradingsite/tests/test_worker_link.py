@@ -9,7 +9,7 @@ import pytest
 from events.models import WorkerLease
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
-from tradingsite.tests.trading_story import GatewayTruth, open_position
+from tradingsite.tests.trading_story import open_position
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -18,11 +18,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def watch_list(transactional_db):
     for symbol in ("AAPL", "MSFT"):
         WatchListEntry.objects.get_or_create(symbol=symbol)
-
-
-@pytest.fixture
-def truth(live_gateway):
-    return GatewayTruth(live_gateway)
 
 
 def not_ready():

@@ -10,7 +10,7 @@ from events.models import WorkerLease
 from positions.models import PositionRecord
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
-from tradingsite.tests.trading_story import GatewayTruth, open_position
+from tradingsite.tests.trading_story import open_position
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GONE = ("Filled", "Cancelled", "Inactive")
@@ -20,11 +20,6 @@ GONE = ("Filled", "Cancelled", "Inactive")
 def watch_list(transactional_db):
     for symbol in ("AAPL", "MSFT"):
         WatchListEntry.objects.get_or_create(symbol=symbol)
-
-
-@pytest.fixture
-def truth(live_gateway):
-    return GatewayTruth(live_gateway)
 
 
 def stops(truth):

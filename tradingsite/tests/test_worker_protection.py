@@ -9,7 +9,7 @@ from events.models import EventRecord, WorkerLease
 from positions.models import OperatorTask, PositionRecord, ProtectionSettings
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
-from tradingsite.tests.trading_story import GatewayTruth, file_wish, last_price, open_position, outcome
+from tradingsite.tests.trading_story import file_wish, last_price, open_position, outcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GONE = ("Filled", "Cancelled", "Inactive")
@@ -19,11 +19,6 @@ GONE = ("Filled", "Cancelled", "Inactive")
 def watch_list(transactional_db):
     for symbol in ("AAPL", "MSFT", "NVDA"):
         WatchListEntry.objects.get_or_create(symbol=symbol)
-
-
-@pytest.fixture
-def truth(live_gateway):
-    return GatewayTruth(live_gateway)
 
 
 def stops(truth, symbol):

@@ -9,7 +9,7 @@ from events.models import EventRecord, WorkerLease
 from positions.models import EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord, TradingState
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
-from tradingsite.tests.trading_story import GatewayTruth, approval, file_wish, last_price, open_position, outcome
+from tradingsite.tests.trading_story import approval, file_wish, last_price, open_position, outcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -18,11 +18,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def watch_list(transactional_db):
     for symbol in ("AAPL", "AMZN", "META", "MSFT", "NVDA", "TSLA"):
         WatchListEntry.objects.get_or_create(symbol=symbol)
-
-
-@pytest.fixture
-def truth(live_gateway):
-    return GatewayTruth(live_gateway)
 
 
 def working(truth):
