@@ -81,6 +81,7 @@ class Feed:
             except TimeoutError:
                 pass
             await self.flush()
+        await self.flush()  # what was put while the last frame was on its way
 
     def stop(self) -> None:
         self._stopping.set()

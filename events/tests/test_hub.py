@@ -312,3 +312,24 @@ async def test_the_running_feed_sends_at_its_pace_and_once_more_at_the_end(live_
         while not rows or rows[-1] != [{"v": "last"}]:
             rows.append(orjson.loads((await layer.receive(channel))["text"])["rows"])
     assert all(len(row) == 1 for row in rows)
+
+
+async def test_a_row_put_while_the_last_frame_is_on_its_way_still_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, on_its_way, may_arrive = [], asyncio.Event(), asyncio.Event()
+
+    async def slow(group: str, message: dict[str, Any]) -> bool:
+        sent.append(orjson.loads(message["text"])["rows"])
+        on_its_way.set()
+        await may_arrive.wait()
+        return True
+
+    monkeypatch.setattr("events.feed.send_to_group", slow)
+    feed = Feed(interval=0.001)
+    feed.put("positions", "p", {"v": "first"})
+    running = asyncio.create_task(feed.run())
+    await on_its_way.wait()
+    feed.put("positions", "p", {"v": "last"})
+    feed.stop()
+    may_arrive.set()
+    await running
+    assert sent == [[{"v": "first"}], [{"v": "last"}]]

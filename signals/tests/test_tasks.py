@@ -143,7 +143,9 @@ def test_an_unknown_ticker_is_left_out_for_an_hour_and_comes_back_with_the_list(
     assert "AAPL" in tasks.poll_due()
 
 
-def test_after_a_gap_the_missed_predictions_are_stored_and_never_traded(faults, started):
+def test_after_a_gap_the_missed_predictions_are_stored_and_never_traded(faults, started, desk_demo, monkeypatch):
+    now = desk_demo.provider.now()
+    monkeypatch.setattr(desk_demo.provider, "_clock", lambda: now)  # a minute that ends meanwhile would bring one more
     tasks.poll_ticker("AAPL")
     rewind("AAPL", 600)
     tasks.poll_ticker("AAPL")
