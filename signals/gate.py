@@ -22,12 +22,12 @@ from positions.limits import limits_from, limits_row
 from positions.locks import read_locks
 from positions.models import OrderRecord, PositionRecord
 from positions.models import RiskLimits as RiskLimitsRecord
+from signals.domain.entry import entry_intent
 
 if TYPE_CHECKING:
     from signals.facts import Facts
     from signals.proposal import Proposal
 
-SOURCE = "options flow"  # where the orders of signals come from, as limits and locks name it
 Restored = TypeVar("Restored", Order, Position)
 # A signal has a life of its own, which the card shows; the command's begins with the approval.
 CARD_CHECKS = tuple(check for check in ENTRY_CHECKS if check is not not_expired)
@@ -79,25 +79,22 @@ def refusal_of(proposal: Proposal, facts: Facts) -> Denied | None:
 
 
 def intent_of(proposal: Proposal) -> OrderIntent | None:
-    """The entry an approval would ask for."""
+    """The entry an approval would ask for, with what the broker said of it."""
     ticket, signal = proposal.ticket, proposal.signal
     if ticket is None:
         return None
-    return OrderIntent(
+    intent = entry_intent(
         intent_id=f"card-{signal.signal_id}",
+        signal_id=signal.signal_id,
         symbol=signal.symbol,
-        side=OrderSide.BUY if signal.direction > 0 else OrderSide.SELL,
+        direction=signal.direction,
         quantity=ticket.quantity,
-        entry_type=OrderType.LIMIT,
         limit_price=ticket.entry,
         stop_loss=ticket.stop,
         take_profit=ticket.target,
-        signal_id=signal.signal_id,
-        source=SOURCE,
-        strategy=SOURCE,
-        reference_price=proposal.quote.last if proposal.quote else None,
-        margin=_margin(proposal, ticket.quantity),
+        reference_price=proposal.quote.last if proposal.quote else ticket.entry,
     )
+    return replace(intent, margin=_margin(proposal, ticket.quantity))
 
 
 def _margin(proposal: Proposal, quantity: float) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -31,16 +32,17 @@ from events.failpoints import failpoint
 from events.failstop import working_on
 from events.inbox import Outcome
 from events.models import CommandRecord
-from events.order import OrderSide, OrderState, OrderType
+from events.order import OrderState
 from events.system import CommandEvent
 from positions.domain.errors import PositionsError
-from positions.domain.intent import Denied, IntentKind, OrderIntent
+from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_manager import OrderManager
 from positions.domain.order_states import NEVER_SENT
 from positions.domain.ports import BrokerError, UnknownContract
 from positions.domain.position import Position
 from positions.domain.tracker import PositionTracker
+from signals.domain.entry import entry_intent
 from tradingsite.worker.exit_commands import ENTRY_COMMANDS, EXIT_COMMANDS, ExitDesk
 from tradingsite.worker.guard import Guard
 from tradingsite.worker.margins import Margins
@@ -52,7 +54,6 @@ from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, TradingSwitc
 log = logging.getLogger(__name__)
 
 LONGEST_LIFE = timedelta(seconds=120)  # an approval older than this is never sent, whatever its row says
-SOURCE = "options flow"
 ENTRIES = frozenset({"ApproveSignal"}) | ENTRY_COMMANDS
 EXITS = frozenset({"ClosePosition", "ChangeStop", "ChangeTarget", "CancelOrder", "FlattenAll"}) | RESOLUTIONS | EXIT_COMMANDS
 
@@ -168,22 +169,21 @@ class CommandDesk:
 
     async def _intent(self, command: ApproveSignal, record: CommandRecord) -> OrderIntent:
         latest = record.created_at + LONGEST_LIFE
-        return OrderIntent(
+        intent = entry_intent(
             intent_id=intent_id_of(record),
+            signal_id=command.signal_id,
             symbol=command.symbol,
-            side=OrderSide.BUY if command.direction > 0 else OrderSide.SELL,
+            direction=command.direction,
             quantity=command.quantity,
-            entry_type=OrderType.LIMIT,
             limit_price=command.limit_price,
             stop_loss=command.stop_loss,
             take_profit=command.take_profit,
-            signal_id=command.signal_id,
-            source=SOURCE,
-            strategy=SOURCE,
             reference_price=command.reference_price,
+        )
+        return replace(
+            intent,
             expires_at=min(record.expires_at or latest, latest),
             entry_life_seconds=await self._entry_life_seconds(),
-            kind=IntentKind.BRACKET,
             cause=f"command {record.pk}",
         )
 

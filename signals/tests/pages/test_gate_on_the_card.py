@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,11 +10,15 @@ from typing import Any
 import pytest
 
 from events.clock import utc_now
+from events.commands import parse_command
+from events.models import CommandRecord
 from positions.domain.risk import ENTRY_CHECKS, not_expired
 from positions.models import OrderRecord, PositionRecord, RiskLimits, ScopedLimitRecord
-from signals.gate import CARD_CHECKS
+from signals.domain.entry import entry_intent
+from signals.facts import gather
+from signals.gate import CARD_CHECKS, intent_of
 from signals.models import SignalRecord
-from signals.proposal import pending_proposals
+from signals.proposal import Ticket, pending_proposals, propose
 
 
 def entry_order(
@@ -93,3 +98,15 @@ def test_the_approval_keeps_what_was_shown(make_signal, signed_in, ticket):
     shown = SignalRecord.objects.get().decision["shown"]
     assert (shown["last"], shown["held"], shown["risk_dollars"]) == (150.0, 0.0, 100.0)
     assert shown["limits_version"].endswith(" 0")
+
+
+def test_the_card_is_judged_by_the_very_entry_that_the_worker_makes_of_the_command(make_signal, signed_in, ticket):
+    signal = make_signal("s1", direction=-1, action="open_short")
+    typed = Ticket(quantity=60, entry=149.8, stop=151.05, target=147.1)
+    judged = intent_of(propose(signal, gather({"AAPL"}), typed))
+    signed_in().post("/signals/s1/approve", ticket(quantity=60, entry=149.8, stop=151.05, target=147.1))
+    record = CommandRecord.objects.get()
+    command = parse_command(record.name, record.payload)
+    names = set(inspect.signature(entry_intent).parameters) - {"intent_id"}
+    made = entry_intent(intent_id=f"card-{signal.signal_id}", **{name: getattr(command, name) for name in names})
+    assert judged == made
