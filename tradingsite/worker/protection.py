@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 ATR_PERIOD = 14
 ATR_BARS = 5 * ATR_PERIOD
-JUST_SENT_SECONDS = 2.0
+JUST_CHANGED_SECONDS = 2.0  # sent, modified or answered so lately that a list may not show it yet
 JUST_OPENED_SECONDS = 120.0  # an older position was opened under other defaults
 SETTLED_SECONDS = 20.0  # a difference younger than this may still be an execution on its way
 
@@ -148,7 +148,7 @@ class Protection:
     def _compare(self, position: Position, shown: set[str], asked_at: datetime) -> None:
         orders = self._manager.core.book.of_position(position.position_id)
         for stop in resting_stops(orders):
-            fresh = stop.sent_at is not None and (asked_at - stop.sent_at).total_seconds() < JUST_SENT_SECONDS
+            fresh = (asked_at - stop.updated_at).total_seconds() < JUST_CHANGED_SECONDS
             if position.held and stop.order_ref not in shown and not fresh:
                 log.warning("the broker does not list the stop of %s", position)
                 self._manager.core.ask_reconcile("a stop is not among the broker's open orders")
