@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import time_machine
+from django.urls import clear_url_caches, get_resolver
 
 from events.clock import utc_now
 from events.models import SetAside
@@ -47,6 +48,12 @@ async def desk():
     made = Desk()
     yield made
     await made.database.close()
+
+
+async def test_no_alarm_waits_for_the_pages_to_be_imported(desk):
+    clear_url_caches()
+    desk.start()
+    assert get_resolver()._populated
 
 
 async def test_a_quiet_desk_raises_nothing(desk):

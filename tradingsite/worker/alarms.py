@@ -46,6 +46,7 @@ class Alarms:
         self._epoch = epoch
         self._fence = fence
         self._since: dict[tuple[str, str], datetime] = {}  # (kind, what it is about) → since when it stands, as we saw it
+        reverse("overview")  # the first address imports every page: half a second now, not when the link has just been lost
 
     async def look(self) -> None:
         """Bring the rows in step with what stands now."""
