@@ -98,7 +98,7 @@ class OrderHearing:
         if position is None or position.status is PositionStatus.CLOSED:
             return
         before = Before.of(position)
-        entry_over = order.role is OrderRole.ENTRY and order.is_terminal and not order.filled_quantity
+        entry_over = order.role is OrderRole.ENTRY and order.is_terminal and self._others_took(order)
         if entry_over and position.status in (PositionStatus.OPENING, PositionStatus.PLANNED) and not position.held:
             why = order.message or order.reason or order.state.value
             position.abandon(f"entry {order.state.value}: {why}" if why != order.state.value else f"entry {why}")
@@ -109,6 +109,11 @@ class OrderHearing:
             position.closing_failed(order.message or order.state.value)
             await core.tracker.announce(position, before, f"exit {order.state.value}")
         await core.refresh_stop_state(order.position_id)
+
+    def _others_took(self, entry: Order) -> bool:
+        """Each of its shares is in some position's fills; none of them in one that holds nothing."""
+        counting = [execution for execution in entry.ledger.executions if not execution.busted]
+        return all(self.core.tracker.holder_of(execution.exec_id, "") is not None for execution in counting)
 
     # ---- executions -----------------------------------------------------------------------------------------------------
 

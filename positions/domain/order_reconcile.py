@@ -89,9 +89,9 @@ class OrderReconcile:
         return [order for order in self.core.book if order.is_live and not order.external]
 
     async def _learn(self, snapshot: BrokerSnapshot) -> int:
-        """Executions before statuses: an order ends only when its fills are in."""
+        """Executions, in the order they were made, before statuses: an order ends only when its fills are in."""
         learned = 0
-        for execution in snapshot.executions:
+        for execution in sorted(snapshot.executions, key=lambda execution: execution.time):
             learned += await self.hearing.hear(execution, recovered=True)
         for commission in snapshot.commissions:
             await self.hearing.hear(commission)

@@ -190,7 +190,8 @@ class Position(PositionFacts):
     def correct_fill(self, fill_id: str, quantity: float, price: float, *, busted: bool = False) -> Leftover:
         """Replace (or take back) a fill by a higher revision and refold from the start; returns the shares that are not its own.
 
-        A closed position stays closed: what the correction reopens or leaves over belongs to the position that follows it.
+        A closed position stays closed: what the correction reopens or leaves over belongs to the position that follows it. So does
+        all of it when it turns an open one around, which is over then: its stop and target are the other side's.
         Only the change is handed on, so that a second correction can take back what a first one gave.
         """
         base, revision = split_exec_id(fill_id)
@@ -201,7 +202,12 @@ class Position(PositionFacts):
         entry.quantity, entry.price, entry.revision, entry.busted = quantity, price, revision, busted
         self._fold = fold(self._entries)
         over, self._fold.leftover = self._fold.leftover - handed_on.leftover, 0
-        if was_closed:
+        turned = not was_closed and self._fold.quantity * self._direction < 0
+        if turned:
+            self._status = S.CLOSED
+            self._finish("correction")
+            handed_on.quantity = 0
+        if was_closed or turned:
             reopened, self._fold.quantity = self._fold.quantity - handed_on.quantity, 0
             left = Leftover(quantity=over + reopened, price=(self._fold.entry_price if reopened else None) or price)
         else:

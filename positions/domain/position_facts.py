@@ -192,6 +192,10 @@ class PositionFacts:
             return self.entry_value
         return max(0.0, (self.entry_price - self._stop_loss) * self._fold.quantity)
 
+    def is_against(self, quantity: float) -> bool:
+        """Nothing is held, and a fill of `quantity` (signed) would open the side that was not planned."""
+        return not self._fold.quantity and bool(self.planned_quantity) and quantity * self._direction < 0
+
     def realizes(self, quantity: float, price: float) -> float:
         """The gross P&L a fill of `quantity` (signed) at `price` would realize."""
         held, entry = self._fold.quantity, self._fold.entry_price

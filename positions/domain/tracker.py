@@ -298,12 +298,10 @@ class PositionTracker:
         price = checked_price(fill.fill_price, "fill price")
         position = self.find(fill.position_id)
         events: list[PositionEvent] = []
-        if position is not None and position.status is not PositionStatus.CLOSED:
-            quantity, first = self._take(position, fill, quantity, price)
-            events.append(first)
-        if quantity and (follower := self._follower(fill.position_id, fill.symbol)) is not None:
-            quantity, joined = self._take(follower, fill, quantity, price)
-            events.append(joined)
+        for taker in self._takers(fill.position_id, fill.symbol, quantity):
+            if quantity:
+                quantity, event = self._take(taker, fill, quantity, price)
+                events.append(event)
         if quantity:
             entry = position.entry_price if position is not None else None
             another = self._another(fill, position, quantity=quantity, price=price, entry=entry)
@@ -354,7 +352,12 @@ class PositionTracker:
             busted=bool(fill.metadata.get("busted")),
         )
         self._file(position)
-        first = position_events.updated(position, before, reason="execution corrected", cause=fill.event_id)
+        why = "execution corrected"
+        over = position.status is PositionStatus.CLOSED is not before.status
+        if over:
+            first: PositionEvent = position_events.closed(position, before, exit_price=position.exit_price, reason=why, cause=fill.event_id)
+        else:
+            first = position_events.updated(position, before, reason=why, cause=fill.event_id)
         return [first, *self._hand_on(fill, position, left, entry=before.entry_price)]
 
     def _hand_on(self, fill: FillEvent, position: Position, left: Leftover, *, entry: float | None) -> list[PositionEvent]:
@@ -371,6 +374,18 @@ class PositionTracker:
             events.append(position_events.after_fill(heir, old, price=price_there, reason="correction", cause=fill.event_id))
             follower = None
         return events
+
+    def _takers(self, position_id: str, symbol: str, quantity: float) -> list[Position]:
+        """Who takes a fill, in turn: its own position while that is open, and the one that holds what it could not take.
+
+        One that holds nothing takes no fill against its plan: sold without an entry, shares are not held under its stop and target.
+        An entry that comes after such a sale gives back to the follower first.
+        """
+        own, follower = self.find(position_id), self._follower(position_id, symbol)
+        takers = [own] if own is not None and own.status is not PositionStatus.CLOSED and not own.is_against(quantity) else []
+        if follower is not None and follower.held * quantity < 0:
+            return [follower, *takers]
+        return takers + ([follower] if follower is not None else [])
 
     def _follower(self, position_id: str, symbol: str) -> Position | None:
         """The open position that holds what that one could not take."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from events.order import FillEvent, OrderRole, OrderState, OrderStatusEvent
+from events.order import FillEvent, OrderRole, OrderSide, OrderState, OrderStatusEvent
 from events.position import PositionStatus
 from positions.domain.order import Order
 from positions.domain.ports import CommissionReport
@@ -229,6 +229,43 @@ async def test_a_bust_of_an_entry_that_was_sold_again_leaves_the_sale_as_a_short
     [short] = desk.tracker.active()
     assert (short.held, short.entry_price, short.stop_loss) == (-100, 94.0, 99.0)
     assert desk.broker.held() == {"AAPL": -100}
+
+
+async def test_a_bust_of_an_entry_that_was_sold_in_part_leaves_no_order_of_its_side(desk: Desk) -> None:
+    """What rests for the long side would sell still more."""
+    first = await desk.held()
+    desk.broker.fill(desk.broker.order("-T"), 60, 110.0)
+    await desk.manager.drain()
+    desk.broker.correct(0, bust=True)
+    await desk.manager.drain()
+    await settled(desk)
+    assert first.status is PositionStatus.CLOSED
+    [short] = desk.tracker.active()
+    assert (short.held, short.entry_price, short.stop_loss, short.take_profit) == (-60, 110.0, 115.0, None)
+    [resting] = [order for order in desk.broker.book.values() if order.live]
+    assert (resting.ticket.side, resting.remaining, resting.ticket.stop_price) == (OrderSide.BUY, 60, 115.0)
+    assert desk.broker.held() == {"AAPL": -60}
+
+
+async def test_an_entry_heard_after_the_sale_of_it_brings_back_what_the_sale_opened(desk: Desk) -> None:
+    """IB works the entry again after the bust: what its shares are sold by already closes with it, and nobody holds both sides."""
+    position = await desk.held()
+    desk.broker.correct(0, bust=True)
+    await desk.manager.drain()
+    entry_at_ib, target = desk.broker.book[entry(desk).ib_order_id], desk.broker.order("-T")
+    entry_at_ib.filled, entry_at_ib.status = 0, "Submitted"
+    desk.broker.mute = True
+    target.ticket = replace(target.ticket, parent_ib_order_id=0)
+    desk.broker.fill(target, 100, 110.0)
+    desk.broker.mute = False
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    assert held(desk) == [0, -100]
+    desk.broker.fill(entry_at_ib, 100, 100.0)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (held(desk), desk.broker.held()) == ([], {})
+    assert position.status is PositionStatus.CLOSED
+    assert not [order for order in desk.broker.book.values() if order.live]
 
 
 async def test_a_corrected_price_moves_the_result_of_what_was_sold_since(desk: Desk) -> None:
