@@ -10,7 +10,8 @@ of type 2 shrinks and cancels its members. So a mismatch has `GRACE_SECONDS` to 
 that crosses the broker's own reduction on the wire could enlarge a stop beyond the position. A missing stop waits half
 as long, and what cannot cross anything is urgent and does not wait.
 
-A stop that did not stay twice is an alarm: the manager says so and follows the rule a person chose, flatten or hold.
+A stop that did not stay twice is an alarm: the manager says so and follows the rule a person chose, flatten or hold. So is
+a holding that nobody meant to have and for which no stop level is known: no stop can even be tried.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from positions.domain.protection import is_bare
 GRACE_SECONDS = 1.5
 BARE_GRACE_SECONDS = 0.75
 DOUBT_GRACE_SECONDS = 2.0  # for a stop that was sent to be confirmed, before the broker is asked
+LEVEL_GRACE_SECONDS = 2.0  # for a holding without a stop level: a correction that made it may be followed by the next
 PROTECT_ATTEMPTS = 2  # so many in PROTECT_WINDOW that did not stay are an alarm
 PROTECT_WINDOW = timedelta(minutes=10)
 AGAIN_SECONDS = 15.0  # after an alarm the rule is followed again this often, until it has worked
+NO_LEVEL = "no level for one is known; set a stop, or close it"
 _PAIR = (OrderRole.STOP, OrderRole.TARGET)
 
 
@@ -40,7 +43,7 @@ class Repair(StrEnum):
     RESIZE = "resize"
     PROTECT = "protect"
     ASK = "ask"  # read the broker's lists
-    ALARM = "alarm"  # stops are refused: tell, and follow the rule
+    ALARM = "alarm"  # stops are refused, or none can be tried: tell, and follow the rule
     RESTORED = "restored"  # an alarm is over
 
 
@@ -59,7 +62,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """A position whose stop could not be placed."""
+    """A position whose stop could not be placed, or has no level."""
 
     position_id: str
     symbol: str
@@ -100,22 +103,26 @@ class ExitKeeper:
         return (now - self._since.setdefault(key, now)).total_seconds() >= grace or work.urgent
 
     def _escalated(self, position: Position, orders: Sequence[Order], work: Work, now: datetime) -> Work | None:
-        """A stop that did not stay twice becomes an alarm, repeated now and then until it is over."""
+        """A stop that did not stay twice becomes an alarm, and so does a holding without a level, repeated until it is over."""
+        if work.repair is Repair.ALARM:
+            return self._alarmed(position, work, work.reason, now)
         if work.repair is not Repair.PROTECT:
             return work
-        attempts = self._attempts.get(position.position_id, [])
-        recent = [at for at in attempts if now - at < PROTECT_WINDOW]
+        recent = [at for at in self._attempts.get(position.position_id, []) if now - at < PROTECT_WINDOW]
         if len(recent) < PROTECT_ATTEMPTS:
             return work
+        return self._alarmed(position, work, f"{len(recent)} stops did not stay at the broker{_last_words(orders)}", now)
+
+    def _alarmed(self, position: Position, work: Work, detail: str, now: datetime) -> Work | None:
+        """The first time urgent; then the rule is followed again now and then."""
+        attempts = self._attempts.setdefault(position.position_id, [])
         known = self.alarms.get(position.position_id)
-        if known is not None and (now - recent[-1]).total_seconds() < AGAIN_SECONDS:
+        if known is not None and attempts and (now - attempts[-1]).total_seconds() < AGAIN_SECONDS:
             return None
-        if known is not None:
-            attempts.append(now)
-            return Work(repair=Repair.ALARM, quantity=work.quantity, reason=known.detail)
-        detail = f"{len(recent)} stops did not stay at the broker{_last_words(orders)}"
-        self.alarms[position.position_id] = Alarm(position_id=position.position_id, symbol=position.symbol, detail=detail, since=now)
         attempts.append(now)
+        if known is not None:
+            return Work(repair=Repair.ALARM, quantity=work.quantity, reason=known.detail)
+        self.alarms[position.position_id] = Alarm(position_id=position.position_id, symbol=position.symbol, detail=detail, since=now)
         return Work(repair=Repair.ALARM, quantity=work.quantity, reason=detail, urgent=True)
 
     @staticmethod
@@ -144,10 +151,12 @@ def repairs(position: Position, orders: Sequence[Order], absent: Collection[str]
     separate = [order for order in live if order.role is OrderRole.EXIT and not order.oca_group and order.remaining_quantity > held]
     work += [piece for order in separate if (piece := _fit(order, held)) is not None]
     stops = [order for order in exits if order.role is OrderRole.STOP]
-    if room > 0 and position.stop_loss is not None and not _group_exit(orders):
-        if not stops:
+    if room > 0 and not _group_exit(orders):
+        if not stops and position.stop_loss is None:
+            work.append(Work(repair=Repair.ALARM, quantity=room, reason=NO_LEVEL, patience=LEVEL_GRACE_SECONDS))
+        elif not stops:
             work.append(Work(repair=Repair.PROTECT, quantity=room, reason="no stop at the broker"))
-        elif all(stop.order_id in absent for stop in stops):
+        elif position.stop_loss is not None and all(stop.order_id in absent for stop in stops):
             why, group = "the broker does not show its stop: another one in the same group protects it meanwhile", stops[0].oca_group
             work.append(Work(repair=Repair.PROTECT, quantity=room, reason=why, group=group))
         elif not any(stop.is_acked for stop in stops):

@@ -364,7 +364,7 @@ class OrderExits:
         return await self._need_contract(symbol)
 
     async def _alarm(self, position: Position, work: Work) -> None:
-        """Stops are refused: say so, then flatten or hold as a person chose. Holding tries again."""
+        """No stop stays, or none can be tried: say so, then flatten or hold as a person chose. Holding tries again where it can."""
         core = self.core
         rule = core.when_refused if work.repair is Repair.ALARM else ""
         if work.urgent or work.repair is Repair.RESTORED:
@@ -374,7 +374,7 @@ class OrderExits:
             denied = await self.close(position.position_id, None, "no stop could be placed")
             if isinstance(denied, Denied):
                 log.error("%s has no stop and cannot be closed: %s", position, denied)
-        elif rule and not work.urgent:
+        elif rule and not work.urgent and position.stop_loss is not None:
             await self._protect(position, work.quantity, stop_loss=position.stop_loss)
 
     async def _protect(
