@@ -21,6 +21,7 @@ from events.models import CommandRecord
 from signals import store
 from signals.facts import Facts, gather
 from signals.models import SignalRecord
+from signals.objections import Objection
 from signals.proposal import Proposal, Ticket, propose
 
 CONFLICT = 409  # somebody or something was faster
@@ -32,11 +33,12 @@ State = SignalRecord.State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Nothing was changed. `status` is the HTTP answer, `message` what the person reads."""
+    """Nothing was changed. `status` is the HTTP answer, `message` what the person reads; `code` is the first reason's."""
 
     code: str
     message: str
     status: int
+    objections: tuple[Objection, ...] = ()  # all reasons, when it is the desk's own checks that refuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,8 @@ def approve(
             return settled
         facts = gather({signal.symbol}, now=now)
         proposal = propose(signal, facts, ticket)
-        if proposal.objection is not None:
-            return Refusal(code=proposal.objection.code, message=proposal.objection.words, status=REFUSED)
+        if proposal.objections:
+            return _refusal(proposal.objections)
         try:
             command = _approval(signal, decision, ticket, reference=proposal.quote.last if proposal.quote else ticket.entry)
         except BadCommand as error:
@@ -107,6 +109,11 @@ def reject(signal_id: str, decision: Decision, reason: str, *, now: datetime | N
             return _lost(signal_id)
         record, _ = file_command(command, user=decision.user, key=f"reject:{signal_id}", now=now)
     return record
+
+
+def _refusal(objections: tuple[Objection, ...]) -> Refusal:
+    message = " ".join(objection.words for objection in objections)
+    return Refusal(code=objections[0].code, message=message, status=REFUSED, objections=objections)
 
 
 def _shown(proposal: Proposal, facts: Facts) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.ports import Contract, Tick
 from positions.domain.position import Position
-from positions.domain.risk import ENTRY_CHECKS, RiskContext, RiskLimits, TradingState, not_expired
+from positions.domain.risk import ENTRY_CHECKS, RiskContext, RiskLimits, TradingState, not_expired, numbers_make_sense
 from positions.limits import limits_from, limits_row
 from positions.locks import read_locks
 from positions.models import OrderRecord, PositionRecord
@@ -67,15 +67,18 @@ def view_of(
     return GateView(context=context, limits=limits_from(row), version=row["version"])
 
 
-def refusal_of(proposal: Proposal, facts: Facts) -> Denied | None:
-    """The first check that would refuse this entry now, or None. The margin's age is the worker's matter: it asks anew."""
+def refusals_of(proposal: Proposal, facts: Facts) -> list[Denied]:
+    """Every check that would refuse this entry now. The margin's age is the worker's matter: it asks anew."""
     view, intent = facts.gate, intent_of(proposal)
     if intent is None or view is None:
-        return None
+        return []
     symbol = proposal.signal.symbol
     context = replace(view.context, quote=_tick(proposal), contract=Contract(symbol=symbol, con_id=0))
     limits = replace(view.limits, require_margin=False)
-    return next((denied for check in CARD_CHECKS if (denied := check(intent, context, limits)) is not None), None)
+    senseless = numbers_make_sense(intent, context, limits)
+    if senseless is not None:
+        return [senseless]  # the other checks calculate with these numbers
+    return [denied for check in CARD_CHECKS if (denied := check(intent, context, limits)) is not None]
 
 
 def intent_of(proposal: Proposal) -> OrderIntent | None:

@@ -1,7 +1,7 @@
-"""What can stand against approving a signal, as a list of small checks asked in order; the first objection wins.
+"""What can stand against approving a signal, as a list of small checks; all that object are shown, in the order asked.
 
-They run twice: for the card, where an objection disables Approve and says why, and again in the server's decision, with
-fresh numbers and the person's own ticket. The worker's risk gate asks once more before anything leaves.
+They run twice: for the card, where any objection disables Approve and says why, and again in the server's decision, with
+fresh numbers and the person's own ticket. The worker's risk gate asks once more before anything leaves, and decides.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from positions.domain.intent import Denied
 from positions.domain.risk import TradingState
-from signals.gate import refusal_of
+from signals.gate import refusals_of
 from signals.models import SignalRecord
 
 if TYPE_CHECKING:
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from signals.proposal import Proposal
 
 CLOSES = ("close_long", "close_short")
+SAME = {"no_quote": "no_price", "stale_quote": "stale_price"}  # the gate's word → what this file calls the same trouble
+ANOTHER = "Wait for another signal."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """Why a signal cannot be approved now: a code for programs, a sentence for people."""
+    """Why a signal cannot be approved now: a code for programs, a sentence for people, the numbers that decided."""
 
     code: str
     message: str
@@ -35,30 +38,48 @@ class Objection:
         """What stands against it and what to do about it."""
         return f"{self.message} {self.what_to_do}".strip()
 
+    def as_row(self) -> dict[str, Any]:
+        """As pages and scripts get it; `figures` are the values as (name, text)."""
+        figures = [[name.replace("_", " "), _figure(value)] for name, value in self.values.items() if value not in (None, "")]
+        return {
+            "code": self.code,
+            "message": self.message,
+            "what_to_do": self.what_to_do,
+            "values": dict(self.values),
+            "figures": figures,
+        }
+
 
 Check = Callable[["Proposal", "Facts"], Objection | None]
 
 
-def objection_to(proposal: Proposal, facts: Facts) -> Objection | None:
-    """The first thing that stands against approving, or None."""
-    return next((objection for check in CHECKS if (objection := check(proposal, facts)) is not None), None)
+def objections_to(proposal: Proposal, facts: Facts) -> tuple[Objection, ...]:
+    """All that stands against approving. What is decided or over is only that; nothing else about it matters any more."""
+    over = still_pending(proposal, facts)
+    if over is not None:
+        return (over,)
+    found = [objection for check in CHECKS if (objection := check(proposal, facts)) is not None]
+    said = {objection.code for objection in found}
+    found += [o for o in gate_refusals(proposal, facts) if SAME.get(o.code, o.code) not in said]
+    return tuple(found)
 
 
 def still_pending(proposal: Proposal, facts: Facts) -> Objection | None:
     signal = proposal.signal
     if signal.state != SignalRecord.State.PENDING:
-        return Objection(code="not_pending", message=f"This signal is already {signal.state}.")
+        return Objection(code="not_pending", message=f"This signal is already {signal.state}.", what_to_do=ANOTHER)
     if signal.expires_at <= facts.now:
-        return Objection(code="expired", message="This signal has expired.")
+        return Objection(code="expired", message="This signal has expired.", what_to_do=ANOTHER)
     return None
 
 
 def trading_allows_it(proposal: Proposal, facts: Facts) -> Objection | None:
     why = f": {facts.trading_reason}" if facts.trading_reason else ""
     if facts.trading is TradingState.HALTED:
-        return Objection(code="halted", message=f"Trading is halted{why}. An admin has to resume it first.")
+        return Objection(code="halted", message=f"Trading is halted{why}.", what_to_do="An admin has to resume it first.")
     if facts.trading is TradingState.REDUCE_ONLY and proposal.signal.action not in CLOSES:
-        return Objection(code="reduce_only", message=f"Trading is reduce-only{why}. Only exits are allowed.")
+        message = f"Trading is reduce-only{why}. Only exits are allowed."
+        return Objection(code="reduce_only", message=message, what_to_do="An admin has to resume trading first.")
     return None
 
 
@@ -68,76 +89,117 @@ def broker_has_answered(proposal: Proposal, facts: Facts) -> Objection | None:
     if proposal.ticket is None or signal.action in CLOSES or signal.signal_id in facts.margins or not facts.limits.require_margin:
         return None
     error = facts.margin_errors.get(signal.signal_id, "")
-    return Objection(code="no_what_if", message=error) if error else None
+    return Objection(code="no_what_if", message=error, what_to_do="Check the broker link if it stays.") if error else None
 
 
 def worker_is_there(proposal: Proposal, facts: Facts) -> Objection | None:
     if facts.worker_ok:
         return None
-    return Objection(code="worker_down", message=f"The worker is not ready to trade. {facts.worker_detail}".strip())
+    message = f"The worker is not ready to trade. {facts.worker_detail}".strip()
+    return Objection(code="worker_down", message=message, what_to_do="Wait until it is; the health page says more.")
 
 
 def session_is_open(proposal: Proposal, facts: Facts) -> Objection | None:
-    return None if facts.session_open else Objection(code="market_closed", message="The market is closed.")
+    if facts.session_open:
+        return None
+    return Objection(code="market_closed", message="The market is closed.", what_to_do="Wait for the regular session.")
 
 
 def data_is_recent(proposal: Proposal, facts: Facts) -> Objection | None:
     at = proposal.signal.data_time
     if at is None:
-        return Objection(code="no_data_time", message="The prediction does not say when its data is from.")
+        return Objection(code="no_data_time", message="The prediction does not say when its data is from.", what_to_do=ANOTHER)
     age = (facts.now - at).total_seconds()
     if age <= facts.settings.max_age_seconds:
         return None
     limit = facts.settings.max_age_seconds
-    return Objection(code="old_data", message=f"The prediction's data is {age:.0f} s old; {limit} s is the limit.")
+    message = f"The prediction's data is {age:.0f} s old; {limit} s is the limit."
+    return Objection(code="old_data", message=message, what_to_do=ANOTHER, values={"age": age, "limit": limit})
 
 
 def price_is_fresh(proposal: Proposal, facts: Facts) -> Objection | None:
-    quote = proposal.quote
+    quote, what = proposal.quote, "Wait for a fresh live quote."
     if quote is None:
-        return Objection(code="no_price", message=f"No fresh price of {proposal.signal.symbol}.")
-    if quote.age > facts.limits.quote_max_age_seconds:
-        limit = facts.limits.quote_max_age_seconds
-        return Objection(code="stale_price", message=f"No fresh price: the last one is {quote.age:.0f} s old; {limit} s is the limit.")
+        return Objection(code="no_price", message=f"No fresh price of {proposal.signal.symbol}.", what_to_do=what)
+    limit = facts.limits.quote_max_age_seconds
+    if quote.age > limit:
+        message = f"No fresh price: the last one is {quote.age:.0f} s old; {limit} s is the limit."
+        return Objection(code="stale_price", message=message, what_to_do=what, values={"age": quote.age, "limit": limit})
     if not quote.live:
-        return Objection(code="not_live", message="The price is delayed, frozen or the stock is halted; an order needs a live one.")
+        message = "The price is delayed, frozen or the stock is halted; an order needs a live one."
+        return Objection(code="not_live", message=message, what_to_do=what)
     return None
 
 
 def drift_is_within(proposal: Proposal, facts: Facts) -> Objection | None:
+    if proposal.quote is None:
+        return None  # that there is no price is said already
     drift, allowed = proposal.drift, proposal.allowed_drift
     if drift is None or allowed is None:
-        return Objection(code="no_reference", message="The prediction came without a price to compare with.")
+        return Objection(code="no_reference", message="The prediction came without a price to compare with.", what_to_do=ANOTHER)
     if abs(drift) <= allowed:
         return None
-    return Objection(code="drift", message=f"The price has moved {drift:+.2%} since the prediction; {allowed:.2%} is the limit.")
+    return Objection(
+        code="drift",
+        message=f"The price has moved {drift:+.2%} since the prediction; {allowed:.2%} is the limit.",
+        what_to_do="Wait for it to come back, or reject the signal.",
+        values={
+            "price_then": proposal.signal.price,
+            "price_now": proposal.quote.last,
+            "drift_pct": drift * 100,
+            "limit_pct": allowed * 100,
+        },
+    )
 
 
 def there_is_something_to_trade(proposal: Proposal, facts: Facts) -> Objection | None:
     if proposal.ticket is None:
-        return Objection(code="no_size", message=f"No size can be proposed: {proposal.sizing or 'no price'}.")
+        return _no_ticket(proposal)
     if proposal.signal.action not in CLOSES:
         return None
     if proposal.held * proposal.signal.direction >= 0:
-        return Objection(code="nothing_held", message=f"No {proposal.signal.symbol} is held any more; there is nothing to close.")
+        message = f"No {proposal.signal.symbol} is held any more; there is nothing to close."
+        return Objection(code="nothing_held", message=message, what_to_do="Reject the signal.")
     if proposal.ticket.quantity > abs(proposal.held):
         word = "held" if proposal.held > 0 else "short"
-        return Objection(code="too_many", message=f"Only {abs(proposal.held):g} shares are {word}.")
+        return Objection(
+            code="too_many",
+            message=f"Only {abs(proposal.held):g} shares are {word}.",
+            what_to_do="Ask for at most that many.",
+            values={"quantity": proposal.ticket.quantity, "held": proposal.held},
+        )
     return None
 
 
-def gate_lets_it_pass(proposal: Proposal, facts: Facts) -> Objection | None:
+def _no_ticket(proposal: Proposal) -> Objection | None:
+    if proposal.quote is None:
+        return None  # no price, no size: said already
+    return Objection(
+        code="no_size",
+        message=f"No size can be proposed: {proposal.sizing or 'no price'}.",
+        what_to_do="An admin can change how orders are sized.",
+    )
+
+
+def gate_refusals(proposal: Proposal, facts: Facts) -> list[Objection]:
     """Every check of the worker's gate that rows can answer, by the same functions."""
     if proposal.signal.action in CLOSES:
-        return None
-    denied = refusal_of(proposal, facts)
-    if denied is None:
-        return None
+        return []
+    return [_objection(denied) for denied in refusals_of(proposal, facts)]
+
+
+def _objection(denied: Denied) -> Objection:
     return Objection(code=denied.code, message=denied.message, what_to_do=denied.what_to_do, values=denied.values)
 
 
+def _figure(value: Any) -> str:
+    """A number as a person reads it; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)[:60]
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+
+
 CHECKS: tuple[Check, ...] = (
-    still_pending,
     trading_allows_it,
     worker_is_there,
     session_is_open,
@@ -145,6 +207,5 @@ CHECKS: tuple[Check, ...] = (
     price_is_fresh,
     drift_is_within,
     there_is_something_to_trade,
-    gate_lets_it_pass,
     broker_has_answered,
 )

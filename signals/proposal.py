@@ -17,7 +17,7 @@ from positions.domain.pricing import snap_limit, snap_stop
 from signals.domain.sizing import Caps, Sizing, SizingMethod, size
 from signals.facts import Facts, Quote, gather
 from signals.models import SignalRecord, SignalSettings
-from signals.objections import CLOSES, Objection, objection_to
+from signals.objections import CLOSES, Objection, objections_to
 
 SOFT = 0.9  # of a limit: from here on a person is told
 _METHODS = {
@@ -40,7 +40,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A signal with fresh numbers. `ticket` is None when none can be made; `objection` says why Approve is disabled."""
+    """A signal with fresh numbers. `ticket` is None when none can be made; any of the `objections` disables Approve."""
 
     signal: SignalRecord
     quote: Quote | None = None
@@ -52,7 +52,7 @@ class Proposal:
     allowed_drift: float | None = None  # a fraction
     margin: Margin | None = None  # what the broker's what-if said of the proposed entry
     warnings: tuple[str, ...] = ()
-    objection: Objection | None = None
+    objections: tuple[Objection, ...] = ()
 
     @property
     def risk_dollars(self) -> float | None:
@@ -97,9 +97,7 @@ class Proposal:
             "held": self.held,
             "sizing": self.sizing,
             "warnings": list(self.warnings),
-            "blocked": self.objection.words if self.objection else "",
-            "blocked_values": dict(self.objection.values) if self.objection else {},
-            "blocked_code": self.objection.code if self.objection else "",
+            "refusals": [objection.as_row() for objection in self.objections],
         }
 
 
@@ -116,7 +114,7 @@ def propose(signal: SignalRecord, facts: Facts, ticket: Ticket | None = None) ->
         margin=facts.margins.get(signal.signal_id),
     )
     sized = replace(base, ticket=ticket) if ticket is not None else _with_ticket(base, facts)
-    return replace(sized, warnings=_warnings(sized, facts), objection=objection_to(sized, facts))
+    return replace(sized, warnings=_warnings(sized, facts), objections=objections_to(sized, facts))
 
 
 def pending_proposals(now: datetime | None = None) -> list[Proposal]:

@@ -154,9 +154,11 @@ def _answer(request: HttpRequest, answer: CommandRecord | Refusal, signal: Signa
 
 
 def _refused(request: HttpRequest, refusal: Refusal, signal: SignalRecord | None) -> HttpResponse:
+    reasons = [objection.as_row() for objection in refusal.objections]
     if wants_json(request):
-        return JsonResponse({"error": refusal.message, "code": refusal.code}, status=refusal.status)
-    return render(request, "signals/refused.html", {"message": refusal.message, "signal": signal}, status=refusal.status)
+        return JsonResponse({"error": refusal.message, "code": refusal.code, "refusals": reasons}, status=refusal.status)
+    context = {"message": refusal.message, "refusals": reasons, "signal": signal}
+    return render(request, "signals/refused.html", context, status=refusal.status)
 
 
 def _bad_form(request: HttpRequest, form: DecisionForm, signal_id: str) -> HttpResponse:

@@ -72,7 +72,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
     _pre(
         "The whole gate on the card, before anybody approves",
-        "signals.gate:refusal_of",
+        "signals.gate:refusals_of",
         tests=(
             f"{_CARD}test_what_the_worker_would_refuse_the_card_and_the_decision_refuse",
             f"{_CARD}test_every_check_of_the_gate_but_the_approvals_own_age_is_asked",

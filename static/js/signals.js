@@ -42,7 +42,7 @@ function onRows(rows, { snapshot, keys }) {
   for (const row of rows) {
     writeHistory(row);
     if (row.state !== "pending") drop(row.id);
-    else if ("blocked" in row) show(row);
+    else if ("refusals" in row) show(row);
     else incomplete = true;
   }
   if (snapshot) for (const id of [...cards.keys()]) if (!keys.has(id)) drop(id);

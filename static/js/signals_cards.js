@@ -6,6 +6,7 @@
 import { feed } from "./feed.js";
 import { freshKey, send } from "./positions_send.js";
 import { ageText, money, pct, price, quantity, setMultiple, setSignedPct, setText, signedParts, timeElement, words } from "./format.js";
+import { drawRefusals, showAnswer } from "./signals_refusals.js";
 import { toast } from "./toasts.js";
 
 const SHORT_MS = 20_000;
@@ -108,8 +109,8 @@ function writeDoubts(card, row) {
   });
   list.replaceChildren(...items);
   hideIf(list, items.length === 0);
-  setText(cell(card, "blocked"), row.blocked || "");
-  hideIf(cell(card, "blocked"), !row.blocked);
+  drawRefusals(cell(card, "refusals"), row.refusals);
+  hideIf(cell(card, "blocked"), row.refusals.length === 0);
   allowApproval(card);
 }
 
@@ -173,7 +174,7 @@ export async function decide(form) {
   card.classList.remove("busy");
   allowApproval(card);
   if (answer.error) {
-    setText(error, answer.error);
+    showAnswer(error, answer);
     error.hidden = false;
     if (!answer.code?.startsWith("already_")) freshKey(form);
     feed.refresh("signals");

@@ -22,7 +22,7 @@ feed.join("signals", (rows) => {
   for (const row of rows) {
     if (row.id !== id) continue;
     if (row.v > Number(place.dataset.v)) reloadSoon();
-    else if (card && "blocked" in row) writeCard(card, row);
+    else if (card && "refusals" in row) writeCard(card, row);
   }
 }, { snapshot: Boolean(card) });
 for (const topic of ["commands", "orders"]) {

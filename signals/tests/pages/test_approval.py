@@ -250,7 +250,7 @@ def test_whatever_stands_against_it_is_refused_and_the_card_says_the_same(
     rows = [row for row in client.get("/live/signals").json()["rows"] if row["state"] == "pending"]
     # With smaller limits the card proposes a smaller size instead; everything else disables Approve with the same reason.
     if rows and code not in ("max_quantity", "max_notional", "max_risk", "max_position"):
-        assert rows[0]["blocked_code"] == code
+        assert rows[0]["refusals"][0]["code"] == code
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_buying_back_a_short_sends_no_levels_and_never_more_than_is_short(make_s
     )
     TradingState.objects.update(state="reduce_only")
     [row] = [row for row in client.get("/live/signals").json()["rows"] if row["state"] == "pending"]
-    assert (row["quantity"], row["stop"], row["target"], row["blocked"]) == (60, None, None, "")
+    assert (row["quantity"], row["stop"], row["target"], row["refusals"]) == (60, None, None, [])
     assert post(client, "approve", ticket(quantity=61)).json()["code"] == "too_many"
     assert post(client, "approve", ticket(quantity=60)).status_code == 202
     payload = CommandRecord.objects.get().payload

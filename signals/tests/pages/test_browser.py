@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from events.feed import publish
 from events.models import CommandRecord, WorkerLease
-from positions.models import TradingState
+from positions.models import RiskLimits, TradingState
 from signals.models import SignalRecord, SignalSettings
 
 if TYPE_CHECKING:
@@ -96,6 +96,24 @@ def test_a_blocked_card_can_never_be_approved_while_the_link_comes_and_goes(sign
     eventually(lambda: signals_page.locator(".link-text").text_content() != "…", seconds=20)
     assert signals_page.locator(".signal-blocked").is_visible()
     assert signals_page.evaluate("window.pressable") == 0
+
+
+def test_reasons_that_come_while_the_card_is_open_are_all_drawn_and_go_again(signals_page: "Page", eventually: Any) -> None:
+    signals_page.set_viewport_size({"width": 375, "height": 800})
+    TradingState.objects.update(state="halted", reason="fire drill")
+    RiskLimits.objects.update(max_symbol_risk=1, max_open_risk=2)
+    reasons = signals_page.locator(".signal-card .signal-blocked li")
+    reasons.nth(2).wait_for()
+    assert [item.get_attribute("data-code") for item in reasons.all()] == ["halted", "symbol_risk", "max_risk"]
+    symbol_risk = reasons.nth(1)
+    assert symbol_risk.locator(".refusal-figures span").all_inner_texts()[-1] == "limit 1"
+    assert symbol_risk.locator(".refusal-way").inner_text() == "Make it smaller, or bring the stop closer."
+    assert signals_page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert signals_page.get_by_role("button", name="Approve").is_disabled()
+    TradingState.objects.update(state="active")
+    RiskLimits.objects.update(max_symbol_risk=10_000, max_open_risk=20_000)
+    signals_page.locator(".signal-blocked").wait_for(state="hidden")
+    eventually(lambda: signals_page.get_by_role("button", name="Approve").is_enabled())
 
 
 def test_rejecting_by_key_asks_for_a_reason(signals_page: "Page", eventually: Any) -> None:

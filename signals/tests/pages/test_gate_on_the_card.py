@@ -11,9 +11,9 @@ import pytest
 
 from events.clock import utc_now
 from events.commands import parse_command
-from events.models import CommandRecord
+from events.models import CommandRecord, WorkerLease
 from positions.domain.risk import ENTRY_CHECKS, not_expired
-from positions.models import OrderRecord, PositionRecord, RiskLimits, ScopedLimitRecord
+from positions.models import OrderRecord, PositionRecord, RiskLimits, ScopedLimitRecord, TradingState
 from signals.domain.entry import entry_intent
 from signals.facts import gather
 from signals.gate import CARD_CHECKS, intent_of
@@ -75,9 +75,11 @@ def test_the_card_says_what_it_is_with_its_values_and_what_to_do(make_signal):
     make_signal("s1")
     limits(max_symbol_risk=1)()
     [row] = [proposal.as_row() for proposal in pending_proposals()]
-    assert row["blocked_code"] == "symbol_risk"
-    assert row["blocked_values"]["limit"] == 1
-    assert "Make it smaller, or bring the stop closer." in row["blocked"]
+    [refusal] = row["refusals"]
+    assert refusal["code"] == "symbol_risk"
+    assert refusal["values"]["limit"] == 1
+    assert ["limit", "1"] in refusal["figures"]
+    assert refusal["what_to_do"] == "Make it smaller, or bring the stop closer."
 
 
 def test_a_close_is_not_asked_what_entries_are(make_signal, signed_in, ticket):
@@ -110,3 +112,43 @@ def test_the_card_is_judged_by_the_very_entry_that_the_worker_makes_of_the_comma
     names = set(inspect.signature(entry_intent).parameters) - {"intent_id"}
     made = entry_intent(intent_id=f"card-{signal.signal_id}", **{name: getattr(command, name) for name in names})
     assert judged == made
+
+
+def test_every_reason_is_given_at_once_each_with_its_numbers_and_what_to_do(make_signal, signed_in, ticket, desk):
+    make_signal("s1", price=140.0)
+    limits(max_symbol_risk=1, max_order_notional=1_000)()
+    TradingState.objects.update(state="halted", reason="fire drill")
+    [row] = [proposal.as_row() for proposal in pending_proposals()]
+    expected = ["halted", "drift", "symbol_risk"]
+    assert [refusal["code"] for refusal in row["refusals"]] == expected  # its own size keeps within the order's limit
+    answer = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"})
+    said = answer.json()
+    assert (answer.status_code, said["code"]) == (422, "halted")
+    assert [refusal["code"] for refusal in said["refusals"]] == ["halted", "drift", "max_notional", "symbol_risk"]
+    assert all(refusal["message"] in said["error"] and refusal["what_to_do"] in said["error"] for refusal in said["refusals"])
+    drift = said["refusals"][1]
+    assert dict(drift["figures"])["price now"] == "150"
+    assert drift["values"]["limit_pct"] < drift["values"]["drift_pct"]
+    page = signed_in().get("/signals/").content.decode()
+    assert [page.count(f'<li data-code="{code}">') for code in expected] == [1, 1, 1]
+    assert "An admin has to resume it first." in page
+
+
+def test_one_trouble_is_named_once_and_what_is_over_is_only_over(make_signal, signed_in, ticket, desk):
+    make_signal("s1")
+    desk.quote("AAPL", age=60)
+    stale = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"}).json()
+    assert [refusal["code"] for refusal in stale["refusals"]] == ["stale_price"]
+    WorkerLease.objects.update(health={"account": "DUSIM1"})
+    missing = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"}).json()
+    assert [refusal["code"] for refusal in missing["refusals"]] == ["no_price"]
+    SignalRecord.objects.update(expires_at=utc_now())
+    over = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"}).json()
+    assert [refusal["code"] for refusal in over["refusals"]] == ["expired"]
+
+
+def test_without_scripts_the_refusal_lists_every_reason(make_signal, signed_in, ticket):
+    make_signal("s1")
+    limits(max_symbol_risk=1, max_open_risk=1)()
+    page = signed_in().post("/signals/s1/approve", ticket()).content.decode()
+    assert page.count('<li data-code="') == 2

@@ -45,7 +45,7 @@ def test_a_lock_blocks_the_card_and_says_until_when(make_signal, signed_in, tick
     make_signal("s1")
     RiskLock.objects.create(cause="c", code="losing_streak", scope="symbol", name="AAPL", reason="4 losing trades.", since=utc_now())
     [proposal] = pending_proposals()
-    assert proposal.objection is not None
-    assert "AAPL locked until a person clears it: 4 losing trades." in proposal.objection.message
-    assert "let an admin clear the lock" in proposal.as_row()["blocked"]
+    [objection] = proposal.objections
+    assert "AAPL locked until a person clears it: 4 losing trades." in objection.message
+    assert "let an admin clear the lock" in proposal.as_row()["refusals"][0]["what_to_do"]
     assert approve(signed_in(), ticket).json()["code"] == "locked_losing_streak"

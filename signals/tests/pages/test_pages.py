@@ -33,7 +33,7 @@ def test_a_card_shows_size_entry_stop_target_risk_and_drift(make_signal: Maker, 
     assert row["risk_dollars"] == pytest.approx(500, abs=2)
     assert row["reward_risk"] == pytest.approx(2, abs=0.05)
     assert row["drift_pct"] == pytest.approx(0.002)
-    assert row["blocked"] == ""
+    assert row["refusals"] == []
     page = signed_in().get("/signals/")
     assert page.status_code == 200
     assert b"Approve" in page.content
@@ -44,7 +44,7 @@ def test_a_short_is_the_mirror_image(make_signal: Maker, signed_in: Maker) -> No
     make_signal(direction=-1)
     row = pending_row(signed_in())
     assert row["target"] < row["entry"] < 150 < row["stop"]
-    assert row["blocked"] == ""
+    assert row["refusals"] == []
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_size_is_capped_by_the_limits_and_says_so(make_signal: Maker, signed
 def test_without_a_fresh_price_the_card_says_so_and_approve_is_disabled(make_signal: Maker, signed_in: Maker, desk: Any) -> None:
     make_signal()
     desk.quote("AAPL", age=60)
-    assert "No fresh price" in pending_row(signed_in())["blocked"]
+    assert "No fresh price" in pending_row(signed_in())["refusals"][0]["message"]
     assert b"data-approve data-needs-live disabled" in signed_in().get("/signals/").content
 
 
