@@ -18,6 +18,7 @@ from events.commands import ApproveSignal, BadCommand, RejectSignal
 from events.failpoints import failpoint
 from events.inbox import file_command
 from events.models import CommandRecord
+from positions.domain.shown import Shown
 from signals import store
 from signals.facts import Facts, gather
 from signals.models import SignalRecord
@@ -81,7 +82,7 @@ def approve(
         }
         if proposal.margin is not None:
             kept["margin"] = proposal.margin.to_dict()
-        kept["shown"] = _shown(proposal, facts)
+        kept["shown"] = _shown(proposal, facts).to_dict()
         kept |= {"edited": edited, "key": decision.key, "reference_price": command.reference_price}
         if not store.change(signal, state=State.APPROVED, decided_by=decision.name, decided_at=now, decision=kept):
             return _lost(signal_id)
@@ -116,16 +117,25 @@ def _refusal(objections: tuple[Objection, ...]) -> Refusal:
     return Refusal(code=objections[0].code, message=message, status=REFUSED, objections=objections)
 
 
-def _shown(proposal: Proposal, facts: Facts) -> dict[str, Any]:
-    """The surroundings the person decided in, beside the ticket and the margin: what a later look compares with."""
-    quote = proposal.quote
-    return {
-        "last": quote.last if quote else None,
-        "quote_at": quote.at.isoformat() if quote else None,
-        "held": proposal.held,
-        "limits_version": facts.gate.version if facts.gate else "",
-        "risk_dollars": proposal.risk_dollars,
-    }
+def shown_at_approval(signal_id: str) -> dict[str, Any] | None:
+    """What the card of an approved signal showed (`Shown.to_dict`), for the worker's gate; None when nothing is kept."""
+    decision = SignalRecord.objects.filter(pk=signal_id, state=State.APPROVED).values_list("decision", flat=True).first()
+    return (decision or {}).get("shown")
+
+
+def _shown(proposal: Proposal, facts: Facts) -> Shown:
+    """The surroundings the person decided in, beside the ticket and the margin: what the worker compares with."""
+    quote, gate = proposal.quote, facts.gate
+    return Shown(
+        last=quote.last if quote else None,
+        quote_at=quote.at.isoformat() if quote else "",
+        price_then=proposal.signal.price,
+        allowed_drift=proposal.allowed_drift,
+        held=proposal.held,
+        session=facts.now.astimezone(EASTERN).date().isoformat(),
+        limits_version=gate.version if gate else "",
+        risk_dollars=proposal.risk_dollars,
+    )
 
 
 def _approval(signal: SignalRecord, decision: Decision, ticket: Ticket, *, reference: float) -> ApproveSignal:

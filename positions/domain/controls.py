@@ -159,6 +159,15 @@ CONTROLS: tuple[Control, ...] = (
     _pre("Approval still valid", f"{_RISK}not_expired"),
     _pre("Price drift since the prediction", "signals.objections:drift_is_within", tests=("signals/tests/pages/test_approval.py",)),
     _pre(
+        "What the card showed still holds when the order is written: price, position, session, limits, risk",
+        "positions.domain.shown:is_still_as_shown",
+        "signals.approval:shown_at_approval",
+        tests=(
+            "positions/tests/domain/test_shown.py::test_what_moved_is_named_from_what_to_what",
+            "tradingsite/tests/test_worker_approvals.py::test_a_position_that_moved_since_the_card_refuses_the_entry",
+        ),
+    ),
+    _pre(
         "Losing streaks and drawdown pause entries",
         "positions.domain.locks:due_locks",
         f"{_MARKET}nothing_is_locked",

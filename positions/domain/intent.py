@@ -23,7 +23,7 @@ class OrderIntent:
     `quantity` is absolute shares, prices are per share. `expires_at` is when the wish lapses before it is sent (I8);
     `entry_life_seconds` how long an unfilled entry may rest at the broker. `position_id` is for exits; `signal_id`,
     `source`, `strategy` and `reference_price` (the price the person saw) say where the wish came from; `margin` is what the
-    broker's what-if said of it, as `Margin.to_dict`.
+    broker's what-if said of it, as `Margin.to_dict`; `shown` what its card showed, as `Shown.to_dict`.
     """
 
     intent_id: str
@@ -44,6 +44,7 @@ class OrderIntent:
     kind: IntentKind | str = IntentKind.BRACKET
     cause: str = ""
     margin: dict[str, Any] | None = None
+    shown: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         row = asdict(self)

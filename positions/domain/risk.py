@@ -3,7 +3,7 @@
 Every refusal is a `Denied` with a code, the numbers that decided and what to do. A check never changes anything and
 never waits. Entries pass all checks; exits only those that also make sense for getting out, so that a halt or a stale
 quote never locks a person into a position. Here are the gate and the checks of one order by itself; those on its
-surroundings are in `risk_pace.py`, `risk_market.py` and `margin.py`. `controls.py` is the table of them all.
+surroundings are in `risk_pace.py`, `risk_market.py`, `margin.py` and `shown.py`. `controls.py` is the table of them all.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from positions.domain.risk_market import (
     working_orders_are_within,
 )
 from positions.domain.risk_pace import day_is_within, not_the_same_shape_again, repeats_are_within
+from positions.domain.shown import is_still_as_shown
 
 __all__ = ["Check", "Lock", "RiskContext", "RiskGate", "RiskLimits", "Scope", "ScopedLimit", "TradingState", "entry_price"]
 
@@ -353,6 +354,7 @@ ENTRY_CHECKS: tuple[Check, ...] = (
     close_is_not_near,
     entry_has_a_stop,
     quote_is_fresh,
+    is_still_as_shown,
     price_is_in_the_collar,
     levels_are_on_their_sides,
     quantity_is_within,

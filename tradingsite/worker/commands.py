@@ -59,7 +59,8 @@ EXITS = frozenset({"ClosePosition", "ChangeStop", "ChangeTarget", "CancelOrder",
 
 
 class CommandDesk:
-    """Handles every command. `entry_life_seconds` is how long an unfilled entry may rest at the broker."""
+    """Handles every command. `entry_life_seconds` is how long an unfilled entry may rest at the broker,
+    `shown` what the card of a signal showed."""
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class CommandDesk:
         guard: Guard,
         margins: Margins,
         entry_life_seconds: Callable[[], Awaitable[float]],
+        shown: Callable[[str], Awaitable[dict[str, Any] | None]],
     ) -> None:
         self._bus = bus
         self._manager = manager
@@ -85,6 +87,7 @@ class CommandDesk:
         self._guard = guard
         self._margins = margins
         self._entry_life_seconds = entry_life_seconds
+        self._shown = shown
         self._handlers: dict[type[Command], Callable[[Any, CommandRecord], Awaitable[Outcome]]] = {
             ApproveSignal: self._approve,
             RejectSignal: self._reject,
@@ -185,6 +188,7 @@ class CommandDesk:
             expires_at=min(record.expires_at or latest, latest),
             entry_life_seconds=await self._entry_life_seconds(),
             cause=f"command {record.pk}",
+            shown=await self._shown(command.signal_id),
         )
 
     async def _close_for_signal(self, command: ApproveSignal, record: CommandRecord) -> Outcome:

@@ -23,6 +23,7 @@ from positions.domain.risk import RiskGate, TradingState
 from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch
 from positions.limits import limits_from
+from signals.approval import shown_at_approval
 from signals.models import SignalSettings, WatchListEntry
 from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
@@ -153,6 +154,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         guard=guard,
         margins=margins,
         entry_life_seconds=lambda: database.run(entry_life_seconds),
+        shown=lambda signal_id: database.run(shown_at_approval, signal_id),
     )
     inbox = Inbox(
         desk.handle,

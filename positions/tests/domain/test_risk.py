@@ -171,6 +171,12 @@ def test_a_sound_entry_passes() -> None:
         ),
         ("day_notional", {}, {"day_began": NOW - timedelta(hours=9), "orders": [working("MSFT", 10)]}, {"max_day_notional": 10_999.0}),
         ("repeat_limit", {}, {"orders": [working("AAPL", 1), recent(2)]}, {"max_symbol_repeats": 2}),
+        ("moved_price", {"shown": {"last": 99.0, "allowed_drift": 0.005}}, {}, {}),
+        ("moved_price", {"shown": {"last": 100.0, "price_then": 99.0, "allowed_drift": 0.005}}, {}, {}),
+        ("moved_position", {"shown": {"held": 50.0}}, {}, {}),
+        ("moved_session", {"shown": {"session": "2026-03-01"}}, {"day_began": NOW}, {}),
+        ("moved_limits", {"shown": {"limits_version": "1"}}, {"limits_version": "2"}, {}),
+        ("moved_risk", {"shown": {"risk_dollars": 400.0}}, {}, {}),
         ("no_what_if", {}, {}, {"require_margin": True}),
         ("margin_moved_position", {"margin": margin(held=50.0)}, {}, {"require_margin": True}),
         ("margin_moved_size", {"margin": margin(quantity=99.0)}, {}, {"require_margin": True}),
@@ -193,7 +199,7 @@ def test_each_refusal_has_its_code_and_says_what_to_do(
     assert denied.what_to_do
 
 
-REFUSING = ("risk", "risk_market", "risk_pace", "margin")
+REFUSING = ("risk", "risk_market", "risk_pace", "margin", "shown")
 
 
 def refusals_in_code() -> list[ast.Call]:

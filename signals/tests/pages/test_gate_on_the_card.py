@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -100,6 +100,8 @@ def test_the_approval_keeps_what_was_shown(make_signal, signed_in, ticket):
     shown = SignalRecord.objects.get().decision["shown"]
     assert (shown["last"], shown["held"], shown["risk_dollars"]) == (150.0, 0.0, 100.0)
     assert shown["limits_version"].endswith(" 0")
+    assert (shown["price_then"], shown["allowed_drift"]) == (150.0, pytest.approx(0.005))
+    assert date.fromisoformat(shown["session"])
 
 
 def test_the_card_is_judged_by_the_very_entry_that_the_worker_makes_of_the_command(make_signal, signed_in, ticket):
