@@ -6,6 +6,7 @@ See the head of `order_manager.py` for how a close keeps its protection.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,6 +53,7 @@ class OrderExits:
         self.core = core
         self.waiting: dict[str, WaitingClose] = {}  # position_id → the close that waits
         self.gaps: dict[str, float] = {}  # symbol → shares at the broker that nothing explains, by the last reading; may be negative
+        self.held_then: dict[str, float] = {}  # symbol → what our positions held when it was compared
 
     # ---- cancel ---------------------------------------------------------------------------------------------------------
 
@@ -192,12 +194,17 @@ class OrderExits:
 
     async def _exit(self, position: Position, quantity: float | None, reason: str, intent_id: str = "") -> Order | Denied:
         core = self.core
-        held = abs(position.held)
+        held = abs(position.held) - self._gone(position)
+        if held < 1e-9:
+            core.ask_reconcile(f"{position.symbol} is to be closed and not at the broker")
+            return _denied(
+                "not_at_the_broker", "The broker's last list does not show these shares.", "It is read again now: look once more."
+            )
         intent = OrderIntent(
             intent_id=intent_id or new_ulid(core.now()),
             symbol=position.symbol,
             side=OrderSide.SELL if position.held > 0 else OrderSide.BUY,
-            quantity=held if quantity is None else quantity,
+            quantity=held if quantity is None else min(quantity, held),
             entry_type=OrderType.MARKET,
             position_id=position.position_id,
             signal_id=position.signal_id,
@@ -347,9 +354,12 @@ class OrderExits:
             )
 
     def _gone(self, position: Position) -> float:
-        """Shares of ours (>= 0) that the broker does not hold by its last reading, and nobody knows why."""
+        """Shares of ours (>= 0) that the broker does not hold by its last reading, and nothing heard since then explains."""
         gap = self.gaps.get(position.symbol, 0.0)
-        return max(0.0, -gap if position.held > 0 else gap)
+        moved = sum(p.held for p in self.core.tracker.of_symbol(position.symbol)) - self.held_then.get(position.symbol, 0.0)
+        if gap * moved > 0:
+            gap -= math.copysign(min(abs(gap), abs(moved)), gap)
+        return min(abs(position.held), max(0.0, -gap if position.held > 0 else gap))
 
     async def protect(self, position: Position) -> Order | Denied:
         """Stop and target, at the prices the position names, for everything it holds."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from dataclasses import replace
 from decimal import Decimal
 
 from events.failpoints import failpoint
-from events.order import OrderRole, OrderState
-from events.position import PositionStatus
+from events.order import FillEvent, OrderRole, OrderState
+from events.position import PositionEvent, PositionStatus
 from events.system import HoldingEvent
 from positions.domain import order_events
 from positions.domain.external_orders import external_from_execution, external_from_report
 from positions.domain.ledger import Entry, Execution, split_exec_id
 from positions.domain.order import Order
 from positions.domain.order_core import OrderCore
+from positions.domain.order_released import counted, is_released, parts
 from positions.domain.order_reports import after_execution, read_error, read_report
 from positions.domain.ports import CommissionReport, ErrorReport, ExecutionReport, OrderReport
 from positions.domain.position_events import Before
@@ -145,8 +147,7 @@ class OrderHearing:
             self.core.ask_reconcile("an execution was corrected or busted")
         await self._tell_fill(order, report, before, recovered=recovered)
         if order.external:
-            was = before.quantity if before is not None and not before.busted else Decimal(0)
-            change = signed(order.side, float((Decimal(0) if execution.busted else execution.quantity) - was))
+            change = counted(order, execution) - counted(order, before)
             await self.hold_elsewhere(order.symbol, self.elsewhere.get(order.symbol, 0.0) + change, reason="executed elsewhere")
         await self.after(order)
         return True
@@ -168,12 +169,25 @@ class OrderHearing:
         fill = order_events.filled(order, kept, report, before=before, realized_pnl=gain, recovered=recovered, reason=exit_reason(order))
         if kept.busted and before is None:
             return  # a bust of something we never booked: nothing to take back
-        changes = core.tracker.apply(fill)
+        if is_released(core.tracker.find(order.position_id), kept, core.tracker):
+            fill, changes = await self._of_the_released(order, fill, counted(order, kept) - counted(order, before))
+        else:
+            changes = core.tracker.apply(fill)
         failpoint("fill.applied")
         await core.tell([fill, *changes])
         failpoint("fill.told")
         if before is not None and kept.commission is not None:
             await core.tell(core.tracker.add_commission(order.position_id, kept.exec_id, float(kept.commission)))
+
+    async def _of_the_released(self, order: Order, fill: FillEvent, moved: float) -> tuple[FillEvent, list[PositionEvent]]:
+        """The fill as it is told, and what it makes ours: nothing, unless it goes beyond the shares that were let go."""
+        core, there = self.core, self.elsewhere.get(order.symbol, 0.0)
+        orders = core.book.of_position(order.position_id)
+        shared, ours = parts(order, moved, there, orders=orders, tracker=core.tracker)
+        await self.hold_elsewhere(order.symbol, there + shared, reason="executed by an order of a released position")
+        if abs(ours) < 1e-9:
+            return replace(fill, position_id=""), []
+        return fill, core.tracker.apply(replace(fill, fill_quantity=abs(ours)))
 
     def _gain(self, order: Order, execution: Execution, before: Execution | None) -> float:
         """The gross P&L to book with the execution: what it realizes, or what its older revision did and this one changes."""

@@ -19,6 +19,7 @@ from positions.domain.order_core import OrderCore
 from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_reconcile import OrderReconcile
+from positions.domain.order_released import GONE
 from positions.domain.position import Position, check_levels
 from positions.domain.position_events import Before
 
@@ -78,7 +79,8 @@ class OrderHoldings:
         if self.compared.theirs is None:
             return _NOT_COMPARED
         before, symbol = Before.of(position), position.symbol
-        beyond = self.hearing.elsewhere.get(symbol, 0.0) + position.held + self.compared.gaps.pop(symbol, 0.0)
+        gone = position.metadata[GONE] = self.compared.gaps.pop(symbol, 0.0)
+        beyond = self.hearing.elsewhere.get(symbol, 0.0) + position.held + gone
         await self.hearing.hold_elsewhere(symbol, beyond, average_cost=self._cost(symbol), reason=f"released by {by}: {reason}")
         position.release(f"released by {by}: {reason}"[:200], by)
         await core.tracker.announce(position, before, f"released by {by}: {reason}")
@@ -109,11 +111,18 @@ class OrderHoldings:
             return _changed(symbol, elsewhere, quantity)
         if symbol in self.compared.gaps:
             return _denied("differs", f"{symbol} differs without an explanation.", "Acknowledge the difference first.")
+        if any(self._lingers(order) for order in core.book if order.symbol == symbol):
+            return _denied("exits_working", f"Orders of {symbol} from before its release still work.", "Wait until they are over.")
         if any(position.held * quantity < 0 for position in core.tracker.of_symbol(symbol)):
             return _denied("opposite", f"We hold {symbol} on the other side.", "Close that position first.")
         if self._cost(symbol) is None and self._market(symbol) is None:
             return _denied("no_price", f"There is neither a cost nor a price of {symbol}.", "Wait for a price.")
         return await self.exits.need_contract(symbol)
+
+    def _lingers(self, order: Order) -> bool:
+        """It would close shares that are not its position's any more."""
+        position = self.core.tracker.find(order.position_id)
+        return order.is_exit and order.is_live and not order.external and position is not None and position.released
 
     async def _take(self, symbol: str, quantity: float, *, reason: str, by: str) -> Position:
         """Out of the holdings and into our book: one after the other in the journal, nothing in between."""

@@ -121,6 +121,11 @@ class OrderManager:
         """position_id → why its stop could not be placed."""
         return self.core.keeper.alarms
 
+    @property
+    def unmeant(self) -> list[Position]:
+        """Positions that executions beyond what was held have opened."""
+        return self.core.tracker.unmeant()
+
     def set_protection_rule(self, when_refused: str) -> None:
         """What happens to a position whose stop is refused twice: "flatten" or "hold"."""
         self.core.when_refused = when_refused

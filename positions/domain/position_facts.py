@@ -14,7 +14,7 @@ from typing import Any
 from events.clock import utc_now
 from events.position import PositionStatus
 from positions.domain.exit_rules import ExitRules
-from positions.domain.holding import Fold, LedgerEntry, fold
+from positions.domain.holding import EntryKind, Fold, LedgerEntry, fold
 from positions.domain.ledger import split_exec_id
 from positions.domain.marks import Mark
 from positions.domain.protection_clock import ProtectionClock
@@ -122,6 +122,11 @@ class PositionFacts:
     def opened_quantity(self) -> float:
         """The largest absolute quantity held."""
         return self._fold.largest
+
+    @property
+    def released(self) -> bool:
+        """Over without a trade: a person let its shares go."""
+        return self._status is S.CLOSED and any(entry.kind is EntryKind.SIZE and not entry.quantity for entry in self._entries)
 
     @property
     def stop_loss(self) -> float | None:

@@ -212,6 +212,15 @@ class PositionTracker:
         """Closed positions, oldest first, without awaiting."""
         return list(self._closed.values())
 
+    def unmeant(self) -> list[Position]:
+        """Open positions on the other side than the one whose fills made them: nobody asked for them."""
+        found = []
+        for position in self._active.values():
+            first = self.find(str(position.metadata.get(FOLLOWS, "")))
+            if position.held and FOLLOWS in position.metadata and (first is None or position.held * first.direction < 0):
+                found.append(position)
+        return found
+
     def last_price(self, symbol: str) -> float | None:
         """The last price heard for a symbol with positions."""
         mark = self._marks.get(symbol)

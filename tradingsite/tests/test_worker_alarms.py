@@ -27,7 +27,7 @@ class Desk:
     def __init__(self) -> None:
         self.link = LinkState.CONNECTED
         self.session = SimpleNamespace(link_up=True, blocked="", detail="")
-        self.manager = SimpleNamespace(protection_alarms={}, orders={})
+        self.manager = SimpleNamespace(protection_alarms={}, orders={}, unmeant=[])
         self.database = Database()
         self.start()
 
@@ -81,6 +81,17 @@ async def test_a_refused_stop_is_one_at_once_and_a_restarted_worker_does_not_end
     assert await desk.look(after=2) == ["no_stop"]
     desk.session.link_up = True
     assert await desk.look(after=4) == []
+
+
+async def test_a_position_that_nobody_asked_for_is_one_until_it_is_closed(desk):
+    opened = utc_now()
+    desk.manager.unmeant.append(SimpleNamespace(position_id="p2", symbol="AAPL", held=-100, open_time=opened, create_time=opened))
+    assert await desk.look() == [], "the execution that explains it may be on its way"
+    assert await desk.look(after=4) == ["unmeant"]
+    assert "short 100" in desk.alarms.rows[0]["text"]
+    assert desk.alarms.rows[0]["page"] == "/positions/p2/"
+    desk.manager.unmeant.clear()
+    assert await desk.look(after=6) == []
 
 
 async def test_a_doubt_that_reconciling_does_not_settle_needs_a_person(desk):

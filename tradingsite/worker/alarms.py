@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 LINK_SECONDS = 30.0  # of a lost link; a gateway's own restart takes less
 BOOKS_SECONDS = 15.0  # an execution on its way explains most differences sooner
+UNMEANT_SECONDS = 3.0  # the execution that explains it may be on its way
 DOUBT_SECONDS = 60.0  # reconciliation settles most doubts; this one needs a person
 FLOW_INTERVALS = 3  # polls without an answer
 NEEDS_LINK = frozenset({"no_stop", "books_differ", "doubt"})  # cannot be judged while the broker is away
@@ -79,6 +80,11 @@ class Alarms:
             page = reverse("positions:detail", args=[alarm.position_id])
             text = f"{alarm.symbol} has no stop: {alarm.detail}"
             yield Trouble(kind="no_stop", about=alarm.position_id, text=text, page=page, since=alarm.since)
+        for position in self._manager.unmeant:
+            page = reverse("positions:detail", args=[position.position_id])
+            side, since = "long" if position.held > 0 else "short", position.open_time or position.create_time
+            text = f"{position.symbol} is {side} {abs(position.held):g}: more was executed than was held. Close it, or keep it on purpose."
+            yield Trouble(kind="unmeant", about=position.position_id, text=text, page=page, since=since, after=UNMEANT_SECONDS)
         doubtful = {o.order_ref: o for o in self._manager.orders.values() if o.state is OrderState.IN_DOUBT}
         for ref in [about for kind, about in self._since if kind == "doubt" and about not in doubtful]:
             self._lasting("doubt", ref, False)

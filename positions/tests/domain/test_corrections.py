@@ -186,6 +186,7 @@ async def test_a_lowered_exit_reopens_the_rest_as_a_position_with_its_stop(desk:
     await settled(desk)
     [heir] = desk.tracker.active()
     assert (heir.held, heir.entry_price, heir.stop_loss, heir.take_profit) == (10, 100.0, 95.0, 110.0)
+    assert desk.manager.unmeant == []  # the rest of what was meant
     assert at_the_broker(desk, "-S") == at_the_broker(desk, "-T") == 10
     assert desk.tracker.position(first.position_id).status is PositionStatus.CLOSED
     assert gross(desk) == pytest.approx(-540.0)
