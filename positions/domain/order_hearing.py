@@ -172,6 +172,7 @@ class OrderHearing:
         if is_released(core.tracker.find(order.position_id), kept, core.tracker):
             fill, changes = await self._of_the_released(order, fill, counted(order, kept) - counted(order, before))
         else:
+            await self._correct_the_released(order, kept, before)
             changes = core.tracker.apply(fill)
         failpoint("fill.applied")
         await core.tell([fill, *changes])
@@ -188,6 +189,17 @@ class OrderHearing:
         if abs(ours) < 1e-9:
             return replace(fill, position_id=""), []
         return fill, core.tracker.apply(replace(fill, fill_quantity=abs(ours)))
+
+    async def _correct_the_released(self, order: Order, kept: Execution, before: Execution | None) -> None:
+        """A correction of what a released position was made of corrects the shares that were let go, as far as they are there."""
+        holder = self.core.tracker.holder_of(kept.exec_id, "")
+        if before is None or holder is None or not holder.released:
+            return
+        there, moved = self.elsewhere.get(order.symbol, 0.0), counted(order, kept) - counted(order, before)
+        if there * moved < 0 and abs(moved) > abs(there):
+            moved = -there
+        if moved * holder.direction > 0 or there:
+            await self.hold_elsewhere(order.symbol, there + moved, reason="an execution of a released position was corrected")
 
     def _gain(self, order: Order, execution: Execution, before: Execution | None) -> float:
         """The gross P&L to book with the execution: what it realizes, or what its older revision did and this one changes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from events.order import FillEvent, OrderRole, OrderSide
@@ -92,6 +94,18 @@ async def test_a_bust_of_such_a_sale_gives_the_shares_back_to_where_they_were_co
     desk.broker.correct(len(desk.broker.executions) - 1, bust=True)
     await desk.manager.drain()
     assert desk.manager.holdings_elsewhere == {"AAPL": 100}
+    assert await compared(desk)
+    assert desk.tracker.active() == []
+
+
+@pytest.mark.parametrize(("revised", "left"), [({"quantity": 90}, {"AAPL": 90}), ({"quantity": 110}, {"AAPL": 110}), ({"bust": True}, {})])
+async def test_a_correction_of_the_entry_corrects_the_shares_that_were_let_go(desk: Desk, revised: dict[str, Any], left: Any) -> None:
+    await released(desk)
+    for order in working(desk):
+        desk.broker._end(order)
+    desk.broker.correct(0, **revised)
+    await desk.manager.drain()
+    assert desk.manager.holdings_elsewhere == left
     assert await compared(desk)
     assert desk.tracker.active() == []
 
