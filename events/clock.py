@@ -63,3 +63,7 @@ class ManualClock:
             raise ValueError("time does not go back")
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
+
+    def set_wall(self, now: datetime) -> None:
+        """Step the wall clock alone, as an administrator or a time server may."""
+        self._now = now.astimezone(UTC)

@@ -172,6 +172,18 @@ async def test_an_expired_wish_is_not_carried_out() -> None:
     assert {record.order_id: record.state async for record in CommandRecord.objects.all()} == {"o1": "expired", "o2": "done"}
 
 
+async def test_a_wish_of_a_clock_that_is_ahead_lives_no_longer_for_it() -> None:
+    await asyncio.to_thread(_file, "o1", expires_in=30, now=NOON + timedelta(hours=1))
+    await asyncio.to_thread(_file, "o2", expires_in=30, now=NOON + timedelta(seconds=2))
+    await asyncio.to_thread(_file, "o3", now=NOON + timedelta(hours=1))  # never lapses: an exit is never held up by a clock
+    worker = Worker()
+    await work_off(Inbox(worker, epoch=1, clock=ManualClock(NOON)))
+    assert [command.order_id for command in worker.seen] == ["o2", "o3"]
+    refused = await CommandRecord.objects.aget(order_id="o1")
+    assert (refused.state, refused.code) == ("refused", "clocks_differ")
+    assert "3600 s from now" in refused.reason
+
+
 async def test_of_two_claimers_each_command_has_exactly_one() -> None:
     for n in range(30):
         await asyncio.to_thread(_file, f"o{n}")

@@ -101,6 +101,14 @@ class Order:
     def __repr__(self) -> str:
         return f"<Order {self.order_ref} {self.side.value} {self.quantity:g} {self.symbol} {self.order_type.value} {self.state.value}>"
 
+    def stamped_after(self, now: datetime) -> bool:
+        """Whether a stamp lies ahead of `now`, because the wall clock was set back since. Such stamps become `now`: what is timed
+        from them begins again, instead of standing still until the clock has caught up."""
+        late = [name for name in ("sent_at", "updated_at", "short_since") if (at := getattr(self, name)) is not None and at > now]
+        for name in late:
+            setattr(self, name, now)
+        return bool(late)
+
     # ---- what it is -------------------------------------------------------------------------------------------------
 
     @property

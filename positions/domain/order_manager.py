@@ -19,6 +19,7 @@ journal would not yet hold what `commit` promises.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -48,6 +49,8 @@ from positions.domain.position import Position
 from positions.domain.reconcile import ReconcileReport
 from positions.domain.risk import RiskGate, TradingState
 from positions.domain.tracker import PositionTracker
+
+log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 10.0  # a sent order without any answer for so long is in doubt
 SHORT_QUERY_SECONDS = 2.0  # fills claimed but not seen for so long: ask
@@ -237,6 +240,7 @@ class OrderManager:
     async def resolve_doubt(self, order_id: str, verdict: str, *, reason: str, by: str) -> Order | Denied:
         """End an order in doubt by a person's word: "never_sent" or "over". See `order_doubt.py`."""
         async with self._section("resolve_doubt"):
+            self._mind_the_clock()
             return await self._doubt.resolve(order_id, verdict, reason=reason, by=by)
 
     # ---- what the broker says -------------------------------------------------------------------------------------------
@@ -282,6 +286,7 @@ class OrderManager:
     async def tick(self, now: datetime | None = None) -> None:
         """Once a second: silence becomes doubt, stale entries are cancelled, waiting closes advance, exits are kept right."""
         async with self._section("tick"):
+            self._mind_the_clock()
             await self._grow_doubt(now or self.core.now())
             await self._entries.cancel_stale()
             await self._exits.advance()
@@ -329,6 +334,7 @@ class OrderManager:
         only if it says something new.
         """
         async with self._section("reconcile"):
+            self._mind_the_clock()
             await self._mending.run()
             report = await self._reconcile.run(first, second, light=light)
             await self._exits.advance()
@@ -358,6 +364,14 @@ class OrderManager:
     def _hear(self, report: OrderReport | ExecutionReport | CommissionReport | ErrorReport) -> None:
         self._hearing.queue.append(report)
         self._heard.set()
+
+    def _mind_the_clock(self) -> None:
+        """Nothing of ours may be stamped later than now; see `Order.stamped_after`."""
+        now = self.core.now()
+        late = [order for order in self.core.book if order.is_live and order.stamped_after(now)]
+        if self._reconcile.forget_after(now) or late:
+            log.warning("the clock was set back: %d orders were stamped later than now", len(late))
+            self.core.ask_reconcile("the clock was set back")
 
     async def _grow_doubt(self, now: datetime) -> None:
         core = self.core

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from events.failpoints import failpoint
 from events.order import OrderRole, OrderState, PendingRequest
@@ -84,6 +84,13 @@ class OrderReconcile:
         self.core.reconciled = report.ok and not proving
         self.core.needs_reconcile = f"{', '.join(sorted(settling))} changed while it was compared" if settling else ""
         return await self._tell(report)
+
+    def forget_after(self, now: datetime) -> bool:
+        """Whether the last reading was stamped by a clock that has been set back since; then it proves nothing any more."""
+        late = self.last is not None and self.last.taken_at > now
+        if late:
+            self.last = None
+        return late
 
     def _ours(self) -> list[Order]:
         return [order for order in self.core.book if order.is_live and not order.external]

@@ -150,6 +150,8 @@ def quote_is_fresh(intent: OrderIntent, context: RiskContext, limits: RiskLimits
     if quote.market_data_type != LIVE_DATA:
         return denied("not_live", "The quote is delayed or frozen.", "Orders need live data.", data_type=quote.market_data_type)
     age = (context.now - quote.time).total_seconds()
+    if age < -limits.quote_max_age_seconds:  # a clock was set back: nobody knows how old it is
+        return denied("stale_quote", f"The last price is stamped {-age:.0f} s from now.", what, age=age, limit=limits.quote_max_age_seconds)
     if age > limits.quote_max_age_seconds:
         return denied("stale_quote", f"The last price is {age:.0f} s old.", what, age=age, limit=limits.quote_max_age_seconds)
     if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from events.bus import EventBus
 from events.clock import utc_now
@@ -62,9 +65,9 @@ class Books:
 async def nothing() -> None: ...
 
 
-def session_over(broker: Broker, books: Books, on_change: Callable[[], None] = lambda: None) -> Session:
+def session_over(broker: Broker, books: Books, on_change: Callable[[], None] = lambda: None, manager: Manager | None = None) -> Session:
     return Session(
-        bus=EventBus(), broker=broker, manager=Manager(), mode="simulated", live_confirmed="", on_account=lambda account: None,
+        bus=EventBus(), broker=broker, manager=manager or Manager(), mode="simulated", live_confirmed="", on_account=lambda account: None,
         on_picture=lambda picture: None, on_data_lost=lambda: None, on_ready=nothing, on_change=on_change, books=books,
     )  # type: ignore[arg-type]  # fmt: skip
 
@@ -110,5 +113,30 @@ async def test_a_link_lost_while_the_books_are_compared_makes_nothing_ready() ->
     await eventually_async(lambda: session.state is State.READY, seconds=6)
     assert (1, State.READY) not in told
     assert (1, State.CONNECTING) in told
+    session.stop()
+    await running
+
+
+async def test_a_doubt_is_settled_in_its_time_although_the_clock_was_set_back_by_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SetBack(Broker):
+        ahead = timedelta(hours=1)
+
+        async def snapshot(self) -> Any:
+            taken_at, self.ahead = utc_now() + self.ahead, timedelta(0)
+            return SimpleNamespace(complete=True, missing=(), taken_at=taken_at)
+
+    class InDoubt(Manager):
+        pairs = 0
+
+        async def reconcile(self, first: Any, second: Any = None, *, light: bool = False) -> Any:
+            apart = second is not None and second.taken_at > first.taken_at
+            self.pairs += apart
+            return SimpleNamespace(ok=apart, reason="", needs_second=not apart, proving=not apart)
+
+    monkeypatch.setattr("tradingsite.worker.session.SECOND_PASS_SECONDS", 0.6)
+    manager = InDoubt()
+    session = session_over(SetBack(), Books(), manager=manager)
+    running = asyncio.create_task(session.run())
+    await eventually_async(lambda: manager.pairs == 1, seconds=6)
     session.stop()
     await running

@@ -86,6 +86,7 @@ class Session:
         self._due = asyncio.Event()  # something happened to the link that `run` must look at
         self._hint = RecoveryHint.NONE
         self._doubted: BrokerSnapshot | None = None  # the picture in which an order of ours was missing
+        self._doubted_at = 0.0  # when that was, by a clock that nobody sets
 
     @property
     def ready(self) -> bool:
@@ -195,7 +196,7 @@ class Session:
     def _wanted(self) -> bool:
         """Somebody asks, or a doubt is old enough for the second picture."""
         if self._doubted is not None:
-            return (utc_now() - self._doubted.taken_at).total_seconds() >= SECOND_PASS_SECONDS
+            return monotonic() - self._doubted_at >= SECOND_PASS_SECONDS
         return bool(self._manager.needs_reconcile)
 
     async def _reconcile(self, picture: BrokerSnapshot, hint: RecoveryHint, *, kind: str) -> None:
@@ -207,13 +208,16 @@ class Session:
         if hint is not RecoveryHint.NONE or self.state is not State.READY:
             self._become(State.RECONCILING, "")
         why = self._manager.needs_reconcile
-        first, second = self._doubted, picture
-        enough = first is not None and (picture.taken_at - first.taken_at).total_seconds() >= SECOND_PASS_SECONDS - 0.5
+        first, second, now = self._doubted, picture, monotonic()
+        if first is not None and first.taken_at > picture.taken_at:
+            first = None  # the clock was set back between the two: this one is the first of a new pair
+        enough = first is not None and now - self._doubted_at >= SECOND_PASS_SECONDS - 0.5
         pair = (first, second) if first is not None and enough else (picture, None)
         report = await self._manager.reconcile(*pair, light=kind == LIGHT)
         self._doubted = None
         if report.needs_second or (kind == FULL and first is None):  # a full comparison takes two readings
-            self._doubted = picture if first is None or enough else first  # the first of the pair to come
+            anew = first is None or enough
+            self._doubted, self._doubted_at = (picture, now) if anew else (first, self._doubted_at)  # the first of the pair to come
         self.reconcile_reason = report.reason
         self._on_picture(picture)
         blocked = await self._books.compared(picture, report, kind=kind, reason=why)

@@ -75,6 +75,19 @@ async def test_an_order_that_ib_lists_is_not_ended_by_a_word(desk: Desk) -> None
     assert await code_of(desk, entry, "never_sent") == "listed"
 
 
+async def test_a_clock_that_was_set_back_by_an_hour_holds_up_neither_the_word_nor_the_lists(desk: Desk) -> None:
+    true_time = desk.clock.now()
+    desk.clock.set_wall(true_time + timedelta(hours=1))
+    entry = await swallowed(desk)
+    desk.clock.set_wall(true_time + timedelta(seconds=30))
+    assert await code_of(desk, entry, "never_sent") == "not_compared", "a reading of the wrong clock proves nothing"
+    assert desk.manager.needs_reconcile
+    await desk.wait(11)
+    first = await desk.broker.snapshot()
+    assert (await desk.manager.reconcile(first)).in_doubt
+    assert await code_of(desk, entry, "never_sent") == ""
+
+
 def _listed(desk: Desk, order: Order) -> OrderReport:
     return OrderReport(
         order_ref=order.order_ref, ib_order_id=order.ib_order_id, client_id=17, perm_id=5, status="Submitted", received_at=desk.clock.now()

@@ -132,6 +132,7 @@ def test_a_sound_entry_passes() -> None:
         ("symbol_halted", {}, {"quote": replace(QUOTE, halted=True)}, {}),
         ("not_live", {}, {"quote": replace(QUOTE, market_data_type=3)}, {}),
         ("stale_quote", {}, {"quote": replace(QUOTE, time=NOW - timedelta(seconds=11))}, {}),
+        ("stale_quote", {}, {"quote": replace(QUOTE, time=NOW + timedelta(seconds=11))}, {}),
         ("crossed_quote", {}, {"quote": replace(QUOTE, bid=101.0)}, {}),
         ("price_collar", {"limit_price": 103.5}, {}, {}),
         ("stop_side", {"stop_loss": 100.0}, {}, {}),
