@@ -9,7 +9,8 @@ from typing import Any
 
 from events.bus import EventBus
 from events.clock import utc_now
-from positions.domain.ports import BrokerSnapshot, CommissionReport
+from events.order import OrderSide
+from positions.domain.ports import BrokerSnapshot, CommissionReport, ExecutionReport, PositionReport
 from tradingsite.worker.equity import Equity, Past
 
 
@@ -86,3 +87,54 @@ async def test_a_day_that_has_ended_is_not_shown_on() -> None:
     position.unrealized_pnl = 50.0
     equity.show()
     assert len(feed.rows) == 1
+
+
+def execution(exec_id: str, side: OrderSide, quantity: float, price: float, *, symbol: str = "MSFT", **more: Any) -> ExecutionReport:
+    return ExecutionReport(
+        exec_id=exec_id, ib_order_id=-1, client_id=99, perm_id=5, order_ref="by hand", symbol=symbol, side=side, quantity=quantity,
+        price=price, cumulative_quantity=quantity, average_price=price, account="DU1", time=utc_now(), received_at=utc_now(), **more,
+    )  # fmt: skip
+
+
+def test_a_trade_made_elsewhere_is_no_loss_before_the_next_picture_either() -> None:
+    equity, _, _ = desk()
+    assert equity.worth == 1_000.0
+    equity.on_execution(execution("0001.01.01", OrderSide.BUY, 9, 100.0))
+    assert equity.worth == 1_000.0
+    equity.on_execution(execution("0001.01.02", OrderSide.BUY, 8, 100.0))  # corrected: one share less
+    assert equity.worth == 1_000.0
+    equity.on_execution(execution("0002.01.01", OrderSide.SELL, 3, 110.0))
+    assert equity.worth == 1_000.0 - 8 * 100.0 + 3 * 110.0 + 5 * 100.0
+    equity.on_execution(execution("0002.01.02", OrderSide.SELL, 3, 110.0, liquidation=1))  # and taken back
+    assert equity.worth == 1_000.0
+
+
+def test_our_own_fill_is_worth_its_shares_before_the_position_has_heard_of_it() -> None:
+    position = held(0.0)
+    equity, _, _ = desk(position)
+    shares = PositionReport(symbol="SPY", con_id=1, quantity=10.0, average_cost=590.0, account="DU1")
+    equity.on_snapshot(BrokerSnapshot(account_values={"TotalCashValue": 1_000.0}, positions=(shares,), taken_at=utc_now()))
+    assert equity.worth == 7_000.0
+    equity.on_execution(execution("0003.01.01", OrderSide.SELL, 10, 600.0, symbol="SPY"))  # position.held is still 10
+    assert equity.worth == 7_000.0
+
+
+async def test_cash_that_moves_without_an_execution_rests_the_row_until_a_new_picture() -> None:
+    """Another program bought for half the account: IB tells its cash at once, and its shares only when asked."""
+    equity, feed, _ = desk()
+    asked: list[str] = []
+    equity.ask_picture = asked.append
+    await equity.point()
+    equity.on_account("TotalCashValue", 999.5)  # interest, a fee
+    equity.show()
+    assert (asked, feed.rows[-1]["equity"]) == ([], 999.5)
+    equity.on_account("TotalCashValue", 499.5)
+    equity.show()
+    await equity.point()
+    assert asked == ["cash moved by -500.00 without an execution"]
+    assert (equity.row["equity"], feed.rows[-1]["equity"]) == (999.5, 999.5)
+    bought = PositionReport(symbol="SPY", con_id=1, quantity=5.0, average_cost=100.0, account="DU1")
+    equity.on_snapshot(BrokerSnapshot(account_values={"TotalCashValue": 499.5}, positions=(bought,), taken_at=utc_now()))
+    equity.show()
+    assert feed.rows[-1]["equity"] == 999.5
+    assert feed.rows[-1]["cash"] == 499.5

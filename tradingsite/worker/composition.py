@@ -197,6 +197,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         surroundings=guard.surroundings,
         last_look=guard.last_look,
     )
+    equity.ask_picture = manager.core.ask_reconcile
     ears.manager, ears.marks, ears.equity = manager, marks, equity
     ears.link_heard, ears.fill_heard = session.on_link, worker.fill_heard
     return worker

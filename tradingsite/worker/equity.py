@@ -1,8 +1,12 @@
-"""What the account is worth: cash as IB says it plus our holdings at the last price, shown together with the positions' marks.
+"""What the account is worth: cash as IB says it plus all it holds at the last price, shown together with the positions' marks.
 
-IB repeats account values only every few minutes or on change, so cash follows our executions in between, in the order the
-wire told both; the next word from IB replaces the estimate. The day's P&L is what was realized since midnight of the
-exchange plus the change of the unrealized, so deposits do not count and the number agrees with the positions page.
+IB repeats account values only every few minutes or on change, so cash and shares follow the executions in between, both in
+one step, in the order the wire told them; the next word from IB replaces the estimate. IB tells us of executions under our
+client id only, but of all cash: when that moves by more than executions explain, somebody may have bought elsewhere, and
+until a new picture has come nobody knows what the account is worth. A purchase would look like a loss, and lock.
+
+The day's P&L is what was realized since midnight of the exchange plus the change of the unrealized, so deposits do not count
+and the number agrees with the positions page.
 
 The row is shown four times a second, so what the database alone knows (`read_past`) is read once a minute and after each
 fill. In between a fill and that reading the row rests: it would miss the profit that has just been realized.
@@ -10,6 +14,7 @@ fill. In between a fill and that reading the row rests: it would miss the profit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -32,6 +37,7 @@ from tradingsite.worker.marks import Marks, price_of
 
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 SAME_ROW_SECONDS = 5.0  # a row that says the same again is sent this often, so that pages know it is fresh
+EXPLAINED = 0.001  # of what the account is worth: fees and interest move cash by less without an execution
 CASH_KEYS = ("TotalCashValue", "TotalCashBalance", "TotalCashBalance.BASE")
 
 
@@ -46,21 +52,26 @@ class Past:
 
 
 class Equity:
-    """Account values, the live equity row, and the EquityEvents that become points."""
+    """Account values, the live equity row, and the EquityEvents that become points. `ask_picture` is called with the reason when
+    only a new picture of the account can tell what it is worth."""
 
     def __init__(self, bus: EventBus, tracker: PositionTracker, marks: Marks, feed: Feed, database: Database) -> None:
         self.account = ""
         self.values: dict[str, float] = {}
         self.row: dict[str, Any] = {}
+        self.ask_picture: Callable[[str], None] = lambda why: None
         self._bus = bus
         self._tracker = tracker
         self._marks = marks
         self._feed = feed
         self._database = database
         self._cash: float | None = None
-        self._external: dict[str, tuple[float, float]] = {}  # symbol → (shares we do not manage, their average cost)
+        self._shares: dict[str, float] = {}  # symbol → all that the account holds of it, ours or not
+        self._costs: dict[str, float] = {}  # symbol → a price it was bought at, for want of a newer one
         self._moved: dict[str, tuple[int, float]] = {}  # execution's base id → (revision, the cash it moved in this session)
+        self._traded: dict[str, tuple[int, float]] = {}  # … its shares, with a sign
         self._fees: dict[str, tuple[int, float]] = {}  # … and its fee
+        self._picture_is_old = False
         self._past: Past | None = None
         self._past_is_old = False  # a fill was heard that the database may not hold yet
         self._sent_at = float("-inf")
@@ -69,16 +80,23 @@ class Equity:
 
     def on_account(self, key: str, value: float) -> None:
         self.values[key] = value
-        if key == "TotalCashValue":
-            self._cash = value
+        if key != "TotalCashValue":
+            return
+        worth, moved = self.worth, value - (self._cash if self._cash is not None else value)
+        if worth is not None and abs(moved) > EXPLAINED * abs(worth):
+            self._picture_is_old = True
+            self.ask_picture(f"cash moved by {moved:+,.2f} without an execution")
+        self._cash = value
 
     def on_execution(self, report: ExecutionReport) -> None:
         self._past_is_old = True
         if self._cash is None or report.from_query:
             return
-        shares = report.quantity if report.side is OrderSide.BUY else -report.quantity
         busted = report.liquidation == 1
-        self._cash += _difference(self._moved, report.exec_id, 0.0 if busted else -shares * report.price)
+        shares = 0.0 if busted else report.quantity if report.side is OrderSide.BUY else -report.quantity
+        self._cash += _difference(self._moved, report.exec_id, -shares * report.price)
+        self._shares[report.symbol] = self._shares.get(report.symbol, 0.0) + _difference(self._traded, report.exec_id, shares)
+        self._costs.setdefault(report.symbol, report.price)
         if busted:
             self._cash += _difference(self._fees, report.exec_id, 0.0)
 
@@ -88,32 +106,27 @@ class Equity:
             self._cash += _difference(self._fees, report.exec_id, -report.commission)
 
     def on_snapshot(self, snapshot: BrokerSnapshot) -> None:
-        """A complete picture: cash as of now, and what is held beyond our own positions."""
+        """A complete picture: cash and holdings as of now."""
         self.values = dict(snapshot.account_values)
         cash = next((self.values[key] for key in CASH_KEYS if key in self.values), None)
         self._cash = cash if cash is not None else self._cash
-        held: dict[str, float] = {}
-        for position in self._tracker.active():
-            held[position.symbol] = held.get(position.symbol, 0.0) + position.held
-        self._external = {
-            p.symbol: (p.quantity - held.get(p.symbol, 0.0), p.average_cost)
-            for p in snapshot.positions
-            if abs(p.quantity - held.get(p.symbol, 0.0)) > 1e-9
-        }
+        self._picture_is_old = False
+        self._shares = {p.symbol: p.quantity for p in snapshot.positions}
+        self._costs = {p.symbol: p.average_cost for p in snapshot.positions}
 
     # --- said ---
 
     @property
     def worth(self) -> float | None:
-        """Cash plus holdings; None before the first picture."""
-        if self._cash is None:
+        """Cash plus holdings; None while there is no picture that holds."""
+        if self._cash is None or self._picture_is_old:
             return None
-        ours = sum(p.held * (p.current_price or p.entry_price or 0.0) for p in self._tracker.active())
-        return self._cash + ours + sum(shares * self._price(symbol, cost) for symbol, (shares, cost) in self._external.items())
+        marked = {p.symbol: p.current_price for p in self._tracker.active()}
+        return self._cash + sum(shares * self._price(symbol, marked.get(symbol)) for symbol, shares in self._shares.items())
 
-    def _price(self, symbol: str, otherwise: float) -> float:
+    def _price(self, symbol: str, marked: float | None) -> float:
         tick = self._marks.quotes.get(symbol)
-        return (price_of(tick) if tick else None) or otherwise
+        return marked or (price_of(tick) if tick else None) or self._costs.get(symbol, 0.0)
 
     def show(self) -> None:
         """The live row from what is in memory. Call it with the marks, several times a second; nothing is read or stored."""
