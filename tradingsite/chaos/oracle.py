@@ -55,6 +55,7 @@ class Truth:
     placed: dict[tuple[int, int], Row] = field(default_factory=dict)  # (client, order id) → its first placing
     executions: dict[str, Row] = field(default_factory=dict)  # base id → highest revision
     held: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # symbol → signed shares
+    taken_back: dict[str, float] = field(default_factory=dict)  # symbol → when a bust or correction last changed its shares
     live: list[Row] = field(default_factory=list)  # orders in the book
     excessive: list[str] = field(default_factory=list)  # exits of ours that traded more than was held
 
@@ -119,9 +120,18 @@ def _hold(truth: Truth, row: Row, revised: Row | None) -> None:
     symbol = row["symbol"]
     before = truth.held[symbol]
     after = truth.held[symbol] = before + _shares(row) - (_shares(revised) if revised else 0.0)
+    if revised is not None and not _close(before, after):
+        truth.taken_back[symbol] = row["at"]
     is_exit = row["order_ref"].startswith(OURS) and not row["order_ref"].endswith(ENTRY)
-    if is_exit and revised is None and before * after <= 0 and not _close(after, 0.0):
+    if is_exit and revised is None and not _unheard(truth, row) and before * after <= 0 and not _close(after, 0.0):
         truth.excessive.append(f"{row['order_ref']} traded {_shares(row):g} {symbol} with {before:g} held")
+
+
+def _unheard(truth: Truth, row: Row) -> bool:
+    """An exit that rested already when shares were taken back may fill before anybody has heard of it."""
+    at = truth.taken_back.get(row["symbol"])
+    placed = truth.placed.get((row.get("client_id", 0), row.get("order_id", 0)))
+    return at is not None and placed is not None and placed["at"] <= at and row["at"] - at <= LATE
 
 
 def _shares(row: Row) -> float:

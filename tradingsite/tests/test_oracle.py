@@ -59,10 +59,11 @@ class Books:
         self.tell("place", at, client_id=17, order_id=number, order_ref=ref, side=side, kind=kind, quantity=10, symbol="AAPL")
 
     def execution(
-        self, exec_id: str, *, price: float = 100.0, bust: int = 0, ref: str = "TD1-E", side: str = "BUY", quantity: float = 10
-    ) -> None:
+        self, exec_id: str, *, price: float = 100.0, bust: int = 0, ref: str = "TD1-E", side: str = "BUY", quantity: float = 10,
+        number: int = 1, at: float = AT,
+    ) -> None:  # fmt: skip
         words = {"exec_id": exec_id, "order_ref": ref, "symbol": "AAPL", "side": side, "quantity": quantity, "price": price}
-        self.tell("execution", **words, commission=1.0, liquidation=bust)
+        self.tell("execution", at, **words, client_id=17, order_id=number, commission=1.0, liquidation=bust)
 
     def rest(self, number: int, kind: str, quantity: float, *, parent: int = 0, ref: str = "") -> None:
         spec = {"client_id": 17, "order_id": number, "symbol": "AAPL", "side": "SELL", "kind": kind, "parent_id": parent}
@@ -137,6 +138,18 @@ def test_an_exit_of_too_much_is_found_at_every_moment_whatever_follows(books):
     books.execution("z.01", ref="TD1-X", side="SELL", quantity=20)
     books.execution("y.01", ref="TD2-E", side="BUY")
     assert books.violated(settled=False) == {"I5"}
+
+
+@pytest.mark.parametrize(
+    ("number", "at", "found"),
+    [(2, AT + 0.5, set()), (2, AT + 1.5, {"I5"}), (9, AT + 0.5, {"I5"})],
+    ids=["it rested already", "time enough to cancel it", "it was sent after the bust"],
+)
+def test_a_resting_exit_may_fill_before_anybody_has_heard_of_a_bust(books, number, at, found):
+    books.execution("x.02", bust=1)
+    books.place(9, "TD1-X", "SELL", "MKT", at=AT + 0.2)
+    books.execution("z.01", ref="TD1-S", side="SELL", number=number, at=at)
+    assert books.violated(settled=False) & {"I5"} == found
 
 
 def test_in_the_middle_of_a_crash_only_what_always_holds_is_asked(books):
