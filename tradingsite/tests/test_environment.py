@@ -101,3 +101,17 @@ def test_no_log_line_carries_a_secret_not_even_in_a_traceback(formatter: type[Pl
     line = formatter(["canary-secret"]).format(record)
     assert "canary-secret" not in line
     assert "ValueError" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["shell", "-v0", "-c", "import sys; print('twisted' in sys.modules)"], "False"),
+        (["runserver", "--help"], "--noasgi"),
+    ],
+    ids=["no other process carries the web server", "runserver still speaks ASGI"],
+)
+def test_the_web_server_is_loaded_where_it_is_needed(tmp_path: Path, words: list[str], said: str) -> None:
+    environment = clean_environment({"DATA_DIR": str(tmp_path / "var")})
+    done = subprocess.run([sys.executable, "manage.py", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert said in done.stdout
