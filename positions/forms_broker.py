@@ -59,6 +59,7 @@ class StatementForm(forms.Form):
 
     file = forms.FileField(
         label="Statement file",
+        widget=forms.FileInput(attrs={"class": "form-control"}),
         max_length=120,
         error_messages={
             "required": "Choose a statement file.",
@@ -69,7 +70,7 @@ class StatementForm(forms.Form):
     day = forms.DateField(
         required=False,
         label="Day",
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=forms.DateInput(attrs={"type": "date", "class": "form-control"}),
         error_messages={"invalid": "A day is written like 2026-03-02."},
     )
 

@@ -137,7 +137,7 @@ feed.join("commands", (rows) => {
     const justNow = feed.now() - Date.parse(row.at) < 8000; // the page after a POST still hears the outcome
     if (row.created_by !== body.dataset.user || !justNow || row.state === "pending" || row.state === "claimed" || toldCommands.has(row.id)) continue;
     toldCommands.add(row.id);
-    const name = commandNames[row.name] ?? row.name;
+    const name = commandNames[row.name] ?? row.name.replace(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
     if (row.state === "done") toast(`${name}: done`, "good");
     else toast(`${name} ${row.state}: ${row.reason || row.code || "no reason given"}`, "warn");
   }
