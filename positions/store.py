@@ -51,9 +51,12 @@ def project(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
     points: list[EquityEvent] = []
     holdings: dict[tuple[str, str], HoldingEvent] = {}
     fees: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for event, _ in events:
         if isinstance(event, OrderEvent) and "commission" in event.metadata:
             fees.append(event.metadata["commission"])
+        if isinstance(event, OrderEvent) and "realized" in event.metadata:
+            results.append(event.metadata["realized"])
         if isinstance(event, FillEvent) and event.fill_id:
             fills.append(event)
         if isinstance(event, OrderEvent) and event.order_data:
@@ -68,6 +71,7 @@ def project(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
     _position_upsert.rows([position_columns(e.position_data, epoch) for e in positions.values()])
     _store_fills(fills, epoch)
     _store_fees(fees, epoch)
+    _store_results(results, epoch)
     _equity_upsert.rows([_equity_columns(e, epoch) for e in points])
     _holding_upsert.rows([_holding_columns(e, epoch) for e in holdings.values()])
 
@@ -91,6 +95,13 @@ def _store_fees(fees: Sequence[dict[str, Any]], epoch: int) -> None:
     for fee in fees:
         same = FillRecord.objects.filter(exec_id=fee["exec_id"], epoch__lte=epoch)
         same.update(commission=exact(fee["commission"]), currency=fee["currency"])
+
+
+def _store_results(results: Sequence[dict[str, Any]], epoch: int) -> None:
+    """What fills have realized after all, because another one was corrected or busted; the last word counts."""
+    for result in results:
+        same = FillRecord.objects.filter(exec_id=result["exec_id"], epoch__lte=epoch)
+        same.update(realized_pnl=exact(result["realized_pnl"]))
 
 
 def order_columns(row: dict[str, Any], epoch: int) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Fold:
     exit_value: float = 0.0
     largest: float = 0.0  # the largest absolute quantity held
     leftover: float = 0  # signed shares beyond zero: they belong to the next position
+    over: bool = False  # back at zero after the first entry
+    leftover_value: float = 0.0  # … times the prices they were executed at
 
     @property
     def exit_price(self) -> float | None:
@@ -80,28 +82,36 @@ class Fold:
         self.exit_shares += closed
         self.exit_value += closed * price
         self.quantity = held - closed * sign
-        self.leftover += quantity + closed * sign
+        self._leave(quantity + closed * sign, price)
         return realized
 
     def resize(self, quantity: float) -> None:
         self.quantity = quantity
         self.largest = max(self.largest, abs(quantity))
 
+    def put(self, entry: LedgerEntry) -> float:
+        """Any entry that counts; returns the gross P&L it realized. Once back at zero all that follows is left over."""
+        if entry.kind is EntryKind.SIZE:
+            self.resize(entry.quantity)
+            return 0.0
+        if self.over:
+            self._leave(entry.quantity, entry.price)
+            return 0.0
+        realized = self.take(entry.quantity, entry.price)
+        self.over = self.quantity == 0
+        return realized
+
+    def _leave(self, quantity: float, price: float) -> None:
+        self.leftover += quantity
+        self.leftover_value += quantity * price
+
 
 def fold(entries: Iterable[LedgerEntry]) -> Fold:
     """Everything from the first entry on. Once back at zero the position is over and the rest is left over."""
     result = Fold()
-    over = False
     for entry in entries:
-        if entry.busted:
-            continue
-        if entry.kind is EntryKind.SIZE:
-            result.resize(entry.quantity)
-        elif over:
-            result.leftover += entry.quantity
-        else:
-            result.take(entry.quantity, entry.price)
-            over = result.quantity == 0
+        if not entry.busted:
+            result.put(entry)
     return result
 
 
@@ -111,10 +121,27 @@ def realized_on(entries: Iterable[LedgerEntry], day: date) -> float:
     for entry in entries:
         if entry.busted:
             continue
+        gain = result.put(entry)
+        if entry.at.date() == day and entry.kind is EntryKind.FILL:
+            realized += gain - entry.commission
+    return realized
+
+
+def gains(entries: Iterable[LedgerEntry]) -> dict[str, float]:
+    """Execution's base id → the gross P&L it realized, of all that counts, whichever positions took it, in order.
+
+    A sale with nothing bought before it opens a short at its price and realizes nothing.
+    """
+    result, realized = Fold(), {}
+    for entry in entries:
+        if entry.busted:
+            continue
         if entry.kind is EntryKind.SIZE:
             result.resize(entry.quantity)
             continue
-        gain = result.take(entry.quantity, entry.price)
-        if entry.at.date() == day:
-            realized += gain - entry.commission
+        realized[entry.fill_id] = result.take(entry.quantity, entry.price)
+        beyond, result.leftover = result.leftover, 0
+        if beyond:
+            result.take(beyond, entry.price)
+    realized.pop("", None)
     return realized

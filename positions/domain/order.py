@@ -278,6 +278,18 @@ class Order:
         return order
 
 
+def exit_reason(order: Order) -> str:
+    """Why a fill of this order closes its position."""
+    match order.role:
+        case OrderRole.STOP:
+            return "stop"
+        case OrderRole.TARGET:
+            return "target"
+        case OrderRole.EXIT:
+            return order.reason or "closed"
+    return ""
+
+
 def _counted(execution: Execution) -> Decimal:
     return Decimal(0) if execution.busted else execution.quantity
 

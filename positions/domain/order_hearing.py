@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import replace
 from decimal import Decimal
 
 from events.failpoints import failpoint
-from events.order import FillEvent, OrderRole, OrderState
-from events.position import PositionEvent, PositionStatus
+from events.order import OrderRole, OrderState
+from events.position import PositionStatus
 from events.system import HoldingEvent
 from positions.domain import order_events
 from positions.domain.external_orders import external_from_execution, external_from_report
 from positions.domain.ledger import Entry, Execution, split_exec_id
 from positions.domain.order import Order
 from positions.domain.order_core import OrderCore
-from positions.domain.order_released import counted, is_released, parts
+from positions.domain.order_fills import OrderFills
+from positions.domain.order_released import counted
 from positions.domain.order_reports import after_execution, read_error, read_report
 from positions.domain.ports import CommissionReport, ErrorReport, ExecutionReport, OrderReport
 from positions.domain.position_events import Before
@@ -38,6 +38,7 @@ class OrderHearing:
         self.core = core
         self.queue: deque[Report] = deque()
         self.elsewhere: dict[str, float] = {}  # symbol → signed shares at the broker that are not ours
+        self.fills = OrderFills(core, self)
         self._parked: dict[str, CommissionReport] = {}  # execution's base id → its fee, which came first
 
     async def drain(self) -> int:
@@ -145,7 +146,7 @@ class OrderHearing:
         after_execution(order)
         if before is not None and not recovered:
             self.core.ask_reconcile("an execution was corrected or busted")
-        await self._tell_fill(order, report, before, recovered=recovered)
+        await self.fills.tell(order, report, before, recovered=recovered)
         if order.external:
             change = counted(order, execution) - counted(order, before)
             await self.hold_elsewhere(order.symbol, self.elsewhere.get(order.symbol, 0.0) + change, reason="executed elsewhere")
@@ -160,57 +161,6 @@ class OrderHearing:
         entries = [o for o in self.core.book.of_position(order.position_id) if o.role is OrderRole.ENTRY]
         unheard = any(entry.filled_quantity < entry.quantity for entry in entries)
         return unheard and -signed(order.side, report.quantity) * position.direction > position.held * position.direction
-
-    async def _tell_fill(self, order: Order, report: ExecutionReport, before: Execution | None, *, recovered: bool) -> None:
-        core = self.core
-        gain = self._gain(order, order.ledger.current(report.exec_id), before)
-        order.ledger.book_realized(report.exec_id, decimal(gain))
-        kept = order.ledger.current(report.exec_id)
-        fill = order_events.filled(order, kept, report, before=before, realized_pnl=gain, recovered=recovered, reason=exit_reason(order))
-        if kept.busted and before is None:
-            return  # a bust of something we never booked: nothing to take back
-        if is_released(core.tracker.find(order.position_id), kept, core.tracker):
-            fill, changes = await self._of_the_released(order, fill, counted(order, kept) - counted(order, before))
-        else:
-            await self._correct_the_released(order, kept, before)
-            changes = core.tracker.apply(fill)
-        failpoint("fill.applied")
-        await core.tell([fill, *changes])
-        failpoint("fill.told")
-        if before is not None and kept.commission is not None:
-            await core.tell(core.tracker.add_commission(order.position_id, kept.exec_id, float(kept.commission)))
-
-    async def _of_the_released(self, order: Order, fill: FillEvent, moved: float) -> tuple[FillEvent, list[PositionEvent]]:
-        """The fill as it is told, and what it makes ours: nothing, unless it goes beyond the shares that were let go."""
-        core, there = self.core, self.elsewhere.get(order.symbol, 0.0)
-        orders = core.book.of_position(order.position_id)
-        shared, ours = parts(order, moved, there, orders=orders, tracker=core.tracker)
-        await self.hold_elsewhere(order.symbol, there + shared, reason="executed by an order of a released position")
-        if abs(ours) < 1e-9:
-            return replace(fill, position_id=""), []
-        return fill, core.tracker.apply(replace(fill, fill_quantity=abs(ours)))
-
-    async def _correct_the_released(self, order: Order, kept: Execution, before: Execution | None) -> None:
-        """A correction of what a released position was made of corrects the shares that were let go, as far as they are there."""
-        holder = self.core.tracker.holder_of(kept.exec_id, "")
-        if before is None or holder is None or not holder.released:
-            return
-        there, moved = self.elsewhere.get(order.symbol, 0.0), counted(order, kept) - counted(order, before)
-        if there * moved < 0 and abs(moved) > abs(there):
-            moved = -there
-        if moved * holder.direction > 0 or there:
-            await self.hold_elsewhere(order.symbol, there + moved, reason="an execution of a released position was corrected")
-
-    def _gain(self, order: Order, execution: Execution, before: Execution | None) -> float:
-        """The gross P&L to book with the execution: what it realizes, or what its older revision did and this one changes."""
-        quantity, price = signed(order.side, float(execution.quantity)), float(execution.price)
-        if before is None:
-            position = self.core.tracker.find(order.position_id)
-            over = position is None or position.status is PositionStatus.CLOSED or execution.busted
-            return 0.0 if over or position is None else position.realizes(quantity, price)
-        holder = self.core.tracker.holder_of(execution.exec_id, order.position_id)
-        change = holder.realizes_revised(execution.exec_id, quantity, price, busted=execution.busted) if holder else 0.0
-        return float(before.realized) + change
 
     async def _commission(self, report: CommissionReport) -> None:
         core = self.core
@@ -302,15 +252,3 @@ def cause_of(report: Report) -> str:
             return f"error {report.code} {report.ib_order_id}"
     name = report.order_ref or report.perm_id or f"{report.client_id}/{report.ib_order_id}"
     return f"order {name} {report.status} {report.filled:g}"
-
-
-def exit_reason(order: Order) -> str:
-    """Why a fill of this order closes its position."""
-    match order.role:
-        case OrderRole.STOP:
-            return "stop"
-        case OrderRole.TARGET:
-            return "target"
-        case OrderRole.EXIT:
-            return order.reason or "closed"
-    return ""

@@ -10,15 +10,13 @@ import logging
 from decimal import Decimal
 
 from events.position import PositionStatus
-from positions.domain import order_events
 from positions.domain.ledger import Execution
 from positions.domain.order import Order
 from positions.domain.order_core import OrderCore
-from positions.domain.order_hearing import OrderHearing, exit_reason
+from positions.domain.order_hearing import OrderHearing
 from positions.domain.ports import ExecutionReport
 from positions.domain.position import Position
 from positions.domain.position_events import Before
-from positions.domain.pricing import signed
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +54,8 @@ class OrderMending:
         known = any(position.knows_fill(execution.exec_id) for position in positions) or (execution.busted and not base_known)
         if not known:
             log.warning("%s was told of its order and not of its position; put right", execution.exec_id)
-            position = None if base_known else core.tracker.find(order.position_id)
-            gain = position.realizes(signed(order.side, float(execution.quantity)), float(execution.price)) if position else 0.0
             before = execution if base_known else None
-            report = _report(order, execution)
-            fill = order_events.filled(
-                order, execution, report, before=before, realized_pnl=gain, recovered=True, reason=exit_reason(order)
-            )
-            await core.tell([fill, *core.tracker.apply(fill)])
+            await self.hearing.fills.tell(order, _report(order, execution), before, recovered=True)
         if execution.commission is not None:
             await core.tell(core.tracker.add_commission(order.position_id, execution.exec_id, float(execution.commission)))
         return not known

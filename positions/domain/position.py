@@ -180,18 +180,19 @@ class Position(PositionFacts):
         self.observe(price)  # a fill is a market price too: the excursions reach at least this far
         self._entries.append(entry)
         realized = self._fold.take(quantity, price)
-        leftover, self._fold.leftover = self._fold.leftover, 0
+        leftover, self._fold.leftover, self._fold.leftover_value = self._fold.leftover, 0, 0.0
         self._note_order(order_id)
         self._after_size_change(price, at, reason)
         changed = {"fill": quantity - leftover, "price": price, "fill_id": fill_id, "quantity": [before[0], self._fold.quantity]}
         self._record("filled", {**changed, "entry_price": [before[1], self._fold.entry_price], "realized": realized}, reason)
         return leftover
 
-    def correct_fill(self, fill_id: str, quantity: float, price: float, *, busted: bool = False) -> Leftover:
+    def correct_fill(self, fill_id: str, quantity: float, price: float, *, busted: bool = False, is_followed: bool = False) -> Leftover:
         """Replace (or take back) a fill by a higher revision and refold from the start; returns the shares that are not its own.
 
         A closed position stays closed: what the correction reopens or leaves over belongs to the position that follows it. So does
-        all of it when it turns an open one around, which is over then: its stop and target are the other side's.
+        all of it when it turns an open one around, which is over then: its stop and target are the other side's; and what comes back
+        to one that `is_followed` already, by the sale of these shares.
         Only the change is handed on, so that a second correction can take back what a first one gave.
         """
         base, revision = split_exec_id(fill_id)
@@ -201,17 +202,18 @@ class Position(PositionFacts):
         was_closed, before, handed_on = self._status is S.CLOSED, self._fold.quantity, fold(self._entries)
         entry.quantity, entry.price, entry.revision, entry.busted = quantity, price, revision, busted
         self._fold = fold(self._entries)
-        over, self._fold.leftover = self._fold.leftover - handed_on.leftover, 0
-        turned = not was_closed and self._fold.quantity * self._direction < 0
+        over, value = self._fold.leftover - handed_on.leftover, self._fold.leftover_value - handed_on.leftover_value
+        self._fold.leftover, self._fold.leftover_value = 0, 0.0
+        turned = not was_closed and (self._fold.quantity * self._direction < 0 or (is_followed and self._fold.quantity != 0))
         if turned:
             self._status = S.CLOSED
             self._finish("correction")
             handed_on.quantity = 0
         if was_closed or turned:
             reopened, self._fold.quantity = self._fold.quantity - handed_on.quantity, 0
-            left = Leftover(quantity=over + reopened, price=(self._fold.entry_price if reopened else None) or price)
+            left = _left(over + reopened, value + reopened * (self._fold.entry_price or price), price)
         else:
-            left = Leftover(quantity=over, price=price)
+            left = _left(over, value, price)
             if self._fold.quantity == 0 and all(e.busted for e in self._entries):
                 self._status = S.OPENING  # back to before its first fill, also when an exit was on its way
             else:
@@ -403,3 +405,9 @@ class Position(PositionFacts):
         self.history.append(
             {"type": kind, "version": self.version, "time": self.update_time.isoformat(), "changed": changed, "reason": reason, "by": by}
         )
+
+
+def _left(quantity: float, value: float, price: float) -> Leftover:
+    """At the average of the prices it was executed at; at `price` where a correction leaves none that makes sense."""
+    average = value / quantity if quantity else 0.0
+    return Leftover(quantity=quantity, price=average if average > 0 and math.isfinite(average) else price)

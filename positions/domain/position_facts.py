@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from events.clock import utc_now
 from events.position import PositionStatus
 from positions.domain.exit_rules import ExitRules
-from positions.domain.holding import EntryKind, Fold, LedgerEntry, fold
-from positions.domain.ledger import split_exec_id
+from positions.domain.holding import EntryKind, Fold, LedgerEntry
 from positions.domain.marks import Mark
 from positions.domain.protection_clock import ProtectionClock
 
@@ -207,14 +205,6 @@ class PositionFacts:
         if not held or entry is None or (held > 0) == (quantity > 0):
             return 0.0
         return (price - entry) * min(abs(held), abs(quantity)) * (1 if held > 0 else -1)
-
-    def realizes_revised(self, fill_id: str, quantity: float, price: float, *, busted: bool) -> float:
-        """The change of gross P&L that this revision of a known fill would make, here and in every fill after it."""
-        base, _ = split_exec_id(fill_id)
-        revised = [
-            replace(entry, quantity=quantity, price=price, busted=busted) if entry.fill_id == base else entry for entry in self._entries
-        ]
-        return fold(revised).realized - fold(self._entries).realized
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 

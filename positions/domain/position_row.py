@@ -83,7 +83,7 @@ def restore_position(position: Position, row: dict[str, Any]) -> None:
     position._low, position._high = row["extremes"]
     position._entries = [LedgerEntry.from_dict(entry) for entry in row["fills"]]
     position._fold = fold(position._entries) if position._entries else Fold()
-    position._fold.leftover = 0
+    position._fold.leftover, position._fold.leftover_value = 0, 0.0
     if position._status is PositionStatus.CLOSED:
         position._fold.quantity = 0
 

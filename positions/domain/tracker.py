@@ -21,7 +21,7 @@ from events.order import FillEvent
 from events.position import PositionEvent, PositionStatus
 from positions.domain import position_events
 from positions.domain.errors import UnknownPosition
-from positions.domain.holding import Leftover, realized_on
+from positions.domain.holding import LedgerEntry, Leftover, gains, realized_on
 from positions.domain.ledger import split_exec_id
 from positions.domain.levels import check_levels
 from positions.domain.marks import Mark
@@ -160,8 +160,7 @@ class PositionTracker:
         for row in positions:
             position = StockPosition.from_dict(row, now=self._now)
             for entry in position.fills:
-                if entry.fill_id:
-                    self._by_fill[entry.fill_id] = position.position_id
+                self._note_holder(entry, position)
             if position.status is PositionStatus.CLOSED:
                 self._closed[position.position_id] = position
             else:
@@ -341,9 +340,48 @@ class PositionTracker:
             reason=reason,
         )
         if fill.fill_id:
-            self._by_fill[_base(fill.fill_id)] = position.position_id
+            self._by_fill.setdefault(_base(fill.fill_id), position.position_id)  # of two it is the first that hands on
         self._file(position)
         return leftover, position_events.after_fill(position, before, price=price, reason=reason, cause=fill.event_id)
+
+    def would_realize(self, position_id: str, symbol: str, quantity: float, price: float) -> float:
+        """The gross P&L of a fill (signed) that is meant for this position, wherever its shares go."""
+        gain = 0.0
+        for taker in self._takers(position_id, symbol, quantity):
+            gain += taker.realizes(quantity, price)
+            closed = min(abs(quantity), abs(taker.held)) if taker.held * quantity < 0 else abs(quantity)
+            quantity -= math.copysign(closed, quantity)
+            if not quantity:
+                break
+        return gain
+
+    def gains_of(self, position: Position) -> dict[str, float]:
+        """Base id of each fill that counts, in the position, what it follows and what follows it → the gross P&L it realized."""
+        family = self._family(position)
+        if len(family) == 1:
+            return gains(position.fills)
+        shared: dict[str, LedgerEntry] = {}
+        plain = []
+        for member in family:
+            for entry in member.fills:
+                if not entry.fill_id and FOLLOWS not in member.metadata:  # what a correction handed on is in the fills already
+                    plain.append(entry)
+                elif entry.fill_id and self._by_fill.get(entry.fill_id) == member.position_id:
+                    shared[entry.fill_id] = entry
+        arrived = {base: number for number, base in enumerate(self._by_fill)}
+        fills = sorted(shared.values(), key=lambda entry: arrived[entry.fill_id])
+        return gains(sorted([*plain, *fills], key=lambda entry: entry.at))
+
+    def _family(self, position: Position) -> list[Position]:
+        """The position, the first one it follows, and all that follow that one."""
+        everything = [*self._closed.values(), *self._active.values()]
+        first = position
+        while (previous := self.find(str(first.metadata.get(FOLLOWS, "")))) is not None:
+            first = previous
+        found = [first]
+        for member in found:
+            found += [p for p in everything if p.metadata.get(FOLLOWS) == member.position_id]
+        return found
 
     def holder_of(self, fill_id: str, position_id: str) -> Position | None:
         """The position that took the fill, else the one it was meant for."""
@@ -359,6 +397,7 @@ class PositionTracker:
             signed(fill.side, fill.fill_quantity),
             checked_price(fill.fill_price, "fill price"),
             busted=bool(fill.metadata.get("busted")),
+            is_followed=self._follower(position.position_id, position.symbol) is not None,
         )
         self._file(position)
         why = "execution corrected"
@@ -376,11 +415,10 @@ class PositionTracker:
         follower = self._follower(position.position_id, position.symbol)
         while quantity:
             heir = follower or self._another(fill, position, quantity=quantity, price=price, entry=entry)
-            taking_back = heir.held * quantity < 0
-            old, price_there = Before.of(heir), (heir.entry_price if taking_back else None) or price  # given back as it was given
-            quantity = heir.apply_fill(quantity, price_there, order_id=fill.order_id, reason="correction")
+            old = Before.of(heir)
+            quantity = heir.apply_fill(quantity, price, order_id=fill.order_id, reason="correction")
             self._file(heir)
-            events.append(position_events.after_fill(heir, old, price=price_there, reason="correction", cause=fill.event_id))
+            events.append(position_events.after_fill(heir, old, price=price, reason="correction", cause=fill.event_id))
             follower = None
         return events
 
@@ -395,6 +433,15 @@ class PositionTracker:
         if follower is not None and follower.held * quantity < 0:
             return [follower, *takers]
         return takers + ([follower] if follower is not None else [])
+
+    def _note_holder(self, entry: LedgerEntry, position: Position) -> None:
+        """Of two positions that share a fill the first one has all of it, and hands on what it could not take."""
+        if not entry.fill_id:
+            return
+        known = self.find(self._by_fill.get(entry.fill_id, ""))
+        shares = max((abs(e.quantity) for e in known.fills if e.fill_id == entry.fill_id), default=0.0) if known is not None else 0.0
+        if known is None or abs(entry.quantity) > shares:
+            self._by_fill[entry.fill_id] = position.position_id
 
     def _follower(self, position_id: str, symbol: str) -> Position | None:
         """The open position that holds what that one could not take."""

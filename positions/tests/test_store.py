@@ -169,3 +169,16 @@ def test_a_newer_mark_is_written_and_an_older_one_is_not():
 @given(st.floats(min_value=0.0001, max_value=9_999_999, allow_nan=False, allow_infinity=False))
 def test_a_price_is_stored_as_the_decimal_a_person_reads(price):
     assert store.exact(price) == Decimal(str(price))
+
+
+def test_a_result_that_is_booked_over_changes_the_row_of_its_fill_and_a_stale_worker_changes_none():
+    sale = fill("0001.02.01", side=OrderSide.SELL, fill_price=144.0, realized_pnl=-600.0)
+    store.project([(sale, 1)], epoch=2)
+    told = OrderStatusEvent(order_id="o1", symbol="AAPL", metadata={"realized": {"exec_id": "0001.02.01", "realized_pnl": 0.0}})
+    store.project([(told, 2)], epoch=1)
+    assert FillRecord.objects.get(exec_id="0001.02.01").realized_pnl == Decimal("-600")
+    store.project([(told, 2)], epoch=2)
+    store.project([(told, 2)], epoch=2)
+    row = FillRecord.objects.get(exec_id="0001.02.01")
+    assert (row.realized_pnl, row.price, row.superseded) == (Decimal(0), Decimal("144"), False)
+    assert FillRecord.objects.count() == 1

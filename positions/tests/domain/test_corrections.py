@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from events.order import FillEvent, OrderRole, OrderSide, OrderState, OrderStatusEvent
+from events.order import FillEvent, OrderEvent, OrderRole, OrderSide, OrderState, OrderStatusEvent
 from events.position import PositionStatus
 from positions.domain.order import Order
 from positions.domain.ports import CommissionReport
@@ -45,12 +45,24 @@ def held(desk: Desk) -> list[float]:
 
 def gross(desk: Desk) -> float:
     """What all rows of executions that count say was realized."""
-    kept: dict[str, FillEvent] = {}
-    for fill in desk.said(FillEvent):
-        base, _, revision = fill.fill_id.rpartition(".")
-        if base not in kept or int(revision) > kept[base].revision:
-            kept[base] = fill
-    return sum(fill.realized_pnl for fill in kept.values() if not fill.metadata["busted"])
+    return sum(realized(desk).values())
+
+
+def realized(desk: Desk) -> dict[str, float]:
+    """Base id → what its row says, for the executions that count: as the store keeps them."""
+    revisions: dict[str, int] = {}
+    kept: dict[str, float] = {}
+    for event in desk.said(OrderEvent):
+        if isinstance(event, FillEvent):
+            base, _, revision = event.fill_id.rpartition(".")
+            if int(revision) >= revisions.get(base, 0):
+                revisions[base] = int(revision)
+                kept[base] = 0.0 if event.metadata["busted"] else event.realized_pnl
+        elif "realized" in event.metadata:
+            base, _, revision = event.metadata["realized"]["exec_id"].rpartition(".")
+            assert int(revision) == revisions[base]
+            kept[base] = event.metadata["realized"]["realized_pnl"]
+    return kept
 
 
 def entry(desk: Desk) -> Order:
@@ -230,6 +242,53 @@ async def test_a_bust_of_an_entry_that_was_sold_again_leaves_the_sale_as_a_short
     [short] = desk.tracker.active()
     assert (short.held, short.entry_price, short.stop_loss) == (-100, 94.0, 99.0)
     assert desk.broker.held() == {"AAPL": -100}
+    assert gross(desk) == 0  # a sale of nothing opens, and realizes nothing
+
+
+async def test_a_bust_of_a_part_leaves_the_sale_with_what_the_rest_gives(desk: Desk) -> None:
+    order = await desk.entered()
+    for quantity in (60, 40):
+        desk.broker.fill(desk.broker.book[order.ib_order_id], quantity, 100.0)
+    desk.broker.fill(desk.broker.order("-S"), 100, 94.0)
+    await desk.manager.drain()
+    assert gross(desk) == pytest.approx(-600.0)
+    desk.broker.correct(1, bust=True)
+    await desk.manager.drain()
+    await settled(desk)
+    [short] = desk.tracker.active()
+    assert (short.held, short.entry_price) == (-40, 94.0)  # at the price of the sale, not of what was taken back
+    assert gross(desk) == pytest.approx(-360.0)
+    desk.broker.fill(desk.broker.order("-S"), 40, 99.0)  # the short's own stop
+    await desk.manager.drain()
+    assert gross(desk) == pytest.approx(-560.0)
+    summary = await desk.tracker.get_position_summary()
+    assert summary["total_realized_pnl_today"] == pytest.approx(-560.0 - 3)  # and three fees: what was taken back costs nothing
+    assert summary["total_realized_pnl"] == pytest.approx(summary["total_realized_pnl_today"])
+
+
+async def test_a_bust_that_is_taken_back_books_the_old_result_again(desk: Desk) -> None:
+    await sold(desk)
+    desk.broker.correct(0, bust=True)
+    await desk.manager.drain()
+    assert gross(desk) == 0
+    desk.broker.correct(0, price=101.0)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (held(desk), gross(desk)) == ([], pytest.approx(-700.0))
+
+
+async def test_the_next_worker_books_over_what_an_earlier_one_has_booked(desk: Desk) -> None:
+    await sold(desk)
+    before = desk.said(OrderEvent)
+    desk = await desk.restarted()
+    desk.events[:0] = before
+    desk.broker.correct(0, bust=True)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (gross(desk), held(desk)) == (0, [-100])
+    booked = len([event for event in desk.said(OrderEvent) if "realized" in event.metadata])
+    await settled(desk)
+    assert len([event for event in desk.said(OrderEvent) if "realized" in event.metadata]) == booked == 1  # said once
 
 
 async def test_a_bust_of_an_entry_that_was_sold_in_part_leaves_no_order_of_its_side(desk: Desk) -> None:
@@ -273,8 +332,7 @@ async def test_a_corrected_price_moves_the_result_of_what_was_sold_since(desk: D
     await sold(desk)
     desk.broker.correct(0, price=101.0)
     await desk.manager.drain()
-    assert gross(desk) == pytest.approx(-700.0)
-    assert desk.said(FillEvent)[-1].realized_pnl == pytest.approx(-100.0)
+    assert list(realized(desk).values()) == [0, pytest.approx(-700.0)]  # the sale realized it, on the day of the sale
 
 
 async def test_the_third_revision_may_come_before_the_second(desk: Desk) -> None:
