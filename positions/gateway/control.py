@@ -231,6 +231,8 @@ class Control:
             if execution.exec_id == command.get("exec_id")
             or ("exec_id" not in command and all(getattr(execution, name) == value for name, value in match.items()))
         ]
+        busted = {execution.exec_id.rpartition(".")[0] for execution in broker.executions if execution.liquidation}
+        found = [execution for execution in found if execution.exec_id.rpartition(".")[0] not in busted]  # a bust is the last word
         if not found:
             raise Refused("no execution fits")
         price, quantity = command.get("price"), command.get("quantity")

@@ -173,6 +173,9 @@ async def test_a_bust_takes_the_shares_back(local: Local) -> None:
     assert await local.rows("positions") == []
     executions = await client.ib.reqExecutionsAsync()
     assert [fill.execution.liquidation for fill in executions] == [0, 1]
+    again = await local.try_control(fault="correction", match={"order_ref": "mine"}, price=199.0)
+    assert not again["ok"], "a bust is the last word: the books would forget the shares a second time"
+    assert await local.rows("positions") == []
 
 
 async def test_an_unsolicited_cancel_comes_with_202(local: Local) -> None:
