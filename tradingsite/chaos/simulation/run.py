@@ -71,9 +71,11 @@ def prepare(folder: Path) -> Path:
 
     django.setup()
     from django.db import connection
+    from django.urls import reverse
 
     for module in ("tradingsite.chaos.simulation.stories", "tradingsite.worker.composition", "tradingsite.replay", "signals.approval"):
         import_module(module)  # once, not in every fork
+    reverse("overview")  # so with the pages
     from tradingsite.chaos import person
     from tradingsite.chaos.simulation import world
 
