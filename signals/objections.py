@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CLOSES = ("close_long", "close_short")
 SAME = {"no_quote": "no_price", "stale_quote": "stale_price"}  # the gate's word → what this file calls the same trouble
+KEYS = ("cause", "order_id", "until")  # values for programs; what a person needs of them is in the message
 ANOTHER = "Wait for another signal."
 
 
@@ -40,7 +41,8 @@ class Objection:
 
     def as_row(self) -> dict[str, Any]:
         """As pages and scripts get it; `figures` are the values as (name, text)."""
-        figures = [[name.replace("_", " "), _figure(value)] for name, value in self.values.items() if value not in (None, "")]
+        said = {name: value for name, value in self.values.items() if name not in KEYS and value not in (None, "")}
+        figures = [[name.replace("_", " "), _figure(value)] for name, value in said.items()]
         return {
             "code": self.code,
             "message": self.message,

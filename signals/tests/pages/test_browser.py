@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from events.feed import publish
 from events.models import CommandRecord, WorkerLease
-from positions.models import RiskLimits, TradingState
+from positions.models import RiskLimits, RiskLock, TradingState
 from signals.models import SignalRecord, SignalSettings
 
 if TYPE_CHECKING:
@@ -22,12 +22,8 @@ Maker = Callable[..., Any]
 @pytest.fixture
 def signals_page(trader_page: "Page", live_web: Any, desk: Any, make_signal: Maker) -> "Page":
     """The page with one pending AAPL signal; worker and quote stay fresh for the length of a test."""
-    later = timezone.now() + timedelta(minutes=5)
-    lease = WorkerLease.objects.get()
-    for quote in lease.health["quotes"].values():
-        quote["at"] = later.isoformat()
-    lease.heartbeat_at = later
-    lease.save()
+    WorkerLease.objects.update(heartbeat_at=timezone.now() + timedelta(minutes=5))
+    RiskLimits.objects.update(quote_max_age_seconds=300)
     make_signal("first", life=300)
     trader_page.goto(f"{live_web.url}/signals/")
     return trader_page
@@ -102,15 +98,18 @@ def test_reasons_that_come_while_the_card_is_open_are_all_drawn_and_go_again(sig
     signals_page.set_viewport_size({"width": 375, "height": 800})
     TradingState.objects.update(state="halted", reason="fire drill")
     RiskLimits.objects.update(max_symbol_risk=1, max_open_risk=2)
+    wide = {"held_by": "a-name-as-long-as-an-order-reference-may-be " * 2}
+    RiskLock.objects.create(cause="c", code="repeats", scope="symbol", name="AAPL", reason="Wait.", values=wide, since=timezone.now())
     reasons = signals_page.locator(".signal-card .signal-blocked li")
-    reasons.nth(2).wait_for()
-    assert [item.get_attribute("data-code") for item in reasons.all()] == ["halted", "symbol_risk", "max_risk"]
-    symbol_risk = reasons.nth(1)
+    reasons.nth(3).wait_for()
+    assert [item.get_attribute("data-code") for item in reasons.all()] == ["halted", "locked_repeats", "symbol_risk", "max_risk"]
+    symbol_risk = reasons.nth(2)
     assert symbol_risk.locator(".refusal-figures span").all_inner_texts()[-1] == "limit 1"
     assert symbol_risk.locator(".refusal-way").inner_text() == "Make it smaller, or bring the stop closer."
     assert signals_page.evaluate("document.documentElement.scrollWidth") <= 375
     assert signals_page.get_by_role("button", name="Approve").is_disabled()
     TradingState.objects.update(state="active")
+    RiskLock.objects.all().delete()
     RiskLimits.objects.update(max_symbol_risk=10_000, max_open_risk=20_000)
     signals_page.locator(".signal-blocked").wait_for(state="hidden")
     eventually(lambda: signals_page.get_by_role("button", name="Approve").is_enabled())

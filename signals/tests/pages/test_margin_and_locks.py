@@ -47,5 +47,6 @@ def test_a_lock_blocks_the_card_and_says_until_when(make_signal, signed_in, tick
     [proposal] = pending_proposals()
     [objection] = proposal.objections
     assert "AAPL locked until a person clears it: 4 losing trades." in objection.message
+    assert proposal.as_row()["refusals"][0]["figures"] == []  # the lock's key says nothing to a person
     assert "let an admin clear the lock" in proposal.as_row()["refusals"][0]["what_to_do"]
     assert approve(signed_in(), ticket).json()["code"] == "locked_losing_streak"
