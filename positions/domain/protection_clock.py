@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -39,9 +40,8 @@ class ProtectionClock:
         return self.seconds + self._running(now)
 
     def on_day(self, now: datetime) -> float:
-        """Seconds of the exchange day that `now` is in."""
-        day = now.astimezone(EXCHANGE_ZONE).date().isoformat()
-        return self.days.get(day, 0.0) + self._running(now)
+        """Seconds of the exchange day that `now` is in; of a gap that began earlier only those since midnight."""
+        return self.days.get(_day(now), 0.0) + dict(self._by_day(now)).get(_day(now), 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -63,12 +63,25 @@ class ProtectionClock:
     def _running(self, now: datetime) -> float:
         return 0.0 if self.bare_since is None else max(0.0, (now - self.bare_since).total_seconds())
 
+    def _by_day(self, now: datetime) -> Iterator[tuple[str, float]]:
+        """The gap that runs now, cut at each midnight of the exchange."""
+        since = self.bare_since
+        while since is not None and since < now:
+            tomorrow = since.astimezone(EXCHANGE_ZONE).date() + timedelta(days=1)
+            until = min(now, datetime.combine(tomorrow, time(), EXCHANGE_ZONE).astimezone(UTC))
+            yield _day(since), (until - since).total_seconds()
+            since = until
+
     def _end(self, now: datetime) -> None:
         gap = self._running(now)
+        for day, seconds in self._by_day(now):
+            self.days[day] = self.days.get(day, 0.0) + seconds
         self.seconds, self.longest, self.bare_since = self.seconds + gap, max(self.longest, gap), None
         if self.first is None:
             self.first = gap
-        day = now.astimezone(EXCHANGE_ZONE).date().isoformat()
-        self.days[day] = self.days.get(day, 0.0) + gap
         for old in sorted(self.days)[:-MOST_DAYS]:
             del self.days[old]
+
+
+def _day(now: datetime) -> str:
+    return now.astimezone(EXCHANGE_ZONE).date().isoformat()

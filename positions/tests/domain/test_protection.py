@@ -90,3 +90,46 @@ def test_every_gap_counts_once_and_the_day_is_the_exchanges() -> None:
     assert clock.on_day(late + timedelta(seconds=2)) == 5
     assert (clock.first, clock.gaps, clock.seconds) == (3, 2, 3)
     assert ProtectionClock.from_dict(clock.to_dict()) == clock
+
+
+def test_a_gap_over_midnight_of_the_exchange_belongs_to_both_days() -> None:
+    before = datetime(2026, 3, 3, 4, 59, 50, tzinfo=UTC)  # ten seconds to midnight in New York
+    clock = ProtectionClock()
+    clock.observe(bare=True, held=True, now=before)
+    assert clock.on_day(before + timedelta(seconds=9)) == 9
+    after = before + timedelta(seconds=40)
+    assert clock.on_day(after) == 30
+    clock.observe(bare=False, held=True, now=after)
+    assert clock.days == {"2026-03-02": 10, "2026-03-03": 30}
+    assert (clock.on_day(after), clock.seconds, clock.longest) == (30, 40, 40)
+
+
+def test_a_gap_over_a_night_in_which_the_clocks_change_is_cut_at_midnight() -> None:
+    began, ended = datetime(2026, 3, 8, 3, 0, tzinfo=UTC), datetime(2026, 3, 9, 5, 0, tzinfo=UTC)  # Saturday 22:00, Monday 01:00
+    clock = ProtectionClock()
+    clock.observe(bare=True, held=True, now=began)
+    clock.observe(bare=False, held=True, now=ended)
+    assert clock.days == {"2026-03-07": 2 * 3600, "2026-03-08": 23 * 3600, "2026-03-09": 3600}
+    assert clock.seconds == sum(clock.days.values())
+
+
+async def test_the_time_a_worker_is_away_counts_where_nothing_protected_and_not_where_a_stop_rested(desk: Desk) -> None:
+    position = await desk.held()
+    desk.clock.advance(600)
+    desk = await desk.restarted()
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    protected = desk.tracker.position(position.position_id).protection
+    assert (protected.total(desk.clock.now()), protected.gaps) == (0.0, 0)  # it rested at the broker meanwhile
+
+    desk.broker._end(desk.broker.order("-S"))
+    await desk.manager.drain()
+    desk.clock.advance(300)  # the worker ends before it could do anything about it
+    desk = await desk.restarted()
+    position = desk.tracker.position(position.position_id)
+    assert position.protection.total(desk.clock.now()) == 300
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    await desk.wait(3)
+    clock = position.protection
+    assert clock.bare_since is None
+    assert 300 < clock.seconds <= 303
+    assert clock.on_day(desk.clock.now()) == clock.seconds
