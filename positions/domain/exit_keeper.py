@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from events.order import OrderRole, PendingRequest
+from events.order import OrderRole, OrderState, PendingRequest
 from events.position import PositionStatus
 from positions.domain.order import Order
 from positions.domain.position import Position
@@ -75,7 +75,9 @@ class ExitKeeper:
 
     def __init__(self) -> None:
         self.alarms: dict[str, Alarm] = {}  # position_id → what is wrong with its stop
-        self.absent: frozenset[str] = frozenset()  # order_ids in doubt that the last complete reading does not show
+        self.absent: frozenset[str] = frozenset()  # order_ids in doubt that the last two pictures of the broker's do not show
+        self.look_again = False  # one picture leaves a stop in doubt: the next one decides, and should be taken soon
+        self._missed: dict[str, datetime] = {}  # order_id → the first picture of a row that does not show it
         self._since: dict[str, datetime] = {}  # what is wrong (order or position id) → since when
         self._attempts: dict[str, list[datetime]] = {}  # position_id → when stops were placed for it
 
@@ -92,6 +94,17 @@ class ExitKeeper:
             self._attempts.pop(position.position_id, None)
             ready.append(Work(repair=Repair.RESTORED, reason="protected again" if position.held else "the position is closed"))
         return ready
+
+    def note_picture(self, missing: Sequence[Order], at: datetime) -> None:
+        """A list of the broker's, made at `at`, and our live stops that it does not show.
+
+        One list may come incomplete; a second stop on its word would be one too many. Only a full reading puts an order in doubt,
+        so at least one of the two is one.
+        """
+        self._missed = {order.order_id: self._missed.get(order.order_id, at) for order in missing}
+        doubtful = [order.order_id for order in missing if order.state is OrderState.IN_DOUBT]
+        self.absent = frozenset(name for name in doubtful if self._missed[name] < at)
+        self.look_again = len(self.absent) < len(doubtful)
 
     def placed(self, position: Position, now: datetime) -> None:
         """A protective stop was sent."""
@@ -131,7 +144,7 @@ class ExitKeeper:
 
 
 def repairs(position: Position, orders: Sequence[Order], absent: Collection[str] = ()) -> list[Work]:
-    """Everything that is not as it should be right now. `absent` are order_ids in doubt that the last reading does not show."""
+    """Everything that is not as it should be right now. `absent` as the keeper has them."""
     live = [order for order in orders if order.is_live and not order.external]
     exits = [order for order in live if order.role in _PAIR]
     if position.status is PositionStatus.CLOSED:

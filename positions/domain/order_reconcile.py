@@ -63,7 +63,8 @@ class OrderReconcile:
             self.core.reconciled = not differences  # what is sent again passes the risk gate like anything else
         resent = await self._settle(absent, first, second, positions_agree=not differences)
         doubtful = [order for order in self._ours() if order.state is OrderState.IN_DOUBT]
-        self.core.keeper.absent = frozenset(order.order_id for order in doubtful if not mentions(last, order))
+        stops = [order for order in doubtful if order.role is OrderRole.STOP and not mentions(last, order)]
+        self.core.keeper.note_picture(stops, last.taken_at)
         once_more = not far_enough_apart(first, second) and bool(differences or doubtful)
         proving = once_more and any(order.order_id not in self._judged for order in doubtful)
         if far_enough_apart(first, second):

@@ -92,6 +92,8 @@ def fate_of_absent(
     last = second or first
     if order.sent_at is not None and last.taken_at - order.sent_at < JUST_SENT:
         return None  # it may be on its way
+    if order.is_acked and last.taken_at - order.updated_at < JUST_SENT:
+        return None  # … or between two places of the broker's, while it is modified
     proven = far_enough_apart(first, second) and positions_agree and not mentions(first, order)
     never_acked = not order.perm_id and order.state in (OrderState.SENDING, OrderState.IN_DOUBT)
     if never_acked:

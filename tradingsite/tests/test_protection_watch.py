@@ -27,11 +27,29 @@ class Watched(Desk):
             bus=self.bus, broker=self.broker, manager=self.manager, tracker=self.tracker, database=None,
             session=SimpleNamespace(link_up=True), session_end=lambda: None, fence=lambda: None, bind=None,
         )  # fmt: skip
+        self.protection.runner = SimpleNamespace(run_once=_nothing)
         return self
 
     async def watch(self) -> None:
         with time_machine.travel(self.clock.now(), tick=False):
             await self.protection.watch()
+
+    async def guard(self, seconds: float) -> None:
+        """As the rhythm does it: twice a second, with a look at the broker when one picture left a doubt."""
+        for _ in range(int(seconds * 2)):
+            self.clock.advance(0.5)
+            with time_machine.travel(self.clock.now(), tick=False):
+                await self.protection.guard()
+
+    async def compared(self) -> None:
+        """One reading of all lists."""
+        whole = await self.broker.snapshot()
+        listed = tuple(row for row in whole.open_orders if row.order_ref not in self.unlisted)
+        await self.manager.reconcile(replace(whole, open_orders=listed))
+
+    def sent_stops(self) -> list[float]:
+        """Quantities of all stops that were ever sent."""
+        return [ticket.quantity for kind, ticket in self.broker.wire if kind == "send" and ticket.order_ref.endswith("-S")]
 
     async def _open_orders(self) -> tuple[OrderReport, ...]:
         listed = (await self.broker.snapshot()).open_orders
@@ -39,6 +57,10 @@ class Watched(Desk):
 
     def stop_ref(self) -> str:
         return str(self.broker.order("-S").ticket.order_ref)
+
+
+async def _nothing() -> None:
+    return None
 
 
 @pytest.fixture
@@ -68,3 +90,52 @@ async def test_a_stop_that_was_answered_long_ago_and_is_not_listed_is_asked_abou
     desk.unlisted = {desk.stop_ref()}
     await desk.watch()
     assert "stop" in desk.manager.needs_reconcile
+
+
+@pytest.mark.parametrize("first", ["the watch", "a reading"])
+async def test_a_stop_that_one_list_leaves_out_gets_no_second_one(desk: Watched, first: str) -> None:
+    position = await desk.held()
+    await desk.wait(60)
+    desk.unlisted = {desk.stop_ref()}
+    await (desk.watch() if first == "the watch" else desk.compared())
+    desk.unlisted = set()  # the next list is whole again
+    desk.clock.advance(0.5)
+    await (desk.compared() if first == "the watch" else desk.watch())
+    await desk.guard(10)
+    assert desk.sent_stops() == [100]
+    assert position.stop_state == "resting"
+    assert position.protection.bare_since is None
+
+
+async def test_a_doubt_is_looked_into_at_once_and_a_whole_list_ends_it(desk: Watched) -> None:
+    position = await desk.held()
+    await desk.wait(60)
+    desk.unlisted = {desk.stop_ref()}
+    await desk.compared()
+    desk.unlisted = set()
+    await desk.guard(1)  # nobody called for it
+    assert (position.stop_state, desk.sent_stops()) == ("resting", [100])
+
+
+@pytest.mark.parametrize("first", ["the watch", "a reading"])
+async def test_a_stop_that_two_pictures_leave_out_is_replaced_once_and_within_two_seconds(desk: Watched, first: str) -> None:
+    position = await desk.held()
+    await desk.wait(60)
+    lost = desk.broker.order("-S")
+    del desk.broker.book[lost.ticket.ib_order_id]
+    if first == "the watch":
+        await desk.watch()
+        desk.clock.advance(0.5)
+    await desk.compared()
+    noticed = desk.clock.now()
+    while len(desk.sent_stops()) < 2:
+        await desk.guard(0.5)
+        assert (desk.clock.now() - noticed).total_seconds() <= 2.0
+    for _ in range(4):
+        await desk.guard(5)
+        await desk.watch()
+        await desk.compared()
+    assert desk.sent_stops() == [100, 100]
+    assert desk.broker.order("-S").ticket.oca_group == lost.ticket.oca_group  # should the first one be there, it shrinks with it
+    await desk.manager.drain()
+    assert position.protection.bare_since is None

@@ -16,17 +16,19 @@ from django.db import transaction
 
 from events.bus import EventBus
 from events.clock import utc_now
+from events.order import OrderRole, OrderState
 from events.system import OvernightChangeEvent
 from positions.broker.ib import IbBroker
 from positions.domain.bars import wilder_atr
 from positions.domain.exit_rules import ExitRules, Pace, Trail, TrailKind
 from positions.domain.exit_runner import ExitRunner
 from positions.domain.intent import OrderIntent
+from positions.domain.order import Order
 from positions.domain.order_manager import OrderManager
 from positions.domain.overnight import OvernightChange, changes, of_positions
 from positions.domain.ports import Bar, BrokerSnapshot
 from positions.domain.position import Position
-from positions.domain.protection import fault_of, resting_stops
+from positions.domain.protection import fault_of
 from positions.domain.tracker import PositionTracker
 from positions.models import MinuteBar, OperatorTask, ProtectionSettings
 from tradingsite.worker.database import Database
@@ -80,6 +82,8 @@ class Protection:
         """Twice a second: exits put right, rules carried out."""
         if not self._session.link_up:
             return
+        if self._manager.core.keeper.look_again:
+            await self.watch()
         await self._manager.guard()
         await self._apply_defaults()
         await self.runner.run_once()
@@ -106,8 +110,12 @@ class Protection:
             self._manager.on_order(report)
         await self._manager.drain()
         shown = {report.order_ref for report in reports}
+        missing = [stop for position in self._tracker.active() for stop in self._missing(position, shown, asked_at)]
+        self._manager.core.keeper.note_picture(missing, asked_at)
+        if any(stop.state is not OrderState.IN_DOUBT for stop in missing):
+            self._manager.core.ask_reconcile("a stop is not among the broker's open orders")
         for position in self._tracker.active():
-            self._compare(position, shown, asked_at)
+            self._compare(position)
         self.checked_at = utc_now()
 
     def on_picture(self, snapshot: BrokerSnapshot) -> None:
@@ -145,13 +153,18 @@ class Protection:
 
     # --- inside ---
 
-    def _compare(self, position: Position, shown: set[str], asked_at: datetime) -> None:
+    def _missing(self, position: Position, shown: set[str], asked_at: datetime) -> list[Order]:
+        """Its stops that should be on the list and are not."""
+        stops = self._manager.core.book.live(position.position_id, OrderRole.STOP) if position.held else []
+        late = [stop for stop in stops if stop.order_ref not in shown and not stop.external and stop.state is not OrderState.SENDING]
+        aged = [stop for stop in late if (asked_at - stop.updated_at).total_seconds() >= JUST_CHANGED_SECONDS]
+        missing = [stop for stop in late if stop in aged or stop.state is OrderState.IN_DOUBT]
+        if missing:
+            log.warning("the broker does not list the stop of %s", position)
+        return missing
+
+    def _compare(self, position: Position) -> None:
         orders = self._manager.core.book.of_position(position.position_id)
-        for stop in resting_stops(orders):
-            fresh = (asked_at - stop.updated_at).total_seconds() < JUST_CHANGED_SECONDS
-            if position.held and stop.order_ref not in shown and not fresh:
-                log.warning("the broker does not list the stop of %s", position)
-                self._manager.core.ask_reconcile("a stop is not among the broker's open orders")
         fault = fault_of(position, orders, utc_now())
         if fault is not None:
             log.warning("the stop of %s: %s", position, fault.value)

@@ -24,7 +24,7 @@ async def found(desk: Desk, shares: float) -> BrokerSnapshot:
 
 
 async def stops_after(desk: Desk, shares: float) -> list[float]:
-    """Quantities of the stops at the broker after a reading with so many shares and no stop, target or reason."""
+    """Quantities of the stops at the broker after two readings with so many shares and no stop, target or reason."""
     position = await desk.held()
     for order in (desk.broker.order("-S"), desk.broker.order("-T")):
         del desk.broker.book[order.ticket.ib_order_id]
@@ -32,7 +32,9 @@ async def stops_after(desk: Desk, shares: float) -> list[float]:
     report = await desk.manager.reconcile(await found(desk, shares))
     assert report.ok is (shares == 100)
     assert [o.state for o in desk.manager.core.book.live(position.position_id, OrderRole.STOP)] == [OrderState.IN_DOUBT]
-    await desk.wait(5)
+    await desk.wait(3)
+    await desk.manager.reconcile(await found(desk, shares))
+    await desk.wait(2)
     return [o.remaining for o in desk.broker.book.values() if o.live and o.ticket.order_type is OrderType.STOP]
 
 
@@ -51,5 +53,7 @@ async def test_a_stop_lost_after_it_sold_a_part_is_replaced_for_the_rest(desk: D
     desk.clock.advance(3)
     await desk.manager.reconcile(await desk.broker.snapshot())
     assert [o.state for o in desk.manager.core.book.live(position.position_id, OrderRole.STOP)] == [OrderState.IN_DOUBT]
-    await desk.wait(5)
+    await desk.wait(3)
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    await desk.wait(2)
     assert [o.remaining for o in desk.broker.book.values() if o.live and o.ticket.order_type is OrderType.STOP] == [60]
