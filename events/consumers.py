@@ -3,8 +3,9 @@
     browser → {"join": ["positions", "health"]}
     server  → {"kind": "joined", "topics": [...]} and then frames as the hub hands them out
 
-Closed with 4401 for who is not, or no longer, signed in; 1003 for a binary frame; 1009 for a message too long;
-4400 for text that is not a join.
+Closed with 4401 for who is not, or no longer, signed in; 4400 for text that is not a join;
+4003 for a binary frame; 4009 for a message too long. (Not 1003 and 1009, which say the same: the WebSocket library of the web
+server refuses to send codes below 3000 for an application, and the socket would stay open, deaf.)
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from events.live import TOPICS
 from events.roles import can
 
 MESSAGE_LIMIT = 2_000  # characters; a join of all topics is 100
-CLOSE_BINARY = 1003
-CLOSE_TOO_BIG = 1009
+CLOSE_BINARY = 4003
+CLOSE_TOO_BIG = 4009
 CLOSE_BAD_MESSAGE = 4400
 
 

@@ -135,8 +135,8 @@ async def test_joining_again_replaces_the_topics(tab: WebsocketCommunicator) -> 
         ({"text_data": '{"join": [[]]}'}, 4400),
         ({"text_data": "[1]"}, 4400),
         ({"text_data": '{"join": [], "more": 1}'}, 4400),
-        ({"text_data": '{"join": [' + '"positions",' * 500 + '"orders"]}'}, 1009),
-        ({"bytes_data": b"\x00\x01"}, 1003),
+        ({"text_data": '{"join": [' + '"positions",' * 500 + '"orders"]}'}, 4009),
+        ({"bytes_data": b"\x00\x01"}, 4003),
     ],
 )
 async def test_whatever_is_not_a_join_closes_the_socket(tab: WebsocketCommunicator, message: dict[str, Any], code: int) -> None:
