@@ -18,6 +18,7 @@ class Watched(Desk):
     def __init__(self) -> None:
         super().__init__()
         self.unlisted: set[str] = set()
+        self.reading = False  # another reading is under way: no list of open orders
 
     async def open(self) -> Watched:
         await super().open()
@@ -50,7 +51,9 @@ class Watched(Desk):
         """Quantities of all stops that were ever sent."""
         return [ticket.quantity for kind, ticket in self.broker.wire if kind == "send" and ticket.order_ref.endswith("-S")]
 
-    async def _open_orders(self) -> tuple[OrderReport, ...]:
+    async def _open_orders(self) -> tuple[OrderReport, ...] | None:
+        if self.reading:
+            return None
         listed = (await self.broker.snapshot()).open_orders
         return tuple(replace(row, received_at=self.clock.now()) for row in listed if row.order_ref not in self.unlisted)
 

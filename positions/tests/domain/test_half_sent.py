@@ -81,7 +81,7 @@ async def test_shares_whose_stop_the_broker_does_not_show_get_one_in_the_same_gr
     await desk.manager.reconcile(await desk.broker.snapshot())
     assert desk.manager.orders[position.order_ids[0]].state is OrderState.FILLED
     assert [o.state for o in desk.manager.core.book.live(position.position_id, OrderRole.STOP)] == [OrderState.IN_DOUBT]
-    await desk.wait(1)  # one list may be incomplete
+    await desk.wait(3)  # one list may be incomplete
     assert [kind for kind, sent in desk.broker.wire if kind == "send" and sent.order_ref.endswith("-S")] == ["send"]
     await desk.manager.reconcile(await desk.broker.snapshot())
     await desk.wait(2)
@@ -188,7 +188,7 @@ async def test_a_stop_that_was_lost_beside_its_family_keeps_no_doubt_alive_once_
     assert desk.manager.needs_reconcile == "a stop is not confirmed"  # it may rest there: nothing is sent without a look
     assert desk.ours(OrderRole.STOP) is lost
     await desk.manager.reconcile(await desk.broker.snapshot())
-    await desk.wait(1)
+    await desk.wait(3)
     assert desk.ours(OrderRole.STOP) is lost  # one list may be incomplete
     await desk.manager.reconcile(await desk.broker.snapshot())
     await desk.wait(3)
