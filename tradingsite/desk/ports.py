@@ -1,11 +1,16 @@
 """Loopback ports for the private services: chosen once, kept in DATA_DIR, so that addresses survive a restart."""
 
+import random
 import socket
 from pathlib import Path
 
 from tradingsite.environment import kept_text, write_private
 
 LOOPBACK = "127.0.0.1"
+# Below the ports that systems give to outgoing connections: one of those may take a free port before its server does, and a
+# client that knocks at such a port again and again can even be connected to itself.
+PORTS = range(20_000, 32_000)
+_random = random.SystemRandom()  # whoever seeds the module's generator must not make two desks choose alike
 
 
 def is_free(port: int) -> bool:
@@ -24,11 +29,18 @@ def kept_port(path: Path) -> int:
     text = kept_text(path)
     if text.isdigit() and is_free(int(text)):
         return int(text)
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, 0))
-        port: int = listener.getsockname()[1]
+    port = free_port()
     write_private(path, str(port))
     return port
+
+
+def free_port() -> int:
+    """A port nobody listens on now, chosen at random so that desks side by side hardly ever choose the same.
+    Raises OSError when a hundred choices were all taken."""
+    for _ in range(100):
+        if is_free(port := _random.choice(PORTS)):
+            return port
+    raise OSError(f"no free port between {PORTS.start} and {PORTS.stop}")
 
 
 async def accepts(port: int) -> bool:

@@ -1,28 +1,11 @@
-"""Free loopback ports for throwaway servers."""
+"""Ports of throwaway servers: free ones, and waiting until something listens."""
 
-import random
 import socket
 import time
 
-LOOPBACK = "127.0.0.1"
-# Below the ports that systems give to outgoing connections: one of those may take a free port before its server does, and a
-# client that knocks at such a port again and again can even be connected to itself.
-_PORTS = range(20_000, 32_000)
-_random = random.SystemRandom()  # whoever seeds the module's generator must not make two runs choose alike
+from tradingsite.desk.ports import LOOPBACK, free_port
 
-
-def free_port() -> int:
-    """A port nobody listens on now, chosen at random so that runs side by side hardly ever choose the same.
-    Raises OSError when a hundred choices were all taken."""
-    for _ in range(100):
-        port = _random.choice(_PORTS)
-        with socket.socket() as listener:
-            try:
-                listener.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
-    raise OSError(f"no free port between {_PORTS.start} and {_PORTS.stop}")
+__all__ = ["LOOPBACK", "accepts", "free_port", "wait_until_accepting"]
 
 
 def accepts(port: int, host: str = LOOPBACK) -> bool:
