@@ -31,6 +31,20 @@ def sign_in(port: int, user: str, password: str) -> str:
         return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
 
 
+async def upgraded(port: int, cookie: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that speaks WebSocket from here on, as a page of our own opens it."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    key = base64.b64encode(os.urandom(16)).decode()
+    head = {"Host": f"{LOOPBACK}:{port}", "Origin": f"http://{LOOPBACK}:{port}", "Cookie": cookie, "Upgrade": "websocket"}
+    head |= {"Connection": "Upgrade", "Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    writer.write(f"GET /ws/ HTTP/1.1\r\n{lines}\r\n".encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    if not answer.startswith(b"HTTP/1.1 101"):
+        raise ConnectionError(answer.decode(errors="replace")[:200])
+    return reader, writer
+
+
 class Page:
     """One socket. `heard` is called with every frame."""
 
@@ -42,16 +56,7 @@ class Page:
 
     @classmethod
     async def open(cls, port: int, cookie: str, topics: Sequence[str], heard: Heard) -> Page:
-        reader, writer = await asyncio.open_connection(LOOPBACK, port)
-        key = base64.b64encode(os.urandom(16)).decode()
-        head = {"Host": f"{LOOPBACK}:{port}", "Origin": f"http://{LOOPBACK}:{port}", "Cookie": cookie, "Upgrade": "websocket"}
-        head |= {"Connection": "Upgrade", "Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-        writer.write(f"GET /ws/ HTTP/1.1\r\n{lines}\r\n".encode())
-        answer = await reader.readuntil(b"\r\n\r\n")
-        if not answer.startswith(b"HTTP/1.1 101"):
-            raise ConnectionError(answer.decode(errors="replace")[:200])
-        page = cls(reader, writer, heard)
+        page = cls(*await upgraded(port, cookie), heard)
         page._send(TEXT, orjson.dumps({"join": list(topics)}))
         return page
 

@@ -158,6 +158,7 @@ def test_a_new_signal_appears_by_itself_and_an_expired_one_leaves(signals_page: 
 def test_what_somebody_else_decided_is_said_on_the_card(signals_page: "Page") -> None:
     signals_page.locator(".signal-life", has_text="left").wait_for()
     SignalSettings.objects.update(pending_seconds=121)
+    signals_page.route("**/live/signals", lambda route: route.abort())  # or the card leaves before the click
     SignalRecord.objects.update(state="rejected", version=2, decided_by="bob", decided_at=timezone.now())
     card = signals_page.locator(".signal-card")
     card.get_by_role("button", name="Approve").click()
