@@ -72,7 +72,8 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
     wanted = frozenset(symbols)
     settings = SignalSettings.objects.first() or SignalSettings()
     trading = TradingStateRecord.objects.first() or TradingStateRecord()
-    worker = health_now(now)["worker"]
+    health = health_now(now)
+    worker, skew = health["worker"], health["gateway"].get("clock_skew")
     point = EquityPoint.objects.order_by("-at").first()
     pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, symbol__in=wanted).values("signal_id")
     answers = list(MarginAnswer.objects.filter(signal_id__in=pending))
@@ -82,6 +83,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
     gate = view_of(
         limits, now=now, day_began=midnight, state=TradingState(trading.state), reason=trading.reason, session_open=market_open(now),
         session_closes=market_closes(now), day_pnl=day_pnl, account=point.account if point else "",
+        clock_skew=float(skew) if isinstance(skew, (int, float)) else 0.0,
     )  # fmt: skip
     return Facts(
         now=now,

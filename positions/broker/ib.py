@@ -12,11 +12,13 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from events.clock import utc_now
 from events.failpoints import cut_with, failpoint
 from positions.broker import ib_convert
+from positions.broker.clock_skew import clock_skew
 from positions.broker.heartbeat import ANSWER_SECONDS, Heartbeat
 from positions.broker.ib_contracts import ContractBook
 from positions.broker.ib_ear import Ear, Reading
@@ -89,6 +91,7 @@ class IbBroker:
         self._reading = asyncio.Lock()  # two readers of one list share the library's future and one never wakes
         self._contracts = ContractBook(self.pacer, settings.request_timeout)
         self._tickers: dict[str, Any] = {}  # symbol -> the library contract its ticks are subscribed with
+        self.clock_skew = 0.0  # seconds our clock is ahead of the gateway's, as the last heartbeat found
 
     # --- the link ---
 
@@ -224,7 +227,9 @@ class IbBroker:
 
         async def ask() -> asyncio.Future[object]:
             await self.pacer.turn(Priority.HEARTBEAT)
+            asked = utc_now()
             answer: asyncio.Future[object] = asyncio.ensure_future(ib.reqCurrentTimeAsync())
+            answer.add_done_callback(lambda ended: self._compare_clocks(ended, asked))
             return answer
 
         return Heartbeat(
@@ -234,6 +239,11 @@ class IbBroker:
             every=self.settings.heartbeat_seconds,
             patience=self.settings.heartbeat_patience,
         )
+
+    def _compare_clocks(self, answer: asyncio.Future[object], asked: datetime) -> None:
+        told = None if answer.cancelled() or answer.exception() is not None else answer.result()
+        if isinstance(told, datetime) and told.tzinfo is not None:
+            self.clock_skew = clock_skew(told, asked, utc_now())
 
     # --- questions ---
 

@@ -42,6 +42,7 @@ from positions.domain.shown import is_still_as_shown
 
 __all__ = ["Check", "Lock", "RiskContext", "RiskGate", "RiskLimits", "Scope", "ScopedLimit", "TradingState", "entry_price"]
 
+CLOCK_TOLERANCE = 2.0  # seconds our clock may be away from the broker's
 LIVE_DATA = 1  # market_data_type of a live quote
 
 
@@ -109,6 +110,15 @@ def link_is_up(intent: OrderIntent, context: RiskContext, limits: RiskLimits) ->
     if context.link_up:
         return None
     return denied("link_down", "There is no connection to the broker.", "Wait until the gateway is connected, then try again.")
+
+
+def clocks_agree(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
+    """A wrong clock makes old prices fresh and lapsed wishes alive."""
+    away = context.clock_skew
+    if abs(away) <= CLOCK_TOLERANCE:
+        return None
+    words = f"This computer's clock is {abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} the broker's."
+    return denied("clock_skew", words, "Set it by a time server; it is compared every few seconds.", skew=away, limit=CLOCK_TOLERANCE)
 
 
 def books_are_reconciled(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
@@ -345,6 +355,7 @@ ENTRY_CHECKS: tuple[Check, ...] = (
     trading_is_active,
     nothing_is_locked,
     link_is_up,
+    clocks_agree,
     account_is_the_pinned_one,
     books_are_reconciled,
     symbol_is_known,

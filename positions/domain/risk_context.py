@@ -125,6 +125,7 @@ class RiskContext:
     trading_state: TradingState = TradingState.ACTIVE
     trading_reason: str = ""
     link_up: bool = True
+    clock_skew: float = 0.0  # seconds our clock is ahead of the broker's; negative when behind
     reconciled: bool = True
     session_open: bool | None = None
     session_closes: datetime | None = None  # of the session that is open; None = not known, not checked

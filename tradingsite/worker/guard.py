@@ -58,6 +58,7 @@ class Guard:
         session_closes: Callable[[], datetime | None],
         fence: Callable[[], None],
         limits_version: Callable[[], str] = lambda: "",
+        clock_skew: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.locks: list[Lock] = []
         self._cleared: dict[str, datetime] = {}
@@ -73,10 +74,12 @@ class Guard:
         self._session_closes = session_closes
         self._fence = fence
         self._limits_version = limits_version
+        self._clock_skew = clock_skew
 
     def surroundings(self) -> dict[str, Any]:
         """The fields of the RiskContext that the guard knows."""
         return {
+            "clock_skew": self._clock_skew(),
             "session_closes": self._session_closes(),
             "day_began": start_of_day(utc_now()),
             "locks": tuple(self.locks),

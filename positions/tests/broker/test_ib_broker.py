@@ -4,9 +4,11 @@ import asyncio
 import dataclasses
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
 
+from events.clock import utc_now
 from events.order import OrderSide, OrderType, TimeInForce
 from positions.broker.ib import IbBroker, IbSettings
 from positions.domain.ports import LinkDown, LinkState, OrderTicket, RecoveryHint, SyncIncomplete, UnknownContract
@@ -188,6 +190,19 @@ async def test_a_gateway_that_never_greets_is_a_link_down_that_says_so(desk, hea
     await desk.control(fault="no_greeting", times=1)
     with pytest.raises(LinkDown, match=r"time-out during the handshake$"):
         await desk.broker(heard, connect_timeout=0.5).connect()
+
+
+@pytest.mark.parametrize("off", [0.0, 61.0, -3600.0])
+async def test_the_heartbeat_finds_how_far_our_clock_is_off(desk, heard, monkeypatch, off):
+    broker = desk.broker(heard)
+    monkeypatch.setattr("positions.broker.ib.utc_now", lambda: utc_now() + timedelta(seconds=off))
+    await broker.connect()
+    if off:
+        await eventually_async(lambda: broker.clock_skew)
+    else:
+        await asyncio.sleep(1)
+    assert broker.clock_skew == pytest.approx(off, abs=1.5)
+    await broker.disconnect()
 
 
 async def test_a_half_open_socket_is_noticed_by_the_heartbeat(desk, heard):

@@ -106,6 +106,7 @@ def test_a_sound_entry_passes() -> None:
     assert check() is None
     assert check({"side": OrderSide.SELL, "stop_loss": 105.0, "take_profit": 90.0}) is None
     assert check({"entry_type": OrderType.MARKET, "limit_price": None}) is None
+    assert check(context={"clock_skew": -1.9}) is None
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,8 @@ def test_a_sound_entry_passes() -> None:
         ("halted", {}, {"trading_state": TradingState.HALTED, "trading_reason": "fire"}, {}),
         ("reduce_only", {}, {"trading_state": TradingState.REDUCE_ONLY}, {}),
         ("link_down", {}, {"link_up": False}, {}),
+        ("clock_skew", {}, {"clock_skew": 2.5}, {}),
+        ("clock_skew", {}, {"clock_skew": -3600.0}, {}),
         ("not_reconciled", {}, {"reconciled": False}, {}),
         ("unknown_symbol", {}, {"contract": None}, {}),
         ("restricted", {"symbol": "GME"}, {}, {}),

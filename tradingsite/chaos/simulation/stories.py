@@ -18,7 +18,7 @@ Step = Callable[[Desk, Random], Awaitable[None]]
 PAUSE = 0.6  # seconds between two steps, on average
 MORE_TASKS = 12  # than a fresh worker has, at most, when all is over
 # A page's price is up to three seconds old, the worker's is not: a person reads why and approves again.
-MARKET_MOVED = ("price_collar", "crossed_quote", "stale_quote", "no_quote", "moved_price", "moved_position")
+MARKET_MOVED = ("price_collar", "crossed_quote", "stale_quote", "no_quote", "moved_price", "moved_position", "clock_skew")
 SWALLOWS = frozenset({"silent_drop"})  # after these IB's lists prove nothing
 
 
