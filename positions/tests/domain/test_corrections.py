@@ -245,6 +245,28 @@ async def test_a_bust_of_an_entry_that_was_sold_again_leaves_the_sale_as_a_short
     assert gross(desk) == 0  # a sale of nothing opens, and realizes nothing
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_an_exit_that_sold_too_much_and_is_lowered_takes_the_short_back(desk: Desk, restarted: bool) -> None:
+    """One execution is in two positions: the correction must find the one that met it first."""
+    first = await desk.held()
+    stop = desk.broker.order("-S")
+    stop.quantity = 110  # whatever the reason, the broker sold more than it should
+    desk.broker.fill(stop, 110, 94.0)
+    await desk.manager.drain()
+    [short] = desk.tracker.active()
+    assert (first.status, short.held, gross(desk)) == (PositionStatus.CLOSED, -10, pytest.approx(-600.0))
+    before = desk.said(OrderEvent)
+    if restarted:
+        desk = await desk.restarted()
+        desk.events[:0] = before
+    desk.broker.correct(1, quantity=100)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (held(desk), desk.broker.held()) == ([], {})
+    assert gross(desk) == pytest.approx(-600.0)
+    assert not [order for order in desk.broker.book.values() if order.live]
+
+
 async def test_a_bust_of_a_part_leaves_the_sale_with_what_the_rest_gives(desk: Desk) -> None:
     order = await desk.entered()
     for quantity in (60, 40):
