@@ -10,10 +10,11 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from tradingsite.desk.services import Plan
 from tradingsite.environment import kept_text, write_private
+from tradingsite.soundness import damage
 
 DEMO_USER = "demo"
 Step = Callable[[str], None]
@@ -21,6 +22,9 @@ Step = Callable[[str], None]
 
 def prepare(plan: Plan, *, mode: str, step: Step, demo_password: str) -> str:
     """Run all steps; returns the line that tells a person how to come in."""
+    step("checking the database file")
+    if found := damage():
+        raise CommandError(found)
     step("bringing the database up to date")
     call_command("migrate", interactive=False, verbosity=0)
     _collect_static_files(plan.data_dir, step)

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from positions.lease import LeaseBusy, WorkerLock, take_epoch, worker_lock
+from tradingsite.soundness import damage
 from tradingsite.worker.composition import WorkerSettings, build
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ class Command(BaseCommand):
 
     def _take_epoch(self) -> int:
         try:
+            if found := damage():
+                raise CommandError(found)
             return take_epoch()
         except DatabaseError as error:
             raise CommandError(f"the database is not ready (run manage.py migrate): {error}") from error
