@@ -125,6 +125,11 @@ class OrderManager:
         return self.core.keeper.alarms
 
     @property
+    def broker_forgot_ids(self) -> bool:
+        """By the last comparison the broker's next order id is not above one it has confirmed."""
+        return self._reconcile.forgot_ids
+
+    @property
     def unmeant(self) -> list[Position]:
         """Positions that executions beyond what was held have opened."""
         return self.core.tracker.unmeant()

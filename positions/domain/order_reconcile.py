@@ -16,7 +16,15 @@ from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_states import NEVER_SENT, Trigger
 from positions.domain.ports import BrokerError, BrokerSnapshot
-from positions.domain.reconcile import ReconcileReport, consumed, far_enough_apart, fate_of_absent, mentions, position_differences
+from positions.domain.reconcile import (
+    ReconcileReport,
+    consumed,
+    far_enough_apart,
+    fate_of_absent,
+    forgot_ids,
+    mentions,
+    position_differences,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +43,7 @@ class OrderReconcile:
         self.entries = entries
         self.exits = exits
         self.last: BrokerSnapshot | None = None  # the last complete reading
+        self.forgot_ids = False  # its next id is not above one it has confirmed
         self._judged: set[str] = set()  # order_ids that two readings left in doubt: from here on it is a person's
         self._light = False
         self._told: ReconcileEvent | None = None
@@ -159,7 +168,8 @@ class OrderReconcile:
 
     async def _settle(self, absent: list[Order], first: BrokerSnapshot, second: BrokerSnapshot | None, *, positions_agree: bool) -> int:
         """What to believe of orders that the broker does not show; returns how many orders were sent again."""
-        core = self.core
+        core, acknowledged = self.core, self._highest_acknowledged()
+        self.forgot_ids = forgot_ids(second or first, acknowledged)
         unsent: dict[str, list[Order]] = {}
         for order in absent:
             fate = fate_of_absent(
@@ -170,6 +180,7 @@ class OrderReconcile:
                 transmitter=self._transmitter(order),
                 harmless=self._only_protects(order),
                 later=self._highest_sent_after(first),
+                acknowledged=acknowledged,
             )
             if fate is Trigger.NEVER_SENT:
                 if order.state is OrderState.SENDING:
@@ -221,6 +232,9 @@ class OrderReconcile:
     def _highest_sent_after(self, reading: BrokerSnapshot) -> int:
         sent = (o.ib_order_id for o in self._mine() if o.sent_at is not None and o.sent_at > reading.taken_at)
         return max(sent, default=0)
+
+    def _highest_acknowledged(self) -> int:
+        return max((o.ib_order_id for o in self._mine() if o.perm_id or o.is_acked), default=0)
 
     def _mine(self) -> list[Order]:
         """All that left under our client id, over or not."""

@@ -72,6 +72,11 @@ def consumed(order: Order, reading: BrokerSnapshot) -> bool:
     return reading.next_order_id > order.ib_order_id
 
 
+def forgot_ids(reading: BrokerSnapshot, acknowledged: int) -> bool:
+    """The gateway's sequence of ids went backwards, as after a reset or on a fresh installation."""
+    return reading.next_order_id <= acknowledged
+
+
 def fate_of_absent(
     order: Order,
     first: BrokerSnapshot,
@@ -81,6 +86,7 @@ def fate_of_absent(
     transmitter: Order | None = None,
     harmless: bool = False,
     later: int = 0,
+    acknowledged: int = 0,
 ) -> Trigger | None:
     """What to conclude of a live order that the readings do not mention; None = leave it be for now.
 
@@ -88,6 +94,8 @@ def fate_of_absent(
     A `harmless` one only protects shares we hold and shares its group with what replaces it: a used id keeps no doubt alive.
     `later` is the highest id of ours that was sent after the first reading: ids up to it were used by those orders. Before them
     the first reading shows which ids were used, and an id below one that was used is taken by the gateway no more.
+    `acknowledged` is the highest id of ours the gateway ever confirmed: when its next one is not above that, it has forgotten which
+    ids were used, and they prove nothing.
     """
     last = second or first
     if order.sent_at is not None and last.taken_at - order.sent_at < JUST_SENT:
@@ -100,7 +108,7 @@ def fate_of_absent(
         same_day = order.sent_at is None or order.sent_at.date() == last.taken_at.date()
         decisive = transmitter or order
         taken = consumed(decisive, first) or last.next_order_id > max(decisive.ib_order_id, later + 1)
-        taken = taken and not harmless
+        taken = (taken or forgot_ids(last, acknowledged)) and not harmless
         return Trigger.NEVER_SENT if proven and same_day and not taken else Trigger.SILENCE
     if not proven:
         return Trigger.SILENCE

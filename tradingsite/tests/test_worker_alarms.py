@@ -27,7 +27,7 @@ class Desk:
     def __init__(self) -> None:
         self.link = LinkState.CONNECTED
         self.session = SimpleNamespace(link_up=True, blocked="", detail="")
-        self.manager = SimpleNamespace(protection_alarms={}, orders={}, unmeant=[])
+        self.manager = SimpleNamespace(protection_alarms={}, broker_forgot_ids=False, orders={}, unmeant=[])
         self.database = Database()
         self.start()
 
@@ -131,3 +131,10 @@ async def test_what_was_set_aside_and_a_silent_api(desk):
     await desk.database.run(lambda: SourceHealth.objects.update(detail={"closed": True}))
     assert await desk.look() == ["set_aside"], "nobody polls while the market is closed"
     assert await desk.database.run(AlarmRecord.objects.count) == 2
+
+
+async def test_a_broker_that_forgot_its_order_numbers_is_an_alarm_at_once(desk):
+    desk.manager.broker_forgot_ids = True
+    assert await desk.look() == ["order_ids"]
+    desk.manager.broker_forgot_ids = False
+    assert await desk.look() == []

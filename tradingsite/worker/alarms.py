@@ -28,7 +28,11 @@ BOOKS_SECONDS = 15.0  # an execution on its way explains most differences sooner
 UNMEANT_SECONDS = 3.0  # the execution that explains it may be on its way
 DOUBT_SECONDS = 60.0  # reconciliation settles most doubts; this one needs a person
 FLOW_INTERVALS = 3  # polls without an answer
-NEEDS_LINK = frozenset({"no_stop", "books_differ", "doubt"})  # cannot be judged while the broker is away
+FORGOT_IDS = (
+    "IB's next order number is not above one it has confirmed: its sequence was reset. Orders that its lists do not show are no longer "
+    "sent again by themselves; decide about them on the Broker page."
+)
+NEEDS_LINK = frozenset({"no_stop", "books_differ", "doubt", "order_ids"})  # cannot be judged while the broker is away
 DESK = ("worker", "the desk")  # who halts by itself
 
 
@@ -74,6 +78,9 @@ class Alarms:
         if since is not None:
             page = reverse("positions:broker")
             yield Trouble(kind="books_differ", about="books", text=blocked, page=page, since=since, after=BOOKS_SECONDS)
+        since = self._lasting("order_ids", "ids", self._manager.broker_forgot_ids)
+        if since is not None:
+            yield Trouble(kind="order_ids", about="ids", text=FORGOT_IDS, page=reverse("positions:broker"), since=since)
 
     def _of_orders(self) -> Iterator[Trouble]:
         for alarm in self._manager.protection_alarms.values():

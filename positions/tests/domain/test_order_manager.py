@@ -429,6 +429,22 @@ async def test_silence_is_doubt_and_doubt_is_never_resent_by_time(desk: Desk) ->
     assert denied.code == "in_doubt"
 
 
+async def test_a_gateway_that_forgot_its_ids_proves_no_absence_by_them(desk: Desk) -> None:
+    await desk.entered(symbol="MSFT")
+    desk.broker.deaf = True
+    doubtful = await desk.entered()
+    desk.broker.deaf = False
+    desk.broker.next_id = 1
+    sent = len(desk.broker.wire)
+    await desk.wait(11)
+    first = await desk.broker.snapshot()
+    await desk.wait(11)
+    await desk.manager.reconcile(first, await desk.broker.snapshot())
+    assert doubtful.state is OrderState.IN_DOUBT
+    assert len(desk.broker.wire) == sent, "it may have been received before the sequence was reset"
+    assert desk.manager.broker_forgot_ids
+
+
 async def test_a_proven_absence_is_sent_again_under_the_same_ids(desk: Desk) -> None:
     desk.broker.deaf = True
     order = await desk.entered(expires_at=desk.clock.now() + timedelta(seconds=120))
