@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from random import Random
 
@@ -28,6 +29,7 @@ class Damager:
         self.target, self.random = target, Random(seed)
         self.kinds: tuple[str, ...] = ()
         self.share = 0.0
+        self.only: frozenset[bytes] = frozenset()
         self.done: Counter[str] = Counter()
         self.sessions = 0
         self._server: asyncio.Server | None = None
@@ -46,8 +48,9 @@ class Damager:
             link.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def arm(self, *kinds: str, share: float = 0.5) -> None:
-        self.kinds, self.share = kinds, share
+    def arm(self, *kinds: str, share: float = 0.5, only: Collection[bytes] = ()) -> None:
+        """`only` names the kinds of message that are damaged, by their ids; all without it."""
+        self.kinds, self.share, self.only = kinds, share, frozenset(only)
 
     def calm(self) -> None:
         self.kinds = ()
@@ -73,7 +76,8 @@ class Damager:
         try:
             while True:
                 body = await reader.readexactly(struct.unpack(">I", await reader.readexactly(4))[0])
-                if self.kinds and self.random.random() < self.share:
+                meant = not self.only or body.split(b"\0", 1)[0] in self.only
+                if self.kinds and meant and self.random.random() < self.share:
                     kind = self.random.choice(self.kinds)
                     self.done[kind] += 1
                     writer.write(self._damaged(kind, body))
