@@ -31,6 +31,7 @@ HOUSEKEEPING: dict[str, dict[str, Any]] = {
     "thin-equity-points": _every(600, "tradingsite.tasks.thin_equity_points"),
     "clear-expired-sessions": _every(6 * 3600, "tradingsite.tasks.clear_expired_sessions"),
     "optimize-database": _every(24 * 3600, "tradingsite.tasks.optimize_database"),
+    "back-up-database": _every(3600, "tradingsite.tasks.back_up_database"),
     "verify-journal": {
         "task": "tradingsite.tasks.verify_journal",
         "schedule": crontab(hour="7", minute="40"),  # UTC; every US market is closed

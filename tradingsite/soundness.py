@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.db import DatabaseError, OperationalError, connection
 
-DAMAGED = "The database file {file} is damaged ({found}). Keep a copy of it as it is, and put the last backup in its place."
+DAMAGED = (
+    "The database file {file} is damaged ({found}). Keep a copy of it as it is, and put the last one of DATA_DIR/backups in its place."
+)
 
 
 def damage() -> str:

@@ -11,6 +11,7 @@ from django.db.models.functions import Trunc
 
 from events.clock import utc_now
 from positions.models import EquityPoint
+from tradingsite import backup
 from tradingsite.replay import KEPT_WHOLE, remember, verify
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,18 @@ def optimize_database() -> None:
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA optimize")
+
+
+@shared_task(soft_time_limit=280, time_limit=300)
+def back_up_database() -> str:
+    """One copy each hour; the file's name, "" where there is none to make."""
+    if connection.vendor != "sqlite":
+        return ""
+    try:
+        return backup.keep(utc_now()).name
+    except backup.NoBackup as error:
+        log.error("no backup: %s", error)
+        return ""
 
 
 @shared_task(soft_time_limit=1500, time_limit=1600)

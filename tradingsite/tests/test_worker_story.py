@@ -1,14 +1,21 @@
 """The worker as a real process against the simulated gateway as a real process, over the real TWS protocol."""
 
 import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
 
 from events.commands import CancelOrder, ChangeStop, ChangeTarget, ClosePosition, HaltTrading, ResumeTrading
 from events.models import EventRecord, WorkerLease
 from positions.models import EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord, TradingState
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
+from tradingsite.testing.processes import ROOT, clean_environment
 from tradingsite.tests.trading_story import approval, file_wish, last_price, open_position, outcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -228,3 +235,19 @@ def test_while_ib_is_away_entries_wait_and_data_comes_back_after_it(live_worker,
     marked = position.price_at
     eventually(lambda: PositionRecord.objects.get(pk=position.pk).price_at > marked, seconds=15, what="ticks mark it again")
     assert len([o for o in truth.orders() if o["side"] == "BUY"]) == 1
+
+
+def test_a_backup_taken_while_it_trades_replays_to_the_same_books(live_worker, live_environment, tmp_path):
+    open_position("AAPL")
+    copy = tmp_path / "copy.sqlite3"
+    if connection.vendor != "sqlite":
+        with pytest.raises(CommandError, match="pg_dump"):
+            call_command("backup", str(copy))
+        return
+    call_command("backup", str(copy))
+    environment = clean_environment(live_environment | {"DATABASE_URL": f"sqlite:///{copy}"})
+    command = [sys.executable, "manage.py", "replay", "--verify"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with closing(sqlite3.connect(copy)) as link:
+        assert link.execute("SELECT symbol FROM positions_positionrecord WHERE status = 'open'").fetchall() == [("AAPL",)]
