@@ -327,10 +327,14 @@ CONTROLS: tuple[Control, ...] = (
         "tradingsite.replay:verify",
         tests=("tradingsite/tests/test_replay.py::test_a_week_of_trading_folds_to_the_live_rows",),
     ),
+    _post(
+        "A copy of the database each hour, and its restore",
+        "tradingsite.backup:keep",
+        tests=("tradingsite/tests/test_worker_story.py::test_a_backup_taken_while_it_trades_replays_to_the_same_books",),
+    ),
     Control(
         when=When.POST,
-        name="Records sealed daily, restore drill timed",
-        not_applicable="A key on the same machine seals nothing against its owner; the nightly replay notices a changed row or event. "
-        "Copies and drills belong to whoever keeps the database.",
+        name="Records sealed daily",
+        not_applicable="A key on the same machine seals nothing against its owner; the nightly replay notices a changed row or event.",
     ),
 )

@@ -86,7 +86,7 @@ CHECKLIST = {
     "error-trade procedure": ("Error trades",),
     "weekly review": ("Weekly review",),
     "change control": ("Limit edits", "journal rebuilds"),
-    "records": ("Records sealed",),
+    "records": ("Records sealed", "A copy of the database each hour"),
 }
 
 
