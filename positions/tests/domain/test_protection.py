@@ -133,3 +133,18 @@ async def test_the_time_a_worker_is_away_counts_where_nothing_protected_and_not_
     assert clock.bare_since is None
     assert 300 < clock.seconds <= 303
     assert clock.on_day(desk.clock.now()) == clock.seconds
+
+
+async def test_a_night_without_a_worker_and_without_a_stop_is_cut_at_midnight_too(desk: Desk) -> None:
+    position = await desk.held()
+    desk.clock.advance(13 * 3600 + 59 * 60)  # 23:59 in New York
+    desk.broker._end(desk.broker.order("-S"))
+    await desk.manager.drain()
+    desk.clock.advance(3600)
+    desk = await desk.restarted()
+    clock = desk.tracker.position(position.position_id).protection
+    assert (clock.total(desk.clock.now()), clock.on_day(desk.clock.now())) == (3600, 3540)
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    await desk.wait(3)
+    assert clock.days["2026-03-02"] == 60
+    assert 3540 < clock.days["2026-03-03"] <= 3543
