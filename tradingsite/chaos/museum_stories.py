@@ -53,6 +53,12 @@ class Bench:
         answer = self.lane.ask(do="approve", quantity=quantity, **({"symbol": SYMBOL} | more))
         self.set_up("command" in answer, f"the approval was answered {answer}")
 
+    def price_left_the_card(self) -> bool:
+        """Whether that came of the last approval: a person looks and approves anew."""
+        newest = "SELECT state, code FROM events_commandrecord WHERE name = 'ApproveSignal' ORDER BY id DESC LIMIT 1"
+        done = self.lane.wait(lambda: self.lane.rows(newest)[0][0] not in ("pending", "claimed"), SET_UP_SECONDS)
+        return bool(done) and self.lane.rows(newest)[0][1] == "moved_price"
+
     def holding(self, quantity: float = 10.0, **more: Any) -> None:
         """A position, open, protected and recorded."""
         self.approve(quantity, **more)
@@ -241,6 +247,8 @@ def reversed_after_a_stop(bench: Bench) -> None:
     if not _each_with_its_order(bench):
         return  # nobody is let enter on such books
     bench.approve(6, direction=-1, through=0.012)
+    while bench.price_left_the_card():
+        bench.approve(6, direction=-1, through=0.012)
     bench.happens(3)
     bench.recorded(3)
     apart = bench.executions()[-1]["at"] - bench.executions()[1]["at"]
