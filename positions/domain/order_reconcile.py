@@ -188,6 +188,7 @@ class OrderReconcile:
                 unsent.setdefault(order.intent_id, []).append(order)
             elif fate is Trigger.SILENCE and order.state is not OrderState.IN_DOUBT:
                 await core.move(order, Trigger.SILENCE, reason="the broker does not show it")
+                await core.refresh_stop_state(order.position_id)  # a stop in doubt protects nothing: its seconds count from here
             elif fate in (Trigger.WIRE_CANCELED, Trigger.WIRE_EXPIRED):
                 await core.move(order, fate, code="gone", message="The broker does not show it any more.", reason="gone at the broker")
                 await self.hearing.after(order)

@@ -60,9 +60,11 @@ async def test_one_list_alone_sends_nothing_however_long_the_next_one_takes(desk
     desk.reading = True
     await desk.guard(5)
     assert (desk.sent_stops(), desk.ours(OrderRole.STOP).state) == ([100], OrderState.IN_DOUBT)
+    assert position.stop_state == "pending"
     desk.unlisted, desk.reading = set(), False
     await desk.guard(0.5)
     assert (desk.sent_stops(), position.stop_state) == ([100], "resting")
+    assert 5 <= position.protection.seconds <= 5.5  # nobody could say that it was protected meanwhile
 
 
 async def test_a_doubt_is_looked_into_at_once_and_a_whole_list_ends_it(desk: Watched) -> None:
