@@ -13,6 +13,7 @@ from events.failpoints import failpoint
 from events.order import FillEvent
 from events.position import PositionEvent
 from positions.domain import order_events
+from positions.domain.fill_book import FOLLOWS
 from positions.domain.ledger import Execution
 from positions.domain.order import Order, exit_reason
 from positions.domain.order_core import OrderCore
@@ -20,7 +21,6 @@ from positions.domain.order_released import counted, is_released, parts
 from positions.domain.ports import ExecutionReport
 from positions.domain.position import Position
 from positions.domain.pricing import decimal
-from positions.domain.tracker import FOLLOWS
 
 
 class Holdings(Protocol):

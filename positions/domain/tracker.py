@@ -21,16 +21,15 @@ from events.order import FillEvent
 from events.position import PositionEvent, PositionStatus
 from positions.domain import position_events
 from positions.domain.errors import UnknownPosition
-from positions.domain.holding import LedgerEntry, Leftover, gains, realized_on
-from positions.domain.ledger import split_exec_id
+from positions.domain.fill_book import FillBook
+from positions.domain.holding import realized_on
 from positions.domain.levels import check_levels
 from positions.domain.marks import Mark
 from positions.domain.position import Position
 from positions.domain.position_events import Before
-from positions.domain.pricing import checked_price, checked_quantity, signed
+from positions.domain.pricing import checked_price, checked_quantity
 from positions.domain.stock import StockPosition
 
-FOLLOWS = "follows"  # in the metadata: the position whose own fills gave it these shares
 LEAST_MOVE = 0.01  # a smaller change of unrealized P&L, in the contract's currency, is not news
 
 
@@ -45,7 +44,7 @@ class PositionTracker:
         self._closed: dict[str, Position] = {}  # position_id → position
         self._marks: dict[str, Mark] = {}  # symbol → its last price and active positions
         self._told: dict[str, float] = {}  # position_id → unrealized P&L the bus was last told
-        self._by_fill: dict[str, str] = {}  # broker's execution id → the position that took it
+        self._fills = FillBook(self)
         self._listening = False
         self.bad_prices = 0  # prices refused because they were not finite and positive
 
@@ -160,7 +159,7 @@ class PositionTracker:
         for row in positions:
             position = StockPosition.from_dict(row, now=self._now)
             for entry in position.fills:
-                self._note_holder(entry, position)
+                self._fills.note_holder(entry, position)
             if position.status is PositionStatus.CLOSED:
                 self._closed[position.position_id] = position
             else:
@@ -213,12 +212,7 @@ class PositionTracker:
 
     def unmeant(self) -> list[Position]:
         """Open positions on the other side than the one whose fills made them: nobody asked for them."""
-        found = []
-        for position in self._active.values():
-            first = self.find(str(position.metadata.get(FOLLOWS, "")))
-            if position.held and FOLLOWS in position.metadata and (first is None or position.held * first.direction < 0):
-                found.append(position)
-        return found
+        return self._fills.unmeant()
 
     def last_price(self, symbol: str) -> float | None:
         """The last price heard for a symbol with positions."""
@@ -287,178 +281,34 @@ class PositionTracker:
         self._rearm(position.symbol)
         await self._tell([position_events.updated(position, before, reason=reason)])
 
-    # ---- fills ------------------------------------------------------------------------------------------------------
+    # ---- fills: see fill_book.py --------------------------------------------------------------------------------------
 
     def apply(self, fill: FillEvent) -> list[PositionEvent]:
-        """Put a fill, a correction or a bust into its position; returns what the bus should hear.
-
-        What goes beyond zero, or comes after the close, opens another position for the same signal, or joins the one that was
-        opened so: an entry that fills on while its stop already sells is one holding, not one on each side with a stop of its own.
-        """
-        if fill.side is None or not fill.position_id:
-            return []
-        if fill.corrects or fill.metadata.get("busted"):
-            return self._correct(fill)
-        base = _base(fill.fill_id)
-        if base and base in self._by_fill and self.position(self._by_fill[base]).knows_fill(fill.fill_id):
-            return []
-        quantity = signed(fill.side, fill.fill_quantity)
-        price = checked_price(fill.fill_price, "fill price")
-        position = self.find(fill.position_id)
-        events: list[PositionEvent] = []
-        for taker in self._takers(fill.position_id, fill.symbol, quantity):
-            if quantity:
-                quantity, event = self._take(taker, fill, quantity, price)
-                events.append(event)
-        if quantity:
-            entry = position.entry_price if position is not None else None
-            another = self._another(fill, position, quantity=quantity, price=price, entry=entry)
-            events.append(self._take(another, fill, quantity, price)[1])
-        return events
+        """Put a fill, a correction or a bust into its position; returns what the bus should hear."""
+        return self._fills.apply(fill)
 
     def add_commission(self, position_id: str, fill_id: str, commission: float) -> list[PositionEvent]:
         """Book a fee that came after its fill, also on a closed position; returns what the bus should hear."""
-        base = _base(fill_id)
-        position = self.find(self._by_fill.get(base, position_id))
-        if position is None:
-            return []
-        before = Before.of(position)
-        if not position.add_commission(fill_id, commission):
-            return []
-        return [position_events.updated(position, before, reason="commission")]
-
-    def _take(self, position: Position, fill: FillEvent, quantity: float, price: float) -> tuple[float, PositionEvent]:
-        before = Before.of(position)
-        reason = str(fill.metadata.get("reason", ""))
-        leftover = position.apply_fill(
-            quantity,
-            price,
-            fill_id=fill.fill_id,
-            order_id=fill.order_id,
-            commission=fill.commission,
-            at=fill.fill_time,
-            reason=reason,
-        )
-        if fill.fill_id:
-            self._by_fill.setdefault(_base(fill.fill_id), position.position_id)  # of two it is the first that hands on
-        self._file(position)
-        return leftover, position_events.after_fill(position, before, price=price, reason=reason, cause=fill.event_id)
+        return self._fills.add_commission(position_id, fill_id, commission)
 
     def would_realize(self, position_id: str, symbol: str, quantity: float, price: float) -> float:
         """The gross P&L of a fill (signed) that is meant for this position, wherever its shares go."""
-        gain = 0.0
-        for taker in self._takers(position_id, symbol, quantity):
-            gain += taker.realizes(quantity, price)
-            closed = min(abs(quantity), abs(taker.held)) if taker.held * quantity < 0 else abs(quantity)
-            quantity -= math.copysign(closed, quantity)
-            if not quantity:
-                break
-        return gain
+        return self._fills.would_realize(position_id, symbol, quantity, price)
 
     def gains_of(self, position: Position) -> dict[str, float]:
         """Base id of each fill that counts, in the position, what it follows and what follows it → the gross P&L it realized."""
-        family = self._family(position)
-        if len(family) == 1:
-            return gains(position.fills)
-        shared: dict[str, LedgerEntry] = {}
-        plain = []
-        for member in family:
-            for entry in member.fills:
-                if not entry.fill_id and FOLLOWS not in member.metadata:  # what a correction handed on is in the fills already
-                    plain.append(entry)
-                elif entry.fill_id and self._by_fill.get(entry.fill_id) == member.position_id:
-                    shared[entry.fill_id] = entry
-        arrived = {base: number for number, base in enumerate(self._by_fill)}
-        fills = sorted(shared.values(), key=lambda entry: arrived[entry.fill_id])
-        return gains(sorted([*plain, *fills], key=lambda entry: entry.at))
-
-    def _family(self, position: Position) -> list[Position]:
-        """The position, the first one it follows, and all that follow that one."""
-        everything = [*self._closed.values(), *self._active.values()]
-        first = position
-        while (previous := self.find(str(first.metadata.get(FOLLOWS, "")))) is not None:
-            first = previous
-        found = [first]
-        for member in found:
-            found += [p for p in everything if p.metadata.get(FOLLOWS) == member.position_id]
-        return found
+        return self._fills.gains_of(position)
 
     def holder_of(self, fill_id: str, position_id: str) -> Position | None:
         """The position that took the fill, else the one it was meant for."""
-        return self.find(self._by_fill.get(_base(fill_id), position_id))
+        return self._fills.holder_of(fill_id, position_id)
 
-    def _correct(self, fill: FillEvent) -> list[PositionEvent]:
-        position = self.holder_of(fill.fill_id, fill.position_id)
-        if position is None or fill.side is None:
-            return []
-        before = Before.of(position)
-        left = position.correct_fill(
-            fill.fill_id,
-            signed(fill.side, fill.fill_quantity),
-            checked_price(fill.fill_price, "fill price"),
-            busted=bool(fill.metadata.get("busted")),
-            is_followed=self._follower(position.position_id, position.symbol) is not None,
-        )
-        self._file(position)
-        why = "execution corrected"
-        over = position.status is PositionStatus.CLOSED is not before.status
-        if over:
-            first: PositionEvent = position_events.closed(position, before, exit_price=position.exit_price, reason=why, cause=fill.event_id)
+    def file(self, position: Position) -> None:
+        """Put a position that a fill has changed where it now belongs."""
+        if position.status is PositionStatus.CLOSED:
+            self._retire(position)
         else:
-            first = position_events.updated(position, before, reason=why, cause=fill.event_id)
-        return [first, *self._hand_on(fill, position, left, entry=before.entry_price)]
-
-    def _hand_on(self, fill: FillEvent, position: Position, left: Leftover, *, entry: float | None) -> list[PositionEvent]:
-        """What a correction makes another position's shares: the one that already follows, else a new one."""
-        events: list[PositionEvent] = []
-        quantity, price = left.quantity, left.price
-        follower = self._follower(position.position_id, position.symbol)
-        while quantity:
-            heir = follower or self._another(fill, position, quantity=quantity, price=price, entry=entry)
-            old = Before.of(heir)
-            quantity = heir.apply_fill(quantity, price, order_id=fill.order_id, reason="correction")
-            self._file(heir)
-            events.append(position_events.after_fill(heir, old, price=price, reason="correction", cause=fill.event_id))
-            follower = None
-        return events
-
-    def _takers(self, position_id: str, symbol: str, quantity: float) -> list[Position]:
-        """Who takes a fill, in turn: its own position while that is open, and the one that holds what it could not take.
-
-        One that holds nothing takes no fill against its plan: sold without an entry, shares are not held under its stop and target.
-        An entry that comes after such a sale gives back to the follower first.
-        """
-        own, follower = self.find(position_id), self._follower(position_id, symbol)
-        takers = [own] if own is not None and own.status is not PositionStatus.CLOSED and not own.is_against(quantity) else []
-        if follower is not None and follower.held * quantity < 0:
-            return [follower, *takers]
-        return takers + ([follower] if follower is not None else [])
-
-    def _note_holder(self, entry: LedgerEntry, position: Position) -> None:
-        """Of two positions that share a fill the first one has all of it, and hands on what it could not take."""
-        if not entry.fill_id:
-            return
-        known = self.find(self._by_fill.get(entry.fill_id, ""))
-        shares = max((abs(e.quantity) for e in known.fills if e.fill_id == entry.fill_id), default=0.0) if known is not None else 0.0
-        if known is None or abs(entry.quantity) > shares:
-            self._by_fill[entry.fill_id] = position.position_id
-
-    def _follower(self, position_id: str, symbol: str) -> Position | None:
-        """The open position that holds what that one could not take."""
-        return next((p for p in self.of_symbol(symbol) if p.metadata.get(FOLLOWS) == position_id and p.held), None)
-
-    def _another(self, fill: FillEvent, previous: Position | None, *, quantity: float, price: float, entry: float | None) -> Position:
-        """A position for shares that their own position, entered at `entry`, cannot take: protected as that one was."""
-        stop_loss, take_profit = _levels_of(previous, quantity, price, entry) if previous is not None else (None, None)
-        return self.plan(
-            fill.symbol,
-            quantity,
-            strategy=previous.strategy if previous else "",
-            signal_id=fill.signal_id,
-            metadata={FOLLOWS: previous.position_id if previous else fill.position_id},
-            stop_loss=stop_loss,
-            take_profit=take_profit,
-        )
+            self._rearm(position.symbol)
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -492,12 +342,6 @@ class PositionTracker:
         mark = self._marks[position.symbol]
         position.attach(mark)
         mark.disarm()
-
-    def _file(self, position: Position) -> None:
-        if position.status is PositionStatus.CLOSED:
-            self._retire(position)
-        else:
-            self._rearm(position.symbol)
 
     def _rearm(self, symbol: str) -> None:
         self._marks[symbol].disarm()
@@ -538,17 +382,3 @@ class PositionTracker:
             "total_realized_pnl_today": sum(realized_on(position.fills, today) for position in everything),
             "by_symbol": by_symbol,
         }
-
-
-def _levels_of(previous: Position, quantity: float, price: float, entry: float | None) -> tuple[float | None, float | None]:
-    """(stop, target): the same where the shares go on in the same direction; turned around, a stop as far away as the first one was."""
-    if quantity * previous.direction > 0:
-        return previous.stop_loss, previous.take_profit
-    if previous.initial_stop is None or entry is None:
-        return None, None
-    distance = abs(entry - previous.initial_stop)
-    return (price + distance if quantity < 0 else max(price - distance, price / 2)), None
-
-
-def _base(fill_id: str) -> str:
-    return split_exec_id(fill_id)[0]
