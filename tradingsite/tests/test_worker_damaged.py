@@ -1,4 +1,8 @@
-"""A real worker behind damaged frames: whatever the gateway seems to say, nothing impossible is stored and no order is caused."""
+"""A real worker behind damaged frames: whatever the gateway seems to say, nothing impossible is stored and no order is caused.
+
+Executions are damaged in their shape only. One that keeps its shape while its id or its shares have become other words is
+believed: it counts as one more execution, the books differ, and entries wait until a person has looked.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from django.db import models
 
 from events.models import EventRecord
 from positions.models import BrokerCheck, BrokerHolding, EquityPoint, FillRecord, OrderRecord, PositionRecord
-from positions.tests.broker.damager import GENTLE, Damager
+from positions.tests.broker.damager import GENTLE, SHAPE, Damager
 from signals.models import WatchListEntry
 from tradingsite.replay import verify
 from tradingsite.testing.live import LiveGateway
@@ -22,8 +26,8 @@ from tradingsite.tests.trading_story import approval, file_wish, last_price, ope
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# orderStatus, openOrder, account value, portfolio, execution, commission, position, completed order
-MONEY = (b"3", b"5", b"6", b"7", b"11", b"59", b"61", b"101")
+# orderStatus, openOrder, account value, portfolio, commission, position, completed order; then execution
+MONEY = dict.fromkeys((b"3", b"5", b"6", b"7", b"59", b"61", b"101"), GENTLE) | {b"11": SHAPE}
 FRAMES = 300
 PIECES = 12  # of the resting entry, filled while the frames are damaged
 MOST = 1e12  # dollars or shares: more than any account of people holds
@@ -71,16 +75,19 @@ def test_damaged_frames_store_nothing_impossible_cause_no_order_and_the_journal_
     pid = live_worker.process.pid
     open_position("AAPL", 100)
     price = last_price("MSFT")
+    truth.ask(set_price="MSFT", price=price, hold=True)  # nothing but the pieces below fills the entry
     resting = outcome(file_wish(approval("MSFT", price=price, quantity=90, through=-0.02, stop_loss=round(price * 0.95, 2))))
     assert resting.state == "done", resting.reason
     entry = next(order for order in truth.orders() if order["symbol"] == "MSFT" and order["side"] == "BUY")
     orders = sorted(order["perm_id"] for order in truth.orders())
     pieces = 0
-    damager.arm(*GENTLE, share=0.4, only=MONEY)
+    damager.arm_messages(MONEY, share=0.4)
 
     def enough() -> bool:
         nonlocal pieces
         if pieces < PIECES:
+            now = next(order for order in truth.orders() if order["perm_id"] == entry["perm_id"])
+            assert now["status"] == "Submitted", now
             truth.ask(fill={"client_id": entry["client_id"], "order_id": entry["order_id"]}, quantity=5, price=entry["limit_price"])
             pieces += 1
         truth.ask(fault="notice", code=1102, text="Connectivity restored, data maintained.")
