@@ -40,7 +40,7 @@ NOT_DURABLE = Denied(
 EXPIRED = Denied(
     code="expired",
     message="The approval lapsed before the order could be sent.",
-    what_to_do="Look at the market again and approve anew if you still want it.",
+    what_to_do="Nothing was sent. Look at the market again and decide anew.",
 )
 LINK_DOWN = Denied(code="link_down", message="There is no connection to the broker.", what_to_do="Wait until the gateway is connected.")
 

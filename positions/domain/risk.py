@@ -88,7 +88,7 @@ def not_expired(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -
     return denied(
         "expired",
         "The approval lapsed before the order could be sent.",
-        "Look at the market again and approve anew if you still want it.",
+        "Nothing was sent. Look at the market again and decide anew.",
         expired_at=intent.expires_at.isoformat(),
     )
 

@@ -22,7 +22,7 @@ def not_the_same_shape_again(intent: OrderIntent, context: RiskContext, limits: 
             return denied(
                 "same_shape",
                 f"The very same entry left less than {limits.duplicate_window_seconds:g} s ago.",
-                "Look at that order; approve again if you want a second one.",
+                "Look at that order; a second one may follow a little later.",
                 order_id=order.order_id,
                 window=limits.duplicate_window_seconds,
             )

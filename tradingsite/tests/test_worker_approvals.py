@@ -58,7 +58,7 @@ def test_a_position_that_moved_since_the_card_refuses_the_entry(live_worker, tru
     refused = wish_with({"held": 0.0})
     assert (refused.state, refused.code) == ("refused", "moved_position")
     assert "from 0 shares, when it was approved, to 100" in refused.reason
-    assert "approve anew" in refused.reason
+    assert "Nothing was sent" in refused.reason
     assert [order["symbol"] for order in truth.orders()] == [order["symbol"] for order in before]
     assert PositionRecord.objects.count() == 1
 
