@@ -69,14 +69,18 @@ def _decide(desk: Desk) -> int:
 
 def _put_right(desk: Desk) -> int:
     """What pages call for: shares held elsewhere (released, filled too late) are taken back, and a position that nobody meant to
-    open, because its exit filled after its entry was busted, has no stop and is closed. How many."""
+    open, because its exit filled after its entry was busted, has no stop and is closed. Adopted shares whose purchase was busted
+    are let go. How many."""
     elsewhere = desk.held_elsewhere()
     for symbol in elsewhere:
         wishes.take_back(desk, symbol, 0.0)
     bare = [position for position, _, stop, _ in desk.open_positions() if not stop]
     for position in bare:
         desk.wish("ClosePosition", position_id=position)
-    return len(elsewhere) + len(bare)
+    gone = desk.adopted_and_gone()
+    for position, held in gone:
+        desk.wish("ReleasePosition", position_id=position, quantity=held, reason=wishes.WHY)
+    return len(elsewhere) + len(bare) + len(gone)
 
 
 async def _works_again(desk: Desk) -> list[Violation]:

@@ -293,6 +293,13 @@ class Desk:
         """Shares that IB holds and no position of ours does: symbol → signed shares."""
         return {row[0]: float(row[1]) for row in self.rows("SELECT symbol, quantity FROM positions_brokerholding WHERE quantity <> 0")}
 
+    def adopted_and_gone(self) -> list[tuple[str, float]]:
+        """(position_id, signed shares) of adopted shares that IB does not hold any more, because the execution that had bought
+        them was taken back after another position had let them go."""
+        at_broker = {row["symbol"] for row in self.control(query="positions")["rows"]}
+        query = "SELECT position_id, symbol, quantity FROM positions_positionrecord WHERE strategy = 'adopted' AND quantity <> 0"
+        return [(row[0], float(row[2])) for row in self.rows(f"{query} ORDER BY 1") if row[1] not in at_broker]
+
     def doubtful(self) -> list[tuple[str, int]]:
         """(order_id, IB's number of it) of what a person may decide."""
         query = "SELECT order_id, perm_id FROM positions_orderrecord WHERE state = 'in_doubt' AND role <> 'stop' ORDER BY 1"
