@@ -17,6 +17,7 @@ from tradingsite.chaos.oracle import Violation
 
 CAUGHT_WITHIN = 12.0  # a whole desk is healed well before, in all these stories
 SECOND_THOUGHTS = 8.0  # a worker looks after its stops five seconds after its start
+LEGS = 3  # of a bracket
 QUANTITY = 10.0
 Story = Callable[[Lane], list[Violation]]
 
@@ -140,7 +141,13 @@ def _filled_while_away(lane: Lane) -> list[Violation]:
     time.sleep(1)
     lane.revive_worker()
     lane.wait(lane.ready, 20)
-    lane.wait(lane.examine, SECOND_THOUGHTS)
+
+    def placed() -> int:
+        return len({row["data"]["order_ref"] for row in lane.control(query="ledger")["rows"] if row["kind"] == "place"})
+
+    # What was sent too much may have been taken back since, so the books alone do not tell.
+    if lane.wait(lambda: placed() > LEGS, SECOND_THOUGHTS):
+        return [Violation(invariant="I1", detail=f"one bracket became {placed()} orders at the gateway")]
     return []
 
 
