@@ -14,9 +14,9 @@ from tradingsite.testing.network import free_port
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(tmp_path, port, key):
+def start(tmp_path, port, key, *more):
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tradingsite.settings", "DATA_DIR": str(tmp_path), "FLOW_API_KEY": key}
-    command = [sys.executable, "manage.py", "flowapi", "--port", str(port), "--seed", "7"]
+    command = [sys.executable, "manage.py", "flowapi", "--port", str(port), "--seed", "7", *more]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -31,6 +31,22 @@ def test_it_says_where_it_is_wants_its_key_and_ends_on_sigterm(tmp_path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
         assert "the-key" not in line + process.stdout.read()
+
+
+def test_it_greets_with_a_signal_and_then_says_what_it_sees(tmp_path):
+    port = free_port()
+
+    def view(ticker):
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/prediction/latest?ticker={ticker}", headers={"X-API-Key": "the-key"})
+        return answer.json()["data"]["prediction"]
+
+    with start(tmp_path, port, "the-key", "--greet", "SPY") as process:
+        process.stdout.readline()
+        seen = view("AAPL"), view("SPY"), view("SPY"), view("SPY")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    assert [(v["signal"], v["confidence"]) for v in seen[1:3]] == [("BUY", 0.85)] * 2
+    assert all(v["confidence"] != 0.85 for v in (seen[0], seen[3]))
 
 
 def test_a_taken_port_is_one_clear_sentence(tmp_path):

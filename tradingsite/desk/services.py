@@ -16,6 +16,7 @@ from tradingsite.desk.redis_service import redis_service
 from tradingsite.environment import Environment, kept_secret, write_private
 
 SEED = "20260101"  # of the simulated market; gateway and flow API must share it
+GREETED = "SPY"  # the demo's first signal is about it
 WEBSOCKET_BYTES = "65536"
 WORKER_DELAY = 4.0  # seconds: positions are watched by nobody while it is away
 # The warning about root is for pickle, which we refuse.
@@ -85,7 +86,7 @@ def _flow_api(base_dir: Path, data_dir: Path, given: Environment, shared: dict[s
     write_private(folder / "url", url)
     key = given.text("FLOW_API_KEY") or kept_secret(folder / "key", length=32)
     shared |= {"FLOW_API_URL": url, "FLOW_API_KEY": key}
-    command = _manage(base_dir, "flowapi", "--port", str(port), "--seed", SEED)
+    command = _manage(base_dir, "flowapi", "--port", str(port), "--seed", SEED, "--greet", GREETED)
     return Service(name="flowapi", command=command, ready=lambda: ports.accepts(port), foundation=True)
 
 
