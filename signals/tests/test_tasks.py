@@ -37,13 +37,20 @@ def started(monkeypatch):
     return sent
 
 
+@pytest.fixture
+def standing_clock(monkeypatch):
+    """No ticker becomes due by itself between two looks, however slow they are."""
+    now = utc_now()
+    monkeypatch.setattr(tasks, "utc_now", lambda: now)
+
+
 def rewind(ticker, seconds):
     """Let the ticker's last attempt and success lie further back."""
     back = timedelta(seconds=seconds)
     SourceHealth.objects.filter(ticker=ticker).update(last_attempt=F("last_attempt") - back, last_success=F("last_success") - back)
 
 
-def test_every_watched_ticker_is_due_at_first_and_then_not(desk_demo, started):
+def test_every_watched_ticker_is_due_at_first_and_then_not(desk_demo, started, standing_clock):
     watched = list(WatchListEntry.objects.values_list("symbol", flat=True))
     assert tasks.poll_due() == watched
     assert tasks.poll_due() == []
@@ -56,13 +63,13 @@ def test_a_second_scheduler_finds_the_poll_claimed(desk_demo, started):
     assert not tasks._claim("AAPL", now, interval=60, offset=0)
 
 
-def test_a_slot_later_it_is_due_again(desk_demo, started):
+def test_a_slot_later_it_is_due_again(desk_demo, started, standing_clock):
     tasks.poll_due()
     rewind("AAPL", 60)
     assert tasks.poll_due() == ["AAPL"]
 
 
-def test_edits_of_the_watch_list_work_at_the_next_tick(desk_demo, started):
+def test_edits_of_the_watch_list_work_at_the_next_tick(desk_demo, started, standing_clock):
     tasks.poll_due()
     WatchListEntry.objects.create(symbol="GOOGL")
     WatchListEntry.objects.filter(symbol="AAPL").update(enabled=False)
@@ -71,7 +78,7 @@ def test_edits_of_the_watch_list_work_at_the_next_tick(desk_demo, started):
     assert tasks.poll_ticker("AAPL") == "not watched any more"
 
 
-def test_nothing_is_polled_while_the_market_is_closed(desk_demo, started, monkeypatch):
+def test_nothing_is_polled_while_the_market_is_closed(desk_demo, started, monkeypatch, standing_clock):
     monkeypatch.setattr(tasks, "market_open", lambda now: False)
     assert tasks.poll_due() == []
 
@@ -96,7 +103,7 @@ def test_a_changed_threshold_works_at_the_next_poll(faults, started):
     assert SignalRecord.objects.get().symbol == "MSFT"
 
 
-def test_a_wrong_key_stops_the_polling_until_the_status_answers_again(faults, started):
+def test_a_wrong_key_stops_the_polling_until_the_status_answers_again(faults, started, standing_clock):
     faults.set(Fault.WRONG_KEY)
     tasks.poll_ticker("AAPL")
     assert source_health.flow_part()["state"] == "down"
@@ -193,7 +200,7 @@ def test_looking_at_flow_leaves_a_token_for_the_back_fill_and_trips_nobodys_brea
     assert tasks.poll_ticker("AAPL") == "signal"
 
 
-def test_a_spent_budget_is_no_trouble_and_the_ticker_is_due_again(faults, started, monkeypatch, caplog):
+def test_a_spent_budget_is_no_trouble_and_the_ticker_is_due_again(faults, started, monkeypatch, caplog, standing_clock):
     monkeypatch.setattr(flow_link, "POLLING", replace(flow_link.POLLING, patience=0))
     monkeypatch.setattr(limiter, "_said", {})
     caplog.set_level("INFO", "signals")
