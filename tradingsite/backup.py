@@ -15,6 +15,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from tradingsite.soundness import flaw
+
 HOURS, DAYS = 6, 7  # the newest copies, and one of each of the last days
 NAME = "desk-%Y%m%d-%H%M%S.sqlite3"
 
@@ -40,9 +42,9 @@ def back_up(to: Path) -> Path:
         with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=20)) as link, closing(sqlite3.connect(part)) as copy:
             link.backup(copy)  # one read of a moment; in WAL mode nobody waits for it
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, nothing beside it
-            found = str(copy.execute("PRAGMA quick_check(1)").fetchone()[0])
-        if found != "ok":
-            raise NoBackup(f"The copy is damaged ({' '.join(found.split())}).")
+            found = flaw(copy.cursor())
+        if found:
+            raise NoBackup(f"The copy is damaged ({found}).")
         part.chmod(0o600)
         os.replace(part, to)
     except (OSError, sqlite3.Error) as error:

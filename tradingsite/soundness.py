@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import DatabaseError, OperationalError, connection
 
 DAMAGED = (
@@ -18,10 +20,16 @@ def damage() -> str:
         return ""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("PRAGMA quick_check(1)")
-            [(found,)] = cursor.fetchall()
+            found = flaw(cursor)
     except OperationalError:  # locked, or out of reach: that says nothing of what is in it
         raise
     except DatabaseError as error:
         found = str(error)
-    return "" if found == "ok" else DAMAGED.format(file=connection.settings_dict["NAME"], found=" ".join(str(found).split()))
+    return DAMAGED.format(file=connection.settings_dict["NAME"], found=found) if found else ""
+
+
+def flaw(cursor: Any) -> str:
+    """What SQLite's own check finds first, on one line; "" when the file is sound. `cursor` is Django's or sqlite3's."""
+    cursor.execute("PRAGMA quick_check(1)")
+    [(found,)] = cursor.fetchall()
+    return "" if found == "ok" else " ".join(str(found).split())

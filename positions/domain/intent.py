@@ -78,3 +78,10 @@ class Denied:
 
     def __str__(self) -> str:
         return f"{self.message} {self.what_to_do}".strip()
+
+
+EXPIRED = Denied(
+    code="expired",
+    message="The approval lapsed before the order could be sent.",
+    what_to_do="Nothing was sent. Look at the market again and decide anew.",
+)

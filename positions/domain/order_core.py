@@ -21,7 +21,7 @@ from events.position import PositionStatus
 from events.system import HandlerFailedEvent
 from positions.domain import families, order_events
 from positions.domain.exit_keeper import ExitKeeper, stop_state
-from positions.domain.intent import Denied, OrderIntent
+from positions.domain.intent import EXPIRED, Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_book import OrderBook
 from positions.domain.order_states import Trigger
@@ -36,11 +36,6 @@ log = logging.getLogger(__name__)
 
 NOT_DURABLE = Denied(
     code="not_durable", message="The change could not be written down, so it was not sent.", what_to_do="Check the database."
-)
-EXPIRED = Denied(
-    code="expired",
-    message="The approval lapsed before the order could be sent.",
-    what_to_do="Nothing was sent. Look at the market again and decide anew.",
 )
 LINK_DOWN = Denied(code="link_down", message="There is no connection to the broker.", what_to_do="Wait until the gateway is connected.")
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from events.order import OrderRole, OrderSide, OrderState, OrderType
-from positions.domain.intent import Denied, IntentKind, OrderIntent
+from positions.domain.intent import EXPIRED, Denied, IntentKind, OrderIntent
 from positions.domain.margin import margin_is_within
 from positions.domain.pricing import signed
 from positions.domain.risk_context import (
@@ -85,12 +86,7 @@ def numbers_make_sense(intent: OrderIntent, context: RiskContext, limits: RiskLi
 def not_expired(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     if intent.expires_at is None or context.now < intent.expires_at:
         return None
-    return denied(
-        "expired",
-        "The approval lapsed before the order could be sent.",
-        "Nothing was sent. Look at the market again and decide anew.",
-        expired_at=intent.expires_at.isoformat(),
-    )
+    return replace(EXPIRED, values={"expired_at": intent.expires_at.isoformat()})
 
 
 def trading_is_active(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
@@ -114,11 +110,18 @@ def link_is_up(intent: OrderIntent, context: RiskContext, limits: RiskLimits) ->
 
 def clocks_agree(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     """A wrong clock makes old prices fresh and lapsed wishes alive."""
-    away = context.clock_skew
-    if abs(away) <= CLOCK_TOLERANCE:
+    away, trouble = context.clock_skew, clock_trouble(context.clock_skew)
+    if not trouble:
         return None
-    words = f"This computer's clock is {abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} the broker's."
+    words = f"{trouble[0].upper()}{trouble[1:]}."
     return denied("clock_skew", words, "Set it by a time server; it is compared every few seconds.", skew=away, limit=CLOCK_TOLERANCE)
+
+
+def clock_trouble(away: float) -> str:
+    """What is wrong with a clock that is `away` seconds ahead of the broker's (< 0: behind); "" while that does no harm."""
+    if abs(away) <= CLOCK_TOLERANCE:
+        return ""
+    return f"this computer's clock is {abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} the broker's"
 
 
 def books_are_reconciled(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:

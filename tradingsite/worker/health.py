@@ -13,7 +13,7 @@ from events.context import masked
 from events.feed import Feed
 from positions.broker.ib import IbBroker
 from positions.domain.ports import LinkState
-from positions.domain.risk import CLOCK_TOLERANCE
+from positions.domain.risk import clock_trouble
 from signals.models import SourceHealth
 from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
@@ -95,16 +95,14 @@ class Health:
     def _gateway(self) -> dict[str, Any]:
         link, age = self.broker.link, self.marks.newest_age()
         state, detail = "down", self.session.detail or link.value
-        skew = abs(self.broker.clock_skew)
         if self.session.state is State.REFUSED:
             state = "down"
         elif link is LinkState.CONNECTED:
             state, detail = "ok", "connected"
             if self.subscriptions.symbols and (age is None or age > QUIET_SECONDS):
                 state, detail = "degraded", "no market data" if age is None else f"no market data for {age:.0f} s"
-            if skew > CLOCK_TOLERANCE:
-                ahead = "ahead of" if self.broker.clock_skew > 0 else "behind"
-                state, detail = "degraded", f"this computer's clock is {skew:.0f} s {ahead} the broker's; entries wait"
+            if trouble := clock_trouble(self.broker.clock_skew):
+                state, detail = "degraded", f"{trouble}; entries wait"
         elif link is LinkState.UPSTREAM_LOST:
             state, detail = "degraded", "the gateway has lost IB"
         return {
