@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any
 
@@ -21,6 +21,7 @@ from events.clock import utc_now
 from events.commands import AcknowledgeDifference
 from events.feed import Feed
 from events.inbox import Outcome
+from events.journal import JournalFailed
 from events.system import HoldingEvent
 from positions.analytics import exchange_date
 from positions.domain.broker_check import CashBasis, OurBook, Row, RowState, cash_row, compare
@@ -48,6 +49,7 @@ class Books:
         manager: OrderManager,
         database: Database,
         feed: Feed,
+        commit: Callable[[], Awaitable[None]],
         fence: Callable[[], None],
         epoch: int,
         ref_prefix: str,
@@ -58,6 +60,7 @@ class Books:
         self._manager = manager
         self._database = database
         self._feed = feed
+        self._commit = commit
         self._fence = fence
         self._epoch = epoch
         self._ref_prefix = ref_prefix
@@ -173,8 +176,9 @@ class Books:
         said = [[r["id"], r["state"], r["ours"], r["theirs"], r["blocks"], r["cause"]] for r in row["rows"]]
         signature = hashlib.sha256(json.dumps([row["blocked"], said], default=str).encode()).hexdigest()
         try:
+            await self._commit()  # the rows it speaks of come first: who reads the comparison finds them
             await self._database.run(book_rows.save_check, self._fence, row, signature, self._epoch)
             if self._basis is not None:
                 await self._database.run(book_rows.save_basis, self._fence, row["account"], self._basis)
-        except DatabaseError:
+        except (DatabaseError, JournalFailed):
             log.exception("the comparison of the books could not be stored")

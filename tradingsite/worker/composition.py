@@ -110,7 +110,14 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         ref_prefix=REF_PREFIX,
     )
     books = Books(
-        bus=bus, manager=manager, database=database, feed=feed, fence=lambda: check_epoch(epoch), epoch=epoch, ref_prefix=REF_PREFIX
+        bus=bus,
+        manager=manager,
+        database=database,
+        feed=feed,
+        commit=journal.commit,
+        fence=lambda: check_epoch(epoch),
+        epoch=epoch,
+        ref_prefix=REF_PREFIX,
     )
     session = Session(
         bus=bus,
