@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,7 @@ from positions.domain.ports import (
     Contract,
     LinkDown,
     LinkState,
+    NothingWritten,
     OrderReport,
     OrderTicket,
     RecoveryHint,
@@ -383,24 +384,26 @@ class IbBroker:
         return [int(client.getReqId()) for _ in range(count)]
 
     async def send(self, tickets: Sequence[OrderTicket]) -> None:
-        """Write a whole family in one go: parent first, the last one transmits. Raises LinkDown before anything is written."""
-        orders = [(t, ib_convert.contract_to_ib(t.contract), ib_convert.ticket_to_ib(t)) for t in tickets]
-        await self.pacer.turn(Priority.ORDER, len(orders))
-        self._need_healthy_link()
-        self._before_send(tickets)
-        failpoint("wire.begin")
-        ear = self._need_ear()
+        """Write a whole family in one go: parent first, the last one transmits. Raises NothingWritten before the first byte."""
+        with _before_the_first_byte():
+            orders = [(t, ib_convert.contract_to_ib(t.contract), ib_convert.ticket_to_ib(t)) for t in tickets]
+            await self.pacer.turn(Priority.ORDER, len(orders))
+            self._need_healthy_link()
+            self._before_send(tickets)
+            failpoint("wire.begin")
+            ear = self._need_ear()
         for ticket, contract, order in orders:
             ear.remember(ticket, self.settings.client_id)
             self._ib.client.placeOrder(ticket.ib_order_id, contract, order)
             failpoint("wire.leg")
 
     async def modify(self, ticket: OrderTicket) -> None:
-        """The same id again is a modify; the whole order is resent."""
-        contract, order = ib_convert.contract_to_ib(ticket.contract), ib_convert.ticket_to_ib(ticket)
-        await self.pacer.turn(Priority.ORDER)
-        self._need_healthy_link()
-        self._before_send((ticket,))
+        """The same id again is a modify; the whole order is resent. Raises NothingWritten before the first byte."""
+        with _before_the_first_byte():
+            contract, order = ib_convert.contract_to_ib(ticket.contract), ib_convert.ticket_to_ib(ticket)
+            await self.pacer.turn(Priority.ORDER)
+            self._need_healthy_link()
+            self._before_send((ticket,))
         self._ib.client.placeOrder(ticket.ib_order_id, contract, order)
         failpoint("wire.modified")
 
@@ -429,6 +432,17 @@ class IbBroker:
         self._need_session()
         if self._link is not LinkState.CONNECTED:
             raise LinkDown(f"the link is {self._link.value}")
+
+
+@contextlib.contextmanager
+def _before_the_first_byte() -> Iterator[None]:
+    """Whatever breaks in here has told the broker nothing: a certainty that the order's row must not lose."""
+    try:
+        yield
+    except NothingWritten:
+        raise
+    except Exception as error:
+        raise NothingWritten(f"it broke before anything was written: {error}") from error
 
 
 def _margin_effect(state: Any) -> MarginEffect | None:

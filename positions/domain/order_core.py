@@ -25,7 +25,7 @@ from positions.domain.intent import EXPIRED, Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_book import OrderBook
 from positions.domain.order_states import Trigger
-from positions.domain.ports import Broker, BrokerError, Contract, LinkDown, LinkState, SendRefused, Tick, UnknownContract
+from positions.domain.ports import Broker, BrokerError, Contract, LinkDown, LinkState, NothingWritten, SendRefused, Tick, UnknownContract
 from positions.domain.position import Position
 from positions.domain.position_events import Before
 from positions.domain.protection import is_bare
@@ -202,12 +202,10 @@ class OrderCore:
             return refusal
         try:
             await self.broker.send(families.tickets(orders, contract))
-        except SendRefused as error:
-            await self._never_sent(orders, error.code, str(error))
-            return Denied(code=error.code, message=str(error), what_to_do="An admin has to resume trading first.")
-        except LinkDown as error:
-            await self._never_sent(orders, "link_down", str(error))
-            return LINK_DOWN
+        except NothingWritten as error:
+            denied = _not_sent(error)
+            await self._never_sent(orders, denied.code, str(error))
+            return denied
         except Exception as error:  # partly written, perhaps: only a reconcile can tell
             log.exception("sending was interrupted")
             for order in orders:
@@ -245,9 +243,9 @@ class OrderCore:
         self.need_trust()
         try:
             await self.broker.modify(families.ticket(order, contract, parent=self.book.orders.get(order.parent_id)))
-        except BrokerError as error:
+        except NothingWritten as error:
             await self._take_back(order, str(error))
-            return LINK_DOWN
+            return _not_sent(error)
         failpoint("modify.sent")
         return None
 
@@ -317,6 +315,16 @@ class OrderCore:
         order.clear_pending()
         await self.tell_order(order, previous, version, reason=f"not sent: {why}")
         await self.refresh_stop_state(order.position_id)
+
+
+def _not_sent(error: NothingWritten) -> Denied:
+    """What a person is told of an order or a change that provably never left."""
+    if isinstance(error, LinkDown):
+        return LINK_DOWN
+    if isinstance(error, SendRefused):
+        return Denied(code=error.code, message=str(error), what_to_do="An admin has to resume trading first.")
+    log.error("not sent: %s", error, exc_info=error)
+    return Denied(code="not_sent", message=f"Nothing was sent: {error}", what_to_do="Try again. Tell an admin when it stays so.")
 
 
 async def _nothing_new(orders: Sequence[Order]) -> Denied | None:

@@ -210,12 +210,16 @@ class BrokerError(Exception):
     """Root of everything the broker link can raise."""
 
 
-class LinkDown(BrokerError):
-    """Nothing was written: there is no healthy link."""
+class NothingWritten(BrokerError):
+    """It broke before the first byte of the message, so the broker cannot know of it."""
 
 
-class SendRefused(BrokerError):
-    """Nothing was written: the last look before the socket said no. `code` is the refusal's."""
+class LinkDown(NothingWritten):
+    """There is no healthy link."""
+
+
+class SendRefused(NothingWritten):
+    """The last look before the socket said no. `code` is the refusal's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

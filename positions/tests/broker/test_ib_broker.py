@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from events.clock import utc_now
 from events.order import OrderSide, OrderType, TimeInForce
 from positions.broker.ib import IbBroker, IbSettings
-from positions.domain.ports import LinkDown, LinkState, OrderTicket, RecoveryHint, SyncIncomplete, UnknownContract
+from positions.domain.ports import LinkDown, LinkState, NothingWritten, OrderTicket, RecoveryHint, SyncIncomplete, UnknownContract
 from positions.gateway.gateway import Gateway
 from positions.gateway.server import Server
 from positions.gateway.transport import Mode
@@ -59,10 +60,13 @@ class Desk:
         self.faults = []
         self.brokers = []
 
-    def broker(self, heard, *, client_id=17, **settings):
+    def broker(self, heard, *, client_id=17, before_send=lambda tickets: None, **settings):
         patient = {"connect_timeout": 1.0, "request_timeout": 1.0, "heartbeat_seconds": 0.3} | settings
         made = IbBroker(
-            IbSettings(port=self.server.port, client_id=client_id, **patient), heard, on_fault=lambda what, e: self.faults.append((what, e))
+            IbSettings(port=self.server.port, client_id=client_id, **patient),
+            heard,
+            on_fault=lambda what, e: self.faults.append((what, e)),
+            before_send=before_send,
         )
         self.brokers.append(made)
         return made
@@ -221,6 +225,29 @@ async def test_a_snapshot_on_a_silent_socket_is_not_an_empty_one(desk, heard):
     picture = await broker.snapshot()
     assert not picture.complete
     assert "open_orders" in picture.missing
+
+
+async def test_what_breaks_before_the_first_byte_is_known_to_have_told_the_broker_nothing(desk, heard):
+    broken = True
+
+    def last_look(tickets):
+        if broken:
+            raise RuntimeError("the last look broke")
+
+    broker = desk.broker(heard, before_send=last_look)
+    await broker.connect()
+    with pytest.raises(NothingWritten, match="before anything was written: the last look broke"):
+        await bracket(broker, limit=1.0)
+    broken = False
+    parent, *_ = family = await bracket(broker, limit=1.0)
+    broken = True
+    with pytest.raises(NothingWritten):
+        await broker.modify(replace(parent, limit_price=2.0))
+    await broker.cancel(parent.ib_order_id)  # read by the gateway after all that was written before it
+    await eventually_async(lambda: "Cancelled" in heard.statuses(parent.order_ref), what="the family is cancelled")
+    orders = {order["order_id"]: order for order in (await desk.control(query="orders"))["rows"]}
+    assert set(orders) == {ticket.ib_order_id for ticket in family}
+    assert orders[parent.ib_order_id]["limit_price"] == 1.0
 
 
 async def test_nothing_is_sent_while_ib_is_away_and_its_return_is_told_once(desk, heard):

@@ -12,7 +12,7 @@ from events.position import PositionCloseEvent, PositionOpenEvent, PositionStatu
 from events.system import ProtectionEvent
 from positions.domain.intent import Denied
 from positions.domain.order import Order
-from positions.domain.ports import ErrorReport, OrderTicket, PositionReport
+from positions.domain.ports import ErrorReport, NothingWritten, OrderTicket, PositionReport
 from positions.domain.risk import TradingState
 from positions.tests.domain.desk import Desk
 
@@ -61,6 +61,34 @@ async def test_nothing_is_sent_when_the_journal_fails(desk: Desk) -> None:
     assert desk.broker.wire == []
     assert {o.state for o in desk.manager.orders.values()} == {OrderState.CANCELED}
     assert not await desk.tracker.has_open_positions()
+
+
+async def test_what_provably_never_left_is_never_in_doubt(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(tickets: list[OrderTicket]) -> None:
+        raise NothingWritten("the pacer broke")
+
+    desk.quote()
+    monkeypatch.setattr(desk.broker, "send", broken)
+    denied = await desk.manager.submit(desk.intent())
+    assert isinstance(denied, Denied)
+    assert (denied.code, "the pacer broke" in denied.message) == ("not_sent", True)
+    assert {(o.state, o.code) for o in desk.manager.orders.values()} == {(OrderState.CANCELED, "not_sent")}
+    monkeypatch.undo()
+    assert not isinstance(await desk.manager.submit(desk.intent(intent_id="again", signal_id="")), Denied)
+
+
+async def test_a_change_that_provably_never_left_is_taken_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    position = await desk.held()
+
+    async def broken(ticket: OrderTicket) -> None:
+        raise NothingWritten("the pacer broke")
+
+    monkeypatch.setattr(desk.broker, "modify", broken)
+    denied = await desk.manager.change_stop(position.position_id, 96.0)
+    assert isinstance(denied, Denied)
+    assert denied.code == "not_sent"
+    stop = desk.ours(OrderRole.STOP)
+    assert (stop.pending, stop.stop_price) == (PendingRequest.NONE, 95.0)
 
 
 async def test_the_same_intent_twice_is_one_order(desk: Desk) -> None:
