@@ -17,6 +17,7 @@ from tradingsite.testing.settings import TEST_REDIS_PASSWORD, TEST_REDIS_PORT
 _ROWS = pytest.StashKey[tuple[str, Any]]()  # (what migrations wrote, the database blocker) of a transactional test
 IN_CI = bool(os.environ.get("CI"))
 PROCESS_FIXTURES = {"live_gateway", "live_flowapi", "live_worker", "live_web", "live_celery", "live_desk", "make_desk"}
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 BROWSER_FIXTURES = {"page", "browser", "context", "trader_page"}
 
 _relaxed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
@@ -28,7 +29,7 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
-    """In-process tests first, then those with real processes, the browser last: its event loop never ends."""
+    """Marks by what a test asks for. In-process tests first, then those with real processes, the browser last: its event loop never ends."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if names & BROWSER_FIXTURES:
@@ -36,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
         if names & PROCESS_FIXTURES:
             item.add_marker(pytest.mark.processes)
             item.add_marker(pytest.mark.timeout(300))
+        if item.get_closest_marker("django_db") or names & DATABASE_FIXTURES:  # from all others pytest-django keeps the database away
+            item.add_marker(pytest.mark.database)
     yield  # -m selects by these marks, and the order is shuffled
     items.sort(key=lambda item: (bool(item.get_closest_marker("browser")), bool(item.get_closest_marker("processes"))))
 
