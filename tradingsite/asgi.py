@@ -1,6 +1,9 @@
 """The ASGI application: HTTP by Django, the one WebSocket by Channels."""
 
+import logging
 import os
+import sys
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingsite.settings")
 
@@ -12,3 +15,24 @@ django_application = get_asgi_application()  # loads the apps; what is imported 
 from events.routing import websocket_application  # noqa: E402
 
 application = ProtocolTypeRouter({"http": django_application, "websocket": websocket_application})
+
+
+def _end_with_the_server() -> None:
+    """Let daphne's process end when its loop has ended.
+
+    A request that was in a thread at that moment waits there for a loop that will never turn again, and Python waits for its
+    threads before it ends: the process would hold on for ever, without a port. Its transaction rolls back with its connection.
+    """
+    from twisted.internet import reactor
+
+    def end() -> None:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+    cast(Any, reactor).addSystemEventTrigger("after", "shutdown", end)  # its typed interface is not what it takes
+
+
+if "daphne.server" in sys.modules:
+    _end_with_the_server()

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between restarts, doubling
 STEADY_AFTER = 30.0  # seconds of life after which a crash counts as the first one again
+CHECK_EVERY, SILENT_CHECKS = 5.0, 6  # seconds; so many checks in a row without an answer mean that it hangs
 _PR_SET_PDEATHSIG = 1
 
 Say = Callable[[str, str], None]  # (name of the process, line)
@@ -100,7 +101,7 @@ class Child:
         finally:
             os.close(write_end)
         lines = asyncio.create_task(self._pass_lines_on(read_end))
-        readiness = asyncio.create_task(self._watch_readiness())
+        readiness = asyncio.create_task(self._watch_readiness(process.pid))
         try:
             return await process.wait()
         finally:
@@ -128,11 +129,20 @@ class Child:
             process.stdin.close()
         return process
 
-    async def _watch_readiness(self) -> None:
-        while self.service.ready and not await self.service.ready():
+    async def _watch_readiness(self, pid: int) -> None:
+        """Say when it serves. One that served and falls silent hangs, and is killed to be started again."""
+        ready = self.service.ready
+        while ready and not await ready():
             await asyncio.sleep(0.1)
         self.is_ready.set()
         self._become(ChildState.RUNNING)
+        silent = 0
+        while ready and silent < SILENT_CHECKS:
+            await asyncio.sleep(CHECK_EVERY)
+            silent = 0 if await ready() else silent + 1
+        if ready:
+            self._say("desk", f"{self.service.name} has not answered for {CHECK_EVERY * silent:g} s; killed")
+            _signal(pid, signal.SIGKILL)
 
     async def _pass_lines_on(self, read_end: int) -> None:
         """Until its output ends. Reads chunks, not lines: no line is too long for us."""

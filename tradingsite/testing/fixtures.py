@@ -16,7 +16,7 @@ from tradingsite.testing.settings import TEST_REDIS_PASSWORD, TEST_REDIS_PORT
 
 _ROWS = pytest.StashKey[tuple[str, Any]]()  # (what migrations wrote, the database blocker) of a transactional test
 IN_CI = bool(os.environ.get("CI"))
-PROCESS_FIXTURES = {"live_gateway", "live_flowapi", "live_worker", "live_web", "live_celery", "live_desk", "make_desk"}
+PROCESS_FIXTURES = {"live_gateway", "live_flowapi", "live_worker", "live_web", "live_celery", "live_desk", "make_desk", "live_environment"}
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 BROWSER_FIXTURES = {"page", "browser", "context", "trader_page"}
 
@@ -29,7 +29,7 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
-    """Marks by what a test asks for. In-process tests first, then those with real processes, the browser last: its event loop never ends."""
+    """Marks by what a test asks for. In-process tests first, then real processes, the browser last: its event loop never ends."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if names & BROWSER_FIXTURES:

@@ -81,6 +81,27 @@ async def test_a_killed_process_is_started_again_and_it_is_said(supervise: Calla
     assert one.pid is None
 
 
+async def test_a_process_that_served_and_hangs_is_killed_and_started_again(
+    supervise: Callable[[Service], Child], lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "CHECK_EVERY", 0.01)
+    answers = iter([False, True, *[False] * 5, True, *[False] * 6])  # not yet, up, busy, back, silent
+
+    async def ready() -> bool:
+        return next(answers, True)
+
+    one = supervise(replace(service("web", SLEEPS), ready=ready))
+    task = asyncio.create_task(one.run())
+    await eventually_async(lambda: one.state is ChildState.RUNNING)
+    first = one.pid
+    await eventually_async(lambda: one.restarts == 1 and one.state is ChildState.RUNNING)
+    assert one.pid != first
+    assert next(answers, None) is None
+    assert [line for line in lines.of("desk") if "not answered" in line] == ["web has not answered for 0.06 s; killed"]
+    await one.stop(patience=5)
+    await task
+
+
 async def test_a_process_that_keeps_dying_is_tried_ever_more_rarely(
     supervise: Callable[[Service], Child], lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
