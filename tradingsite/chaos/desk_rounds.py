@@ -19,6 +19,7 @@ from tradingsite.chaos.desk_trader import Trader
 from tradingsite.chaos.lane import HEAL_SECONDS, SYMBOLS
 from tradingsite.chaos.oracle import Violation
 
+FEW = 3  # positions that are kept from one round to the next
 PAUSE = 1.2  # seconds at most between two steps
 ACT_SECONDS = 15.0  # until trading is active again
 BACK_SECONDS = 1.0  # more than a page is given to come back, so that its notes reach that far
@@ -96,10 +97,12 @@ class Fire:
         return told
 
     def begin(self) -> None:
-        """Trading is active, and a card stands on the signals page that can be approved."""
+        """Trading is active, all but a few positions were told to close, and a card stands on the signals page that can be approved."""
         if self.state() != "active":
             self.trader.resume()
             self.lane.wait(lambda: self.state() == "active", ACT_SECONDS)
+        for position, *_ in self.held()[:-FEW]:  # with all symbols full of orders the desk would refuse every entry, rightly
+            self.trader.close(position)
         for _ in range(2):  # one to decide on, one that stays to be looked at
             self.trader.put_signal(self.symbol())
         self.watcher.renew_signals()
