@@ -20,6 +20,7 @@ from positions.gateway.reports import completed_frame, open_order_note, snapshot
 from positions.gateway.session import Handler, Session
 from positions.gateway.wire import Incoming, WireError
 
+LOCATE_SECONDS = 2.0  # until the shares of a short sale are found
 _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "SSHORT": Side.SELL}
 _TIFS = frozenset(tif.value for tif in Tif)
 _REJECTS = {
@@ -131,6 +132,10 @@ def _strike(session: Session, spec: OrderSpec, rule: Rule) -> bool:
         session.abort()
         gateway.match_soon(spec.symbol)
         return False
+    if rule.fault == "locate":
+        gateway.deliver(gateway.broker.place(spec, locate=True))
+        gateway.located_later(spec, float(settings.get("seconds", LOCATE_SECONDS)))
+        return False
     if rule.fault == "notice":
         code = int(settings.get("code", 10349))
         session.error(spec.order_id, code, str(settings.get("text", "Order TIF was set to DAY based on order preset.")))
@@ -140,7 +145,7 @@ def _strike(session: Session, spec: OrderSpec, rule: Rule) -> bool:
 
 
 def _refuse(session: Session, spec: OrderSpec, rule: Rule) -> None:
-    """reject: an error alone. inactive: Inactive and then 201. locate: Inactive, held for a locate, 404."""
+    """reject: an error alone. inactive: Inactive and then 201."""
     gateway = session.gateway
     if rule.fault == "reject":
         code = int(rule.settings.get("code", 201))
@@ -151,14 +156,10 @@ def _refuse(session: Session, spec: OrderSpec, rule: Rule) -> None:
             )
         return
     order = BookOrder(spec=spec, perm_id=0, quantity=spec.quantity, placed_at=gateway.now(), status=Status.INACTIVE)
-    order.why_held = "locate" if rule.fault == "locate" else ""
     info = gateway.broker.contracts.info(spec.symbol)
     session.send(open_order_note(order, info, Status.INACTIVE).build(session.version))
     session.send(status_note(snapshot(order, gateway.now())).build(session.version))
-    if rule.fault == "locate":
-        session.error(spec.order_id, 404, "Order held while securities are located.")
-    else:
-        session.error(spec.order_id, 201, str(rule.settings.get("text", _REJECTS[201])))
+    session.error(spec.order_id, 201, str(rule.settings.get("text", _REJECTS[201])))
 
 
 def _what_if(session: Session, spec: OrderSpec) -> None:

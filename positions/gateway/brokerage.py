@@ -84,8 +84,11 @@ class Brokerage:
 
     # Requests; each returns its reports in the order to send them
 
-    def place(self, spec: OrderSpec) -> list[Report]:
-        return self._act("place", _spec_row(spec), lambda: self.exchange.place(spec, self.now))
+    def place(self, spec: OrderSpec, *, locate: bool = False) -> list[Report]:
+        return self._act("place", _spec_row(spec), lambda: self.exchange.place(spec, self.now, locate=locate))
+
+    def located(self, order: BookOrder) -> list[Report]:
+        return self._act("located", _key_row(order), lambda: self.exchange.located(order, self.now))
 
     def cancel(self, client_id: int, order_id: int) -> list[Report]:
         row = {"client_id": client_id, "order_id": order_id}

@@ -24,6 +24,7 @@ from positions.gateway import matching, oca
 from positions.gateway.book import Book
 from positions.gateway.orders import (
     CLOSE_KINDS,
+    LOCATE,
     BarLike,
     BookOrder,
     Event,
@@ -87,8 +88,11 @@ class Exchange:
 
     # Requests
 
-    def place(self, spec: OrderSpec, at: float) -> None:
-        """A new order, or a change of the live order with the same key. Refusals come as OrderRefused."""
+    def place(self, spec: OrderSpec, at: float, *, locate: bool = False) -> None:
+        """A new order, or a change of the live order with the same key. Refusals come as OrderRefused.
+
+        With `locate` a new order trades only after `located`.
+        """
         existing = self.book.orders.get(spec.key)
         if existing is not None and existing.live:
             self._modify(existing, spec, at)
@@ -105,11 +109,19 @@ class Exchange:
             placed_at=at,
             limit_price=spec.limit_price,
             stop_price=spec.stop_price,
+            why_held=LOCATE if locate else "",
         )
         self.next_perm_id += 1
         self.book.add(order)
         if spec.transmit:
             self._transmit_family(order, at)
+
+    def located(self, order: BookOrder, at: float) -> None:
+        """The shares to sell short are found: the order works from now on."""
+        if order.live and order.why_held == LOCATE:
+            order.why_held = ""
+            if order.transmitted:
+                self._release(order, at)
 
     def cancel(self, client_id: int, order_id: int, at: float) -> None:
         """Cancels a live order of this client; refused with 10147 (unknown) or 10148 (too late)."""
@@ -301,7 +313,10 @@ class Exchange:
     def _release(self, order: BookOrder, at: float) -> None:
         opened = self._open_for(order.spec, at)
         status = Status.PRE_SUBMITTED
-        if self.book.waits_for_parent(order):
+        if order.why_held == LOCATE:
+            text = "Order held while securities are located."
+            self._emit(OrderNotice(client_id=order.spec.client_id, order_id=order.spec.order_id, code=404, text=text))
+        elif self.book.waits_for_parent(order):
             order.why_held = "child"
         elif order.armed:
             order.why_held = "trigger"
@@ -337,7 +352,7 @@ class Exchange:
 
     def _active(self, order: BookOrder, at: float) -> bool:
         spec = order.spec
-        if not order.transmitted or spec.kind in CLOSE_KINDS or self.book.waits_for_parent(order):
+        if not order.transmitted or order.why_held == LOCATE or spec.kind in CLOSE_KINDS or self.book.waits_for_parent(order):
             return False
         if spec.good_after is not None and at < spec.good_after:
             return False

@@ -163,6 +163,17 @@ class Gateway:
             self.broker.now = self.now()
             self.deliver(self.broker.match(symbol, self.broker.prices.quote(symbol, self.broker.now)))
 
+    def located_later(self, spec: OrderSpec, seconds: float) -> None:
+        """The shares of a short sale are found after `seconds`."""
+        asyncio.get_running_loop().call_later(seconds, self._located, spec)
+
+    def _located(self, spec: OrderSpec) -> None:
+        order = self.broker.exchange.book.orders.get(spec.key)
+        if order is not None and order.live:
+            self.broker.now = self.now()
+            self.deliver(self.broker.located(order))
+            self.match(spec.symbol)
+
     def match_silently(self, spec: OrderSpec) -> None:
         """Trades an order whose client shall hear nothing of it."""
         self.broker.match(spec.symbol, self.broker.prices.quote(spec.symbol, self.now()))

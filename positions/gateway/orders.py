@@ -55,6 +55,7 @@ class Status(StrEnum):
     INACTIVE = "Inactive"
 
 
+LOCATE = "locate"  # why_held of a short sale whose shares are still sought: the client reads Inactive, yet it lives
 DONE = frozenset({Status.CANCELLED, Status.FILLED, Status.INACTIVE})
 STOP_KINDS = frozenset({Kind.STOP, Kind.STOP_LIMIT, Kind.TRAIL, Kind.TRAIL_LIMIT})
 TRAIL_KINDS = frozenset({Kind.TRAIL, Kind.TRAIL_LIMIT})

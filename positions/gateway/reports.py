@@ -16,7 +16,7 @@ from positions.gateway.brokerage import Charged, Executed, Report
 from positions.gateway.market import SymbolInfo
 from positions.gateway.messages_out import error, message
 from positions.gateway.order_codec import completed_order_fields, open_order_fields
-from positions.gateway.orders import DONE, BookOrder, Kind, OrderNotice, OrderRefused, OrderUpdated, Side, Status
+from positions.gateway.orders import DONE, LOCATE, BookOrder, Kind, OrderNotice, OrderRefused, OrderUpdated, Side, Status
 from positions.gateway.store import Execution
 from positions.gateway.wire import UNSET_DOUBLE, encode_frame
 
@@ -76,7 +76,11 @@ def open_order_note(
 ) -> Note:
     """openOrder with the order as it is now; `values` adds what a what-if answer needs."""
     commission = order.commission if with_commission else UNSET_DOUBLE
-    fields = order_values(order) | {"status": status, "commission": commission, "commissionCurrency": "USD"} | (values or {})
+    fields = (
+        order_values(order)
+        | {"status": _said(status, order.why_held), "commission": commission, "commissionCurrency": "USD"}
+        | (values or {})
+    )
     contract = contract_fields(info, order.spec.wire.get("exchange", "SMART"))
     return Note(
         client_id=order.spec.client_id,
@@ -89,7 +93,7 @@ def open_order_note(
 
 def status_note(update: OrderUpdated, *, status: Status | None = None) -> Note:
     """orderStatus; `status` overrides the word, for a scripted lie."""
-    order, word = update.order, status or update.status
+    order, word = update.order, status or _said(update.status, update.why_held)
     frame = message(
         "orderStatus",
         order.spec.order_id,
@@ -111,6 +115,11 @@ def status_note(update: OrderUpdated, *, status: Status | None = None) -> Note:
         build=lambda _version: frame,
         status=word,
     )
+
+
+def _said(status: Status, why_held: str) -> Status:
+    """What the client reads: a short sale that waits for its shares is Inactive, and lives."""
+    return Status.INACTIVE if status is Status.PRE_SUBMITTED and why_held == LOCATE else status
 
 
 def snapshot(order: BookOrder, at: float) -> OrderUpdated:

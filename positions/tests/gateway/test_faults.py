@@ -64,10 +64,28 @@ async def test_an_inactive_order_is_rejected_by_201(local: Local) -> None:
 
 async def test_a_short_sale_is_held_for_a_locate(local: Local) -> None:
     client = await desk(local)
-    await local.control(fault="locate", match={"side": "SELL"})
-    trade = client.place(action="SELL", lmtPrice=300.0)
+    await local.control(fault="locate", match={"side": "SELL"}, seconds=0.5)
+    trade = client.place(action="SELL", lmtPrice=1.0)
     await client.error(404, trade.order.orderId)
     assert (trade.orderStatus.status, trade.orderStatus.whyHeld) == ("Inactive", "locate")
+    [held] = await client.ib.reqAllOpenOrdersAsync()
+    assert (held.orderStatus.status, held.orderStatus.whyHeld) == ("Inactive", "locate")
+    assert local.gateway.broker.executions == []
+    await eventually_async(lambda: local.gateway.broker.executions, what="the shares are found and sold")
+    await client.status(trade, "Filled")
+
+
+async def test_a_family_that_waits_for_a_locate_can_be_cancelled(local: Local) -> None:
+    client = await desk(local)
+    await local.control(fault="locate", match={"side": "SELL"}, seconds=60)
+    parent = client.place(action="SELL", lmtPrice=1.0, transmit=False)
+    stop = client.place(action="BUY", orderType="STP", auxPrice=900.0, parentId=parent.order.orderId)
+    await client.error(404, parent.order.orderId)
+    await client.status(stop, "PreSubmitted")
+    client.ib.cancelOrder(parent.order)
+    await client.status(parent, "Cancelled")
+    await client.status(stop, "Cancelled")
+    assert local.gateway.broker.executions == []
 
 
 async def test_a_preset_warning_leaves_the_order_alive(local: Local) -> None:

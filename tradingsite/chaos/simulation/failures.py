@@ -132,7 +132,11 @@ async def silence(desk: Desk, draw: Random) -> None:
 
 async def refuse(desk: Desk, draw: Random) -> None:
     fault = draw.choice(("reject", "inactive", "locate", "silent_drop", "cancel_race", "cancel_ignored"))
-    desk.control(fault=fault, match={"kind": draw.choice(("LMT", "STP", "MKT"))}, times=1)
+    match = {"kind": draw.choice(("LMT", "STP", "MKT"))}
+    if fault == "locate":  # short sales only; the shares are found soon, late or not at all
+        desk.control(fault=fault, match={"kind": "LMT", "side": "SELL", "parent_id": 0}, seconds=draw.choice((0.5, 5.0, 3600.0)), times=1)
+    else:
+        desk.control(fault=fault, match=match, times=1)
 
 
 async def take_away(desk: Desk, draw: Random) -> None:
