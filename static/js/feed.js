@@ -17,7 +17,7 @@ const CLOSED_LOGGED_OUT = 4401;
 const REMEMBERED_ROWS = 4000;
 
 const config = document.body.dataset;
-const topics = new Map(); // name -> { joins: Set of {onRows, snapshot}, shown: Map of key -> [version, time], epoch, n, loading }
+const topics = new Map(); // name -> { joins: Set of {onRows, snapshot}, shown: Map of key -> [version, time, heard], epoch, n, loading }
 const healthListeners = new Set();
 const stateListeners = new Set();
 
@@ -46,11 +46,11 @@ function isNewer(shown, row) {
   return version > known[0] || (version === known[0] && Date.parse(row.at) >= known[1]);
 }
 
-function accept(topic, rows) {
+function accept(topic, rows, heard) {
   const fresh = rows.filter((row) => isNewer(topic.shown, row));
   for (const row of fresh) {
     topic.shown.delete(keyOf(row)); // re-inserted last, so that pruning drops the longest unseen
-    topic.shown.set(keyOf(row), [row.v ?? 0, Date.parse(row.at) || 0]);
+    topic.shown.set(keyOf(row), [row.v ?? 0, Date.parse(row.at) || 0, heard]);
   }
   for (const key of topic.shown.keys()) {
     if (topic.shown.size <= REMEMBERED_ROWS) break;
@@ -59,11 +59,14 @@ function accept(topic, rows) {
   return fresh;
 }
 
-function deliver(topic, rows, snapshot) {
-  const fresh = accept(topic, rows);
+/* `asked` is when a snapshot was asked for; null for a frame. */
+function deliver(topic, rows, asked) {
+  const snapshot = asked !== null;
+  const fresh = accept(topic, rows, asked ?? performance.now());
   if (!fresh.length && !snapshot) return;
-  // A snapshot names every row, but rows that a frame has since overtaken keep the frame's values.
+  // A snapshot names every row there was: rows that a frame has since overtaken keep the frame's values, and those it brought stay.
   const keys = snapshot ? new Set(rows.map(keyOf)) : null;
+  if (snapshot) for (const [key, [, , heard]] of topic.shown) if (heard > asked) keys.add(key);
   for (const join of topic.joins) {
     try { join.onRows(fresh, { snapshot, keys }); } catch (error) { console.error(error); }
   }
@@ -87,7 +90,7 @@ async function load(name) {
     const body = await read(name);
     if (body) {
       noteHealth(body.health, body.at, "poll", body.asked);
-      deliver(topic, body.rows || [], true);
+      deliver(topic, body.rows || [], body.asked);
     }
   } catch { /* the network is away: the state says so */ } finally { topic.loading = false; }
 }
@@ -187,7 +190,7 @@ function onFrame(text) {
   const gap = counted && topic.n !== null && frame.epoch === topic.epoch && frame.n > topic.n + 1;
   const restarted = counted && topic.epoch !== null && frame.epoch !== topic.epoch;
   if (counted) { topic.n = frame.n; topic.epoch = frame.epoch; }
-  deliver(topic, frame.rows || [], false);
+  deliver(topic, frame.rows || [], null);
   if (gap || restarted) load(frame.topic);
 }
 
@@ -245,7 +248,10 @@ export const feed = {
     const join = { onRows, snapshot };
     topic.joins.add(join);
     if (isNew) askToJoin();
-    else if (snapshot) { topic.shown.clear(); load(name); } // a late joiner needs the rows others already have
+    else if (snapshot) { // a late joiner needs the rows others already have
+      for (const known of topic.shown.values()) known[0] = -1;
+      load(name);
+    }
     return () => {
       topic.joins.delete(join);
       if (!topic.joins.size) topics.delete(name);

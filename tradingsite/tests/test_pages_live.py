@@ -70,6 +70,19 @@ HEARING = """
 """
 
 
+# Answers of /live/positions wait on their way while `hold` is set, each until let_go() is called.
+HELD_ANSWERS = """
+  const real = window.fetch;
+  window.fetch = async (...given) => {
+    const answer = await real(...given);
+    if (window.hold && String(given[0]).endsWith("/live/positions")) await new Promise((go) => {
+      window.let_go = () => { window.let_go = null; go(); };
+    });
+    return answer;
+  };
+"""
+
+
 def in_thread(work: Callable[[], object]) -> None:
     """Without an event loop: the browser's lives in the test's own thread."""
     thread = threading.Thread(target=work)
@@ -158,6 +171,40 @@ def test_a_row_that_changes_changes_on_screen_and_an_older_one_never_does(
     other = row | {"id": "pos-ZZ", "symbol": "ZZ", "v": 1, "last": 1.0}
     eventually(lambda: sent("positions", older, other) and trader_page.locator("#positions-table tbody tr").count() == 2, every=0.5)
     assert last.first.inner_text() == "171.50"
+
+
+def test_a_row_that_a_frame_brought_stays_though_a_list_asked_for_before_it_does_not_name_it(
+    pulse: Pulse, trader_page: Any, eventually: Callable[..., Any]
+) -> None:
+    trader_page.add_init_script(HELD_ANSWERS)
+    trader_page.reload()
+    rows = trader_page.locator("#positions-table tbody tr")
+    eventually(lambda: link(trader_page) == LIVE and rows.count() == 1, seconds=20)
+    trader_page.evaluate("window.hold = true")
+
+    def a_list_is_on_its_way() -> bool:
+        trader_page.evaluate("dispatchEvent(new Event('online'))")
+        return bool(trader_page.evaluate("Boolean(window.let_go)"))
+
+    eventually(a_list_is_on_its_way, every=0.3)
+    at = utc_now().isoformat()
+    new = {
+        "id": "pos-ZZ",
+        "symbol": "ZZ",
+        "status": "open",
+        "quantity": 10.0,
+        "entry_price": 1.0,
+        "at": at,
+        "last_at": at,
+        "v": 1,
+        "last": 1.0,
+    }
+    eventually(lambda: sent("positions", new) and rows.count() == 2, every=0.5)
+    trader_page.evaluate("let_go()")
+    eventually(a_list_is_on_its_way, every=0.3)  # the next one: the first has been shown
+    assert rows.count() == 2
+    trader_page.evaluate("let_go()")
+    eventually(lambda: rows.count() == 1)  # and that one was asked for after the frame
 
 
 def test_halting_takes_two_steps_and_a_double_click_files_one_command(
