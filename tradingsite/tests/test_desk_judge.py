@@ -120,7 +120,17 @@ def test_two_approvals_of_one_signal_are_found_in_the_rows_and_in_what_two_tabs_
     database = f"sqlite:///{books.desk_path}"
     assert list(desk_judge.wishes(database, [])) == []
     assert [violation.invariant for violation in desk_judge.wishes(database, ["/signals/s/approve"])] == ["I1"]
-    books.desk("INSERT INTO events_commandrecord (id, name, state, signal_id) VALUES (2, 'ApproveSignal', 'refused', 's')")
+    books.desk("INSERT INTO events_commandrecord (id, name, state, signal_id) VALUES (2, 'ApproveSignal', 'pending', 's')")
+    assert [violation.invariant for violation in desk_judge.wishes(database, [])] == ["I1"]
+
+
+@pytest.mark.parametrize("nothing", ["refused", "expired"])
+def test_a_signal_is_decided_again_only_after_an_approval_that_sent_nothing(books: Books, nothing: str) -> None:
+    database = f"sqlite:///{books.desk_path}"
+    books.desk(f"UPDATE events_commandrecord SET state = '{nothing}'")
+    books.desk("INSERT INTO events_commandrecord (id, name, state, signal_id) VALUES (2, 'ApproveSignal', 'claimed', 's')")
+    assert list(desk_judge.wishes(database, [])) == []
+    books.desk("INSERT INTO events_commandrecord (id, name, state, signal_id) VALUES (3, 'ApproveSignal', 'done', 's')")
     assert [violation.invariant for violation in desk_judge.wishes(database, [])] == ["I1"]
 
 
