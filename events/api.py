@@ -64,6 +64,17 @@ class SignalDecisionEvent(BaseEvent):
 
 
 @event
+class SignalReopenedEvent(BaseEvent):
+    """An approved signal waits for a decision again: its approval came to nothing, for the reason `code`, before anything was sent."""
+
+    source: str = "signals"
+    symbol: str = ""
+    version: int = 0
+    reopened_by: str = ""
+    code: str = ""
+
+
+@event
 class SignalClosedEvent(BaseEvent):
     """A signal ended without a decision: expired, or superseded by what the API said next."""
 

@@ -76,6 +76,12 @@ class CommandRecord(models.Model):
     def __str__(self) -> str:
         return f"{self.name} #{self.pk} ({self.state})"
 
+    @property
+    def intent_id(self) -> str:
+        """What an order made for this wish names as its origin. The same command is the same intent, also after a crash: the
+        row's key is unique for ever."""
+        return f"command-{self.pk}"
+
 
 class WorkerLease(models.Model):
     """One row per account: the fencing epoch of the worker that may write money rows, and its last heartbeat."""

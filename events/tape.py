@@ -22,6 +22,7 @@ _LINES = {
     "LimitChangedEvent": "{changed_by} changed {limit} {field} from {old} to {new}: {reason}",
     "ProtectionEvent": "{symbol}: protection {state} {detail} {rule}",
     "OvernightChangeEvent": "{symbol} changed without a trade ({kind}): {detail}",
+    "SignalReopenedEvent": "To be decided again, asked for by {reopened_by}: the approval came to nothing, {code}",
     "SignalClosedEvent": "Signal {state}: {reason}",
     "TradingStateEvent": "Trading {state} by {changed_by}: {reason}",
     "HandlerFailedEvent": "{handler} failed: {error}",

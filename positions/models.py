@@ -11,6 +11,7 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from events.order import OrderState
 from positions.models_alarms import AlarmRecord, ErrorTrade
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
 from positions.models_protection import OperatorTask, ProtectionSettings
@@ -112,6 +113,13 @@ class OrderRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity.normalize():f} {self.symbol} {self.order_type} {self.state}"
+
+    @property
+    def never_left(self) -> bool:
+        """Provably never at the broker: our checks denied it, or it ended without a number, a word or an execution of the broker's."""
+        if self.state == OrderState.DENIED:
+            return True
+        return self.state == OrderState.CANCELED and not (self.perm_id or self.ib_status or self.filled_quantity)
 
     def as_row(self) -> dict[str, Any]:
         return shown(self.data)

@@ -2,6 +2,9 @@
 
 Everything is checked again with fresh numbers inside that transaction. Of two tabs or two people one wins; the other
 gets a `Refusal` that says who decided what and when. The same form sent twice is answered the same way twice.
+
+A decision is about one version of the signal, and so is its command: an approval that came to nothing may be decided again
+(`again.py`), under a later version and a command of its own, while a form of the first decision finds its version gone.
 """
 
 from __future__ import annotations
@@ -63,7 +66,7 @@ def approve(
     failpoint("approve.begin")
     with transaction.atomic():
         signal = SignalRecord.objects.select_related("prediction").get(pk=signal_id)
-        settled = _already_settled(signal, decision, State.APPROVED, f"approve:{signal_id}")
+        settled = _already_settled(signal, decision, State.APPROVED, ApproveSignal.__name__)
         if settled is not None:
             return settled
         facts = gather({signal.symbol}, now=now)
@@ -88,7 +91,8 @@ def approve(
             return _lost(signal_id)
         failpoint("approve.signal")
         life = min(facts.settings.approval_seconds, LONGEST_APPROVAL)
-        record, _ = file_command(command, user=decision.user, key=f"approve:{signal_id}", expires_in=life, now=now)
+        key = f"approve:{signal_id}:{decision.version}"
+        record, _ = file_command(command, user=decision.user, key=key, expires_in=life, now=now)
         failpoint("approve.command")
     failpoint("approve.committed")
     return record
@@ -99,7 +103,7 @@ def reject(signal_id: str, decision: Decision, reason: str, *, now: datetime | N
     now = now or utc_now()
     with transaction.atomic():
         signal = SignalRecord.objects.get(pk=signal_id)
-        settled = _already_settled(signal, decision, State.REJECTED, f"reject:{signal_id}")
+        settled = _already_settled(signal, decision, State.REJECTED, RejectSignal.__name__)
         if settled is not None:
             return settled
         if signal.expires_at <= now:
@@ -154,10 +158,10 @@ def _approval(signal: SignalRecord, decision: Decision, ticket: Ticket, *, refer
     )
 
 
-def _already_settled(signal: SignalRecord, decision: Decision, state: str, command_key: str) -> CommandRecord | Refusal | None:
+def _already_settled(signal: SignalRecord, decision: Decision, state: str, command: str) -> CommandRecord | Refusal | None:
     """The first answer again, if this very form was already accepted; a refusal if anything else happened to the signal since."""
     if signal.state == state and signal.decided_by == decision.name and signal.decision.get("key") == decision.key:
-        return CommandRecord.objects.select_related("created_by").get(key=command_key)
+        return CommandRecord.objects.select_related("created_by").filter(signal_id=signal.signal_id, name=command).latest("id")
     if signal.state != State.PENDING:
         return _conflict(signal)
     if signal.version != decision.version:

@@ -39,8 +39,8 @@ def steps(
     return [
         _prediction(signal),
         _decision(signal),
-        _command(commands),
-        _orders(orders),
+        _command(signal, commands),
+        _orders([order for order in orders if not order.never_left]),
         _fills(fills),
         _position(positions),
         _result(positions),
@@ -59,8 +59,8 @@ def _decision(signal: SignalRecord) -> Step:
     return Step(title="Decision", anchor="decision", text="" if waiting else by, at=signal.decided_at, state=signal.state)
 
 
-def _command(commands: Sequence[CommandRecord]) -> Step:
-    if not commands:
+def _command(signal: SignalRecord, commands: Sequence[CommandRecord]) -> Step:
+    if not commands or signal.state == SignalRecord.State.PENDING:  # what an earlier decision led to is no step of the next one
         return Step(title="Command", anchor="command")
     last = commands[-1]
     return Step(title="Command", anchor="command", at=last.finished_at or last.created_at, state=last.state)

@@ -38,12 +38,16 @@ def _price(name: str, *, required: bool = True) -> forms.DecimalField:
     )
 
 
-class DecisionForm(WishForm):
+class SeenForm(forms.Form):
     """`version` is the signal's version the person saw."""
 
     version = forms.IntegerField(
         min_value=0, max_value=2**31 - 1, error_messages={"required": "This page is too old. Reload it and try again."}
     )
+
+
+class DecisionForm(WishForm, SeenForm):
+    """A decision about what was seen."""
 
 
 class ApproveForm(DecisionForm):

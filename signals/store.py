@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, Sum
 
 from events import feed
-from events.api import PredictionSignalEvent, SignalClosedEvent, SignalDecisionEvent
+from events.api import PredictionSignalEvent, SignalClosedEvent, SignalDecisionEvent, SignalReopenedEvent
 from events.journal import record_event
 from positions.models import PositionRecord
 from signals.domain.judgement import Judgement, Reason, Rules, Run, Verdict
@@ -191,15 +191,36 @@ def _refresh(signal: SignalRecord | None, judgement: Judgement, settings: Signal
 
 def change(signal: SignalRecord, **fields: Any) -> bool:
     """Compare-and-set on (state, version): False when somebody was faster, and nothing changed."""
-    before, fields["version"] = signal.state, signal.version + 1
+    before = signal.state
     with transaction.atomic():
-        changed = SignalRecord.objects.filter(pk=signal.pk, state=before, version=signal.version).update(**fields)
-        if not changed:
+        if not _set(signal, **fields):
             return False
-        signal.refresh_from_db()
         if signal.state != before:
             record_event(_end_of(signal))
-        _show(signal)
+    return True
+
+
+def reopen(signal: SignalRecord, *, by: str, code: str, cause: str) -> bool:
+    """Let a decided signal wait again, until its own end: a compare-and-set too. What was decided stays in the journal.
+
+    `code` is why the approval came to nothing. Raises IntegrityError while another signal of the symbol waits.
+    """
+    with transaction.atomic():
+        if not _set(signal, state=State.PENDING, reason="", decided_by="", decided_at=None, decision={}):
+            return False
+        told: dict[str, Any] = {"signal_id": signal.signal_id, "symbol": signal.symbol, "version": signal.version, "cause": cause}
+        record_event(SignalReopenedEvent(**told, reopened_by=by, code=code))
+    return True
+
+
+def _set(signal: SignalRecord, **fields: Any) -> bool:
+    """The compare-and-set on (state, version). Inside the caller's transaction."""
+    fields["version"] = signal.version + 1
+    changed = SignalRecord.objects.filter(pk=signal.pk, state=signal.state, version=signal.version).update(**fields)
+    if not changed:
+        return False
+    signal.refresh_from_db()
+    _show(signal)
     return True
 
 

@@ -13,4 +13,5 @@ urlpatterns = [
     re_path(rf"^signals/{ID}/flow$", views.flow, name="flow"),
     re_path(rf"^signals/{ID}/approve$", views.approve_signal, name="approve"),
     re_path(rf"^signals/{ID}/reject$", views.reject_signal, name="reject"),
+    re_path(rf"^signals/{ID}/decide-again$", views.decide_signal_again, name="decide_again"),
 ]

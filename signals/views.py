@@ -23,11 +23,12 @@ from events.rows import command_row
 from events.step_up import Act, step_up
 from positions.models import FillRecord, OrderRecord, PositionRecord
 from positions.wishes import first_error, wants_json
+from signals.again import decide_again, nothing_came_of
 from signals.approval import Decision, Refusal, approve, reject
 from signals.chain import steps
 from signals.facts import gather
 from signals.flow_panel import flow_of
-from signals.forms import REJECT_REASONS, ApproveForm, DecisionForm, HistoryFilter, RejectForm
+from signals.forms import REJECT_REASONS, ApproveForm, DecisionForm, HistoryFilter, RejectForm, SeenForm
 from signals.models import SignalRecord
 from signals.objections import CLOSES
 from signals.proposal import Ticket, pending_proposals, propose
@@ -86,6 +87,7 @@ def detail(request: HttpRequest, signal_id: str) -> HttpResponse:
         "steps": steps(signal, commands, orders, fills, positions),
         "prediction": signal.prediction,
         "proposal": proposal,
+        "again": nothing_came_of(signal, now=utc_now()),
         "row": proposal.as_row() if proposal else None,
         "reasons": REJECT_REASONS,
         "commands": commands,
@@ -132,6 +134,23 @@ def reject_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
     return _answer(request, answer, signal, "rejected")
 
 
+@require_POST
+@trader_required
+def decide_signal_again(request: HttpRequest, signal_id: str) -> HttpResponse:
+    """Put a signal whose approval came to nothing back among those that wait. Nothing of the old ticket is carried over."""
+    form = SeenForm(request.POST)
+    if not form.is_valid():
+        return _bad_form(request, form, signal_id)
+    signal = get_object_or_404(SignalRecord, pk=signal_id)
+    answer = decide_again(signal_id, user=request.user, version=form.cleaned_data["version"])
+    if isinstance(answer, Refusal):
+        return _refused(request, answer, signal)
+    if wants_json(request):
+        return JsonResponse({"state": str(answer.state), "version": answer.version})
+    messages.success(request, f"{answer.symbol} waits for your decision again, by the numbers of now.")
+    return redirect("signals:detail", signal_id)
+
+
 def _decision(request: HttpRequest, form: DecisionForm) -> Decision:
     return Decision(user=request.user, key=form.cleaned_data["key"], version=form.cleaned_data["version"])
 
@@ -161,7 +180,7 @@ def _refused(request: HttpRequest, refusal: Refusal, signal: SignalRecord | None
     return render(request, "signals/refused.html", context, status=refusal.status)
 
 
-def _bad_form(request: HttpRequest, form: DecisionForm, signal_id: str) -> HttpResponse:
+def _bad_form(request: HttpRequest, form: SeenForm, signal_id: str) -> HttpResponse:
     signal = SignalRecord.objects.filter(pk=signal_id).first()
     if signal is None:
         raise Http404("no such signal")

@@ -83,5 +83,5 @@ class Denied:
 EXPIRED = Denied(
     code="expired",
     message="The approval lapsed before the order could be sent.",
-    what_to_do="Nothing was sent. Look at the market again and decide anew.",
+    what_to_do="Nothing was sent. Look at the market and decide again.",
 )

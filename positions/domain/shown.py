@@ -14,7 +14,7 @@ from positions.domain.intent import Denied, OrderIntent
 from positions.domain.pricing import increment_at
 from positions.domain.risk_context import RiskContext, RiskLimits, denied, usable
 
-AGAIN = "Nothing was sent. If you still want it, decide on the next signal by the new numbers."
+AGAIN = "Nothing was sent. If you still want it, decide again by the new numbers."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,8 @@ feed.join("signals", (rows, { snapshot, keys }) => {
     const expiry = Date.parse(row.expires_at);
     const isNew = !pending.has(row.id);
     pending.set(row.id, Number.isNaN(expiry) ? Infinity : expiry);
-    if (pendingKnown && isNew) toast(`New signal: ${row.direction > 0 ? "buy" : "sell"} ${row.symbol}`, "info", `/signals/${encodeURIComponent(row.id)}/`);
+    const what = row.v > 1 ? "Waits for a decision" : "New signal"; // a refused approval gives its signal back
+    if (pendingKnown && isNew) toast(`${what}: ${row.direction > 0 ? "buy" : "sell"} ${row.symbol}`, "info", `/signals/${encodeURIComponent(row.id)}/`);
   }
   pendingKnown = true;
   showPending();
@@ -139,7 +140,7 @@ feed.join("commands", (rows) => {
     toldCommands.add(row.id);
     const name = commandNames[row.name] ?? row.name.replace(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
     if (row.state === "done") toast(`${name}: done`, "good");
-    else toast(`${name} ${row.state}: ${row.reason || row.code || "no reason given"}`, "warn");
+    else toast(`${name} ${row.state}: ${row.reason || row.code || "no reason given"}`, "warn", row.signal_id && `/signals/${encodeURIComponent(row.signal_id)}/`);
   }
 });
 

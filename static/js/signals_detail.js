@@ -1,4 +1,4 @@
-/* One signal's page: its card while it is pending, and a reload when a part of its chain changed. */
+/* One signal's page: its card while it is pending, how long it can be decided again, and a reload when a part of its chain changed. */
 
 import { feed } from "./feed.js";
 import { countDown, startCards, writeCard } from "./signals_cards.js";
@@ -10,6 +10,7 @@ const place = document.querySelector("[data-signal]");
 const id = place.dataset.signal;
 const container = document.querySelector("[data-cards]");
 const card = container?.firstElementChild ?? null;
+const again = document.querySelector("form[data-again]");
 let reloading = 0;
 
 function reloadSoon() {
@@ -30,6 +31,7 @@ for (const topic of ["commands", "orders"]) {
   feed.join(topic, (rows, { snapshot }) => { if (!snapshot && rows.some((row) => row.signal_id === id)) reloadSoon(); }, { snapshot: false });
 }
 
+if (again) setInterval(() => { if (countDown(again)) reloadSoon(); }, 1000);
 if (card) {
   startCards(container);
   container.addEventListener("decided", reloadSoon);

@@ -109,6 +109,7 @@ TABLE = {
     "signals:flow": page("signal"),
     "signals:approve": wish("signal"),
     "signals:reject": wish("signal"),
+    "signals:decide_again": wish("signal"),
 }
 
 

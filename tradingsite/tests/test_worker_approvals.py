@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import transaction
 
 from events.clock import utc_now
 from events.models import CommandRecord
 from positions.models import OrderRecord, PositionRecord, RiskLimits
-from signals.approval import Decision, approve
+from signals.again import decide_again
+from signals.approval import Decision, Refusal, approve
 from signals.models import SignalRecord, WatchListEntry
 from signals.proposal import Ticket
 from tradingsite.tests.trading_story import approval, file_wish, last_price, open_position, outcome
@@ -74,3 +76,30 @@ def test_limits_and_prices_that_moved_since_the_card_refuse_the_entry(live_worke
     assert wish_with({"session": "2020-01-02"}).code == "moved_session"
     assert truth.orders() == []
     assert not OrderRecord.objects.exists()
+
+
+def test_an_approval_the_worker_refused_is_decided_again_and_becomes_one_order(live_worker, truth):
+    price = last_price("AAPL")
+    made = signal("pending", price)
+    ticket = Ticket(quantity=10, entry=round(price * 1.005, 2), stop=round(price * 0.97, 2), target=round(price * 1.06, 2))
+    user = get_user_model().objects.create(username="ann")
+    first_form = Decision(user=user, key="first", version=made.version)
+    with transaction.atomic():  # the card showed shares that nobody holds
+        first = approve(made.signal_id, first_form, ticket, edited=[])
+        assert isinstance(first, CommandRecord), first
+        kept = SignalRecord.objects.get().decision
+        SignalRecord.objects.update(decision=kept | {"shown": kept["shown"] | {"held": 5.0}})
+    assert (outcome(first).code, truth.orders()) == ("moved_position", [])
+    approved = SignalRecord.objects.get()
+
+    waiting = decide_again(made.signal_id, user=user, version=approved.version)
+    assert isinstance(waiting, SignalRecord), waiting
+    assert isinstance(approve(made.signal_id, first_form, ticket, edited=[]), Refusal)
+    second = approve(made.signal_id, Decision(user=user, key="second", version=waiting.version), ticket, edited=[])
+    assert isinstance(second, CommandRecord), second
+    assert outcome(second).state == "done"
+    assert isinstance(decide_again(made.signal_id, user=user, version=waiting.version + 1), Refusal)
+    assert isinstance(approve(made.signal_id, first_form, ticket, edited=[]), Refusal)
+    [entry] = OrderRecord.objects.filter(role="entry")
+    assert (entry.intent_id, entry.signal_id) == (second.intent_id, made.signal_id)
+    assert [order["order_ref"] for order in truth.orders() if order["order_ref"].endswith("-E")] == [entry.order_ref]

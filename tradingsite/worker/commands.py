@@ -259,8 +259,7 @@ class CommandDesk:
 
 
 def intent_id_of(record: CommandRecord) -> str:
-    """The same command is the same intent, also after a crash: the row's key is unique for ever."""
-    return f"command-{record.pk}"
+    return record.intent_id
 
 
 def _outcome_of(order: Order) -> Outcome:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from events.feed import publish
 from events.models import CommandRecord, WorkerLease
+from events.rows import command_row
 from positions.models import RiskLimits, RiskLock, TradingState
 from signals.models import SignalRecord, SignalSettings
 
@@ -176,3 +178,55 @@ def test_the_page_of_a_decided_signal_stays_still(signals_page: "Page", live_web
     signals_page.on("load", lambda page: loads.append(page.url))
     signals_page.wait_for_timeout(2000)  # a reload would come after 600 ms of quiet
     assert loads == []
+
+
+def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_open_page(
+    signals_page: "Page", live_web: Any, eventually: Any
+) -> None:
+    signals_page.locator(".signal-card").get_by_role("button", name="Approve").click()
+    signals_page.locator(".signal-card").wait_for(state="detached")
+    own, heard = signals_page.context.new_page(), []
+    own.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(frame)))
+    own.goto(f"{live_web.url}/signals/first/")
+    eventually(lambda: own.wait_for_timeout(50) or any("joined" in frame for frame in heard), what="the page hears the desk")
+    answered = CommandRecord.objects.get()
+    CommandRecord.objects.update(
+        state="refused", code="moved_price", reason="The price moved. Nothing was sent.", finished_at=timezone.now()
+    )
+    answered.refresh_from_db()
+    with ThreadPoolExecutor(1) as worker:  # not in this thread, which the browser's loop has
+        worker.submit(publish, "commands", [command_row(answered)]).result()
+    button = own.get_by_role("button", name="Decide again")
+    button.wait_for()
+    assert signals_page.get_by_role("link", name="Approval refused: The price moved.").get_attribute("href") == "/signals/first/"
+    own.locator("form[data-again] .signal-life", has_text="left").wait_for()
+    WorkerLease.objects.update(health=quoted(WorkerLease.objects.get().health, 150.4))
+    button.click()
+    own.locator(".signal-card").get_by_role("button", name="Approve").wait_for()
+    back = signals_page.locator(".signal-card")
+    back.get_by_text("left").wait_for()
+    assert back.locator("[data-f=last]").inner_text() == "150.40"
+    back.get_by_role("button", name="Approve").click()
+    back.wait_for(state="detached")
+    eventually(lambda: SignalRecord.objects.get().state == "approved")
+    first, second = CommandRecord.objects.order_by("id")
+    assert (first.state, second.state) == ("refused", "pending")
+    assert second.payload["limit_price"] > first.payload["limit_price"]
+
+
+def test_the_button_goes_when_the_signals_own_time_runs_out(signals_page: "Page", live_web: Any, eventually: Any) -> None:
+    signals_page.locator(".signal-card").get_by_role("button", name="Approve").click()
+    eventually(lambda: CommandRecord.objects.exists())
+    CommandRecord.objects.update(state="expired", reason="Too late.", finished_at=timezone.now())
+    SignalRecord.objects.update(expires_at=timezone.now() + timedelta(seconds=4))
+    signals_page.goto(f"{live_web.url}/signals/first/")
+    button = signals_page.get_by_role("button", name="Decide again")
+    button.wait_for()
+    signals_page.get_by_text("The signal itself ended at").wait_for()
+    assert button.count() == 0
+
+
+def quoted(health: dict[str, Any], last: float) -> dict[str, Any]:
+    """What the worker says, with another price of AAPL."""
+    quote = {**health["quotes"]["AAPL"], "last": last, "bid": last - 0.01, "ask": last + 0.01}
+    return {**health, "quotes": {"AAPL": quote}}

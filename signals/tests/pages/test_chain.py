@@ -52,3 +52,12 @@ def test_an_open_position_has_no_result_yet(make_signal: Maker) -> None:
 def test_the_result_is_the_net_profit_once_everything_is_closed(make_signal: Maker) -> None:
     closed = [PositionRecord(status="closed", realized_pnl=Decimal(amount), created_at=NOW, close_time=NOW) for amount in ("10.5", "-0.25")]
     assert named(steps(make_signal(), [], [], [], closed))["Result"].money == Decimal("10.25")
+
+
+def test_what_was_refused_is_no_step_of_a_signal_that_waits_again_and_an_order_that_never_left_none_at_all(make_signal: Maker) -> None:
+    command = CommandRecord(state="refused", created_at=NOW, finished_at=NOW)
+    kept_back = OrderRecord(order_id="o", role="entry", state="canceled", code="link_down", created_at=NOW)
+    found = named(steps(make_signal(version=3), [command], [kept_back], [], []))
+    assert (found["Command"].state, found["Orders"].state) == ("", "")
+    approved = named(steps(make_signal("s2", symbol="MSFT", state="approved"), [command], [kept_back, order("working")], [], []))
+    assert (approved["Command"].state, approved["Orders"].text) == ("refused", "1 sent, 1 live")
