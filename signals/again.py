@@ -23,9 +23,8 @@ from signals.approval import CONFLICT, EASTERN, Refusal
 from signals.domain.predictions import DIRECTIONS
 from signals.models import SignalRecord
 
-Command = CommandRecord.State
 State = SignalRecord.State
-SENT_NOTHING = (Command.REFUSED, Command.EXPIRED)  # the final answers that a worker gives only when nothing left
+SENT_NOTHING = (CommandRecord.State.REFUSED, CommandRecord.State.EXPIRED)  # the final answers that a worker gives only when nothing left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +107,7 @@ def _not_failed(signal: SignalRecord) -> Refusal:
             f"already_{signal.state}", f"This signal is {signal.state}; only an approval that came to nothing is decided again."
         )
     command = _newest(signal)
-    if command is not None and command.state != Command.DONE:
+    if command is not None and command.state != CommandRecord.State.DONE:
         return _refused("on_its_way", "The worker has not answered the approval yet. Wait for its outcome.")
     return _refused("was_sent", "The approval was carried out: there is nothing to decide again.")
 
