@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from events.models import CommandRecord
+from events.position import PositionStatus
 from positions.models import FillRecord, OrderRecord, PositionRecord
 from positions.orders import LIVE_STATES
 from signals.models import SignalRecord
@@ -36,14 +37,15 @@ def steps(
     positions: Sequence[PositionRecord],
 ) -> list[Step]:
     """All seven, the oldest first. Sequences are oldest first, too."""
+    held = [position for position in positions if position.open_time or position.status != PositionStatus.CLOSED]  # not: planned in vain
     return [
         _prediction(signal),
         _decision(signal),
         _command(signal, commands),
         _orders([order for order in orders if not order.never_left]),
         _fills(fills),
-        _position(positions),
-        _result(positions),
+        _position(held),
+        _result(held),
     ]
 
 

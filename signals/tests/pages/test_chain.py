@@ -50,8 +50,17 @@ def test_an_open_position_has_no_result_yet(make_signal: Maker) -> None:
 
 
 def test_the_result_is_the_net_profit_once_everything_is_closed(make_signal: Maker) -> None:
-    closed = [PositionRecord(status="closed", realized_pnl=Decimal(amount), created_at=NOW, close_time=NOW) for amount in ("10.5", "-0.25")]
+    closed = [
+        PositionRecord(status="closed", realized_pnl=Decimal(amount), created_at=NOW, open_time=NOW, close_time=NOW)
+        for amount in ("10.5", "-0.25")
+    ]
     assert named(steps(make_signal(), [], [], [], closed))["Result"].money == Decimal("10.25")
+
+
+def test_a_position_that_was_planned_in_vain_is_neither_held_nor_a_result(make_signal: Maker) -> None:
+    in_vain = PositionRecord(status="closed", created_at=NOW, close_time=NOW)
+    found = named(steps(make_signal(), [], [], [], [in_vain]))
+    assert (found["Position"], found["Result"]) == (Step(title="Position", anchor="position"), Step(title="Result", anchor="position"))
 
 
 def test_what_was_refused_is_no_step_of_a_signal_that_waits_again_and_an_order_that_never_left_none_at_all(make_signal: Maker) -> None:
