@@ -303,6 +303,11 @@ class OrderExits:
         elif late or any(s.remaining_quantity > room and s.pending is not PendingRequest.REPLACE for s in siblings):
             await self._drop(position.position_id, wait, "stop and target could not be made smaller")
 
+    async def give_up_waiting(self, position_id: str, why: str) -> None:
+        """The close that waits, if one does, will not come; an exit planned for it never leaves."""
+        if wait := self.waiting.get(position_id):
+            await self._drop(position_id, wait, why)
+
     async def _drop(self, position_id: str, wait: WaitingClose, why: str) -> None:
         del self.waiting[position_id]
         if wait.order is not None and not wait.order.is_terminal:

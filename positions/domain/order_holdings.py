@@ -84,7 +84,7 @@ class OrderHoldings:
         await self.hearing.hold_elsewhere(symbol, beyond, average_cost=self._cost(symbol), reason=f"released by {by}: {reason}")
         position.release(f"released by {by}: {reason}"[:200], by)
         await core.tracker.announce(position, before, f"released by {by}: {reason}")
-        self.exits.waiting.pop(position_id, None)
+        await self.exits.give_up_waiting(position_id, "its position was released")
         for order in core.book.live(position_id, *_EXITS):
             await core.cancel(order, "its position was released")
         core.ask_reconcile(f"{symbol} was released")

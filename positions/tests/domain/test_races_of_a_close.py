@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from events.order import FillEvent, OrderRole, OrderSide
+from events.order import FillEvent, OrderRole, OrderSide, OrderState
 from events.position import PositionStatus
 from positions.domain.intent import Denied
 from positions.domain.order import Order
@@ -219,3 +219,20 @@ async def test_nothing_is_closed_that_the_broker_does_not_hold_any_more(desk: De
     del desk.broker.held
     await compared(desk, 1)
     assert isinstance(await desk.manager.close_position(position.position_id, reason="by hand"), Order)
+
+
+async def test_a_part_that_waits_for_a_smaller_stop_never_leaves_once_its_position_is_released(desk: Desk) -> None:
+    position = await desk.held()
+    await compared(desk, 1)
+    desk.broker.mute = True  # the smaller stop is not confirmed yet
+    part = await desk.manager.close_position(position.position_id, 40)
+    assert isinstance(part, Order)
+    assert part.state is OrderState.PLANNED
+    answer = await desk.manager.release_position(position.position_id, 100, reason="sold by phone", by="ann")
+    assert not isinstance(answer, Denied)
+    assert (part.state, part.message) == (OrderState.DENIED, "its position was released")
+    desk.broker.mute = False
+    desk.broker.repeat()
+    await desk.manager.drain()
+    await desk.wait(10)
+    assert [ticket for what, ticket in desk.broker.wire if what == "send" and ticket.order_ref == part.order_ref] == []

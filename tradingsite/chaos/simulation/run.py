@@ -209,7 +209,9 @@ def _tell(results: list[Result], seconds: float, say: Say) -> bool:
     slowest = max((result["healed_in"] for result in whole), default=0.0)
     say(f"{len(hashes)} seeds, {virtual:.1f} virtual hours, {sum(r['lives'] for r in whole)} processes lived, in {seconds:.0f} s")
     say(f"{twice} seeds played twice, {len(differ)} gave another journal{': ' + ', '.join(map(str, differ)) if differ else ''}")
-    say(f"{decided} times a person had to decide: an order that IB had swallowed, shares released, a position without a stop level")
+    say(
+        f"{decided} times a person had to decide: an order swallowed or passed over by IB, shares released, a position without a stop level"
+    )
     say(
         f"slowest healing {slowest:.1f} virtual s; violations: {dict(sorted(found.items())) or 'none'}; broken: {len(results) - len(whole)}"
     )

@@ -48,7 +48,7 @@ def story_of(seed: int, told: Told, steps: Sequence[str] = ()) -> Callable[[Desk
         told.violations += desk.examine(settled=False)
         await desk.end_failures()
         told.healed_in, found = await desk.healed()
-        if found and (desk.swallowed or desk.struck() & SWALLOWS):
+        if found and (desk.swallowed or desk.struck() & SWALLOWS or desk.passed_over()):
             told.by_hand = _decide(desk)
             _, found = await desk.healed(20.0)
         if found and (put_right := _put_right(desk)):
@@ -61,7 +61,8 @@ def story_of(seed: int, told: Told, steps: Sequence[str] = ()) -> Callable[[Desk
 
 
 def _decide(desk: Desk) -> int:
-    """Whether IB swallowed an order can not be read from its lists: a person says so, family by family. How often."""
+    """Whether IB swallowed an order, or never read one before it took a later number, can not be read from its lists: a person says
+    so, family by family. How often."""
     doubtful = desk.doubtful()
     for order, number in doubtful:
         desk.wish("ResolveDoubt", order_id=order, verdict="over" if number else "never_sent", reason="IB shows no such order")

@@ -305,6 +305,11 @@ class Desk:
         query = "SELECT order_id, perm_id FROM positions_orderrecord WHERE state = 'in_doubt' AND role <> 'stop' ORDER BY 1"
         return [(row[0], row[1]) for row in self.rows(query)]
 
+    def passed_over(self) -> bool:
+        """Whether an order in doubt has a number below one that the gateway took since: that no list shows it proves nothing then."""
+        taken = max((row["order_id"] for row in self.control(query="orders")["rows"]), default=0)
+        return bool(self.rows(f"SELECT 1 FROM positions_orderrecord WHERE state = 'in_doubt' AND ib_order_id < {int(taken)}"))  # noqa: S608
+
     def tasks(self) -> dict[str, int]:
         """What the worker has going on: name → how often."""
         return dict(self.loop.tasks_of(self.worker_life))
