@@ -150,8 +150,7 @@ class Exchange:
         for child in self.book.children(order):
             if child.live and order.filled <= 0:
                 self.withdraw(child, at, status="Cancelled with its parent")
-            elif child.live and child.remaining > (bought := self.book.left_to_exit(order)):
-                self.reduce(child, child.remaining - bought, at)
+        self._fit_children(order, at)
 
     def reduce(self, order: BookOrder, quantity: float, at: float) -> None:
         """Shrinks an order by `quantity` (OCA, or a parent that will fill no further); down to nothing cancels it."""
@@ -272,15 +271,24 @@ class Exchange:
             self._transmit_family(order, at)
         elif order.remaining <= 0:
             self._finish(order, Status.FILLED, at, f"Filled Size: {order.filled:g}")
+            self._fit_children(order, at)
         elif order.transmitted:
             self._report(order, at, modified=True)
+
+    def _fit_children(self, order: BookOrder, at: float) -> None:
+        """The parent will fill no further: none of its children exits more than there is left of it."""
+        for child in self.book.children(order):
+            if child.live and child.remaining > (left := self.book.left_to_exit(order)):
+                self.reduce(child, child.remaining - left, at)
 
     def _resize_children(self, order: BookOrder, quantity: float, at: float) -> None:
         """Attached orders of the parent's size follow a change of it."""
         for child in self.book.children(order):
             if child.live and child.quantity == order.quantity != quantity:
-                child.quantity = quantity
-                if child.transmitted:
+                child.quantity = max(quantity, child.filled)
+                if child.remaining <= 0:
+                    self._finish(child, Status.FILLED, at, f"Filled Size: {child.filled:g}")
+                elif child.transmitted:
                     self._report(child, at, modified=True)
 
     def _refuse_change(self, order: BookOrder, spec: OrderSpec) -> Refusal | None:

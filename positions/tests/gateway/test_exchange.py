@@ -308,6 +308,17 @@ def test_cancelling_a_half_filled_entry_after_its_stop_leaves_nothing_to_sell(fl
     assert not stop.live
 
 
+def test_making_a_half_filled_entry_as_small_as_its_fill_leaves_nothing_to_sell_after_its_target(floor: Floor) -> None:
+    floor.sizes = [50]
+    parent, target, stop = floor.bracket(entry=Kind.LIMIT, limit_price=101.0)
+    floor.quote(100.0)
+    floor.sizes = [100, 100]
+    floor.quote(111.0, last=111.0)
+    assert target.filled == 50
+    floor.place(Kind.LIMIT, order_id=parent.spec.order_id, quantity=50, limit_price=101.0)
+    assert (parent.status, target.status, stop.status) == (Status.FILLED, Status.FILLED, Status.CANCELLED)
+
+
 def test_a_child_of_an_unknown_or_done_parent_is_refused(floor: Floor) -> None:
     floor.place(Kind.MARKET)
     floor.quote(100.0)
