@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+KNOCK = "closed before the hello"  # somebody who only wanted to know whether the port is open
 HELLO_SECONDS = 10.0
 NOT_STARTED = -1
 FARMS = (
@@ -79,7 +80,8 @@ class Session:
         except (ConnectionError, TimeoutError) as error:
             reason = f"connection lost: {type(error).__name__}"
         finally:
-            log.info("client %s gone: %s", self.client_id, reason)
+            if reason != KNOCK:
+                log.info("client %s gone: %s", self.client_id, reason)
             self.gateway.leave(self)
             self.close()
 
@@ -89,7 +91,7 @@ class Session:
             try:
                 prefix = await self._reader.readexactly(len(wire.PREFIX))
             except asyncio.IncompleteReadError as error:
-                raise WireError("closed before the hello") from error
+                raise WireError(KNOCK) from error
             if prefix != wire.PREFIX:
                 raise WireError("no API hello")
             hello = await wire.read_prefixed(self._reader, 4096)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between restarts, doubling
 STEADY_AFTER = 30.0  # seconds of life after which a crash counts as the first one again
@@ -31,7 +32,8 @@ class ChildState(StrEnum):
 class Service:
     """What to run, and how to know that it serves. Others lean on a `foundation`: it ends after them.
 
-    `longest_delay` is in seconds, between two restarts; None for the usual one.
+    `longest_delay` is in seconds, between two restarts; None for the usual one. `orphaned` is what it is told when the desk itself
+    is killed: one that takes its time without the others is told to go at once.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Service:
     ready: Callable[[], Awaitable[bool]] | None = None
     foundation: bool = False
     longest_delay: float | None = None
+    orphaned: signal.Signals = signal.SIGTERM
 
 
 class Child:
@@ -120,7 +123,7 @@ class Child:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C reaches only us, and we end them in the right order
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=partial(_die_with_parent, self.service.orphaned) if sys.platform == "linux" else None,
         )
         if self._stopping.is_set():  # stop() came while the process was being made
             _signal(process.pid, signal.SIGTERM)
@@ -191,6 +194,6 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         pass  # all gone already
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(number: signal.Signals) -> None:
     """Between fork and exec on Linux: the kernel ends this process when the supervisor is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

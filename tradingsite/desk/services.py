@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -96,7 +97,8 @@ def _worker(base_dir: Path) -> Service:
 
 def _celery_worker() -> Service:
     options = ("-P", "threads", "-c", "4", "-l", "INFO", "--without-gossip", "--without-mingle", "--max-memory-per-child", "300000")
-    return Service(name="celery", command=(*_CELERY, "worker", *options))
+    # Without Redis its orderly end takes as long as its next try to connect; a task may be lost at any moment anyway.
+    return Service(name="celery", command=(*_CELERY, "worker", *options), orphaned=signal.SIGKILL)
 
 
 def _celery_beat(data_dir: Path) -> Service:

@@ -18,6 +18,7 @@ from tradingsite.desk.output import Output
 from tradingsite.desk.services import Plan
 from tradingsite.desk.supervisor import Supervisor
 from tradingsite.testing.patience import eventually_async
+from tradingsite.testing.processes import ROOT
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
 DIES = "print('up', flush=True); raise SystemExit(3)"
@@ -27,6 +28,14 @@ HAS_A_CHILD_THAT_IGNORES_TERM = (
     "'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)'], stdout=subprocess.DEVNULL); "
     "print(p.pid, flush=True); time.sleep(600)"
 )
+
+SUPERVISES = """
+import asyncio, signal, sys
+from tradingsite.desk.child import Child, Service
+service = Service(name="celery", command=(sys.executable, "-c", sys.argv[1]), orphaned=signal.Signals(int(sys.argv[2])))
+one = Child(service, say=lambda name, line: print(name, line, one.pid, flush=True), on_change=lambda _: None)
+asyncio.run(one.run())
+"""
 
 
 def service(name: str, program: str) -> Service:
@@ -155,6 +164,24 @@ async def test_what_a_process_started_ends_with_it(supervise: Callable[[Service]
     await one.stop(patience=5)
     await task
     await eventually_async(lambda: not is_alive(grandchild))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+@pytest.mark.parametrize(("number", "goes"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
+async def test_a_process_is_told_its_own_word_when_the_desk_is_killed(number: signal.Signals, goes: bool) -> None:
+    desk = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SUPERVISES, IGNORES_TERM, str(int(number)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert desk.stdout
+    pid = int((await desk.stdout.readline()).split()[-1])
+    desk.kill()
+    await desk.wait()
+    if goes:
+        await eventually_async(lambda: not is_alive(pid))
+    else:
+        await asyncio.sleep(0.5)
+        assert is_alive(pid)
+        os.kill(pid, signal.SIGKILL)
 
 
 async def test_a_line_longer_than_any_buffer_passes_whole(supervise: Callable[[Service], Child], lines: Lines) -> None:
