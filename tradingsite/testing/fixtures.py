@@ -22,7 +22,8 @@ BROWSER_FIXTURES = {"page", "browser", "context", "trader_page"}
 
 _relaxed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
 hypothesis_settings.register_profile("quick", max_examples=60, **_relaxed)  # type: ignore[arg-type]
-hypothesis_settings.register_profile("ci", max_examples=150, print_blob=True, derandomize=False, **_relaxed)  # type: ignore[arg-type]
+# In CI the same examples every time, so that a change is judged by itself; whoever works here meets new ones with each run.
+hypothesis_settings.register_profile("ci", max_examples=150, print_blob=True, derandomize=True, **_relaxed)  # type: ignore[arg-type]
 hypothesis_settings.register_profile("thorough", max_examples=5_000, **_relaxed)  # type: ignore[arg-type]
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "quick"))
 
