@@ -131,7 +131,7 @@ class CommandDesk:
     async def settled(self, command: Command, record: CommandRecord) -> Outcome | None:
         """What a command that was claimed before a crash, or failed half-way, has already led to; None if it had no effect."""
         if isinstance(command, ApproveSignal | ClosePosition | ScaleIn):
-            made = self._manager.core.book.of_intent(intent_id_of(record))
+            made = self._manager.core.book.of_intent(record.intent_id)
             return _outcome_of(made[0]) if made else None
         if isinstance(command, ReversePosition):
             position = self._tracker.find(command.position_id)
@@ -173,7 +173,7 @@ class CommandDesk:
     async def _intent(self, command: ApproveSignal, record: CommandRecord) -> OrderIntent:
         latest = record.created_at + LONGEST_LIFE
         intent = entry_intent(
-            intent_id=intent_id_of(record),
+            intent_id=record.intent_id,
             signal_id=command.signal_id,
             symbol=command.symbol,
             direction=command.direction,
@@ -215,7 +215,7 @@ class CommandDesk:
         if not position.held:
             return Outcome.refused("no_position", "Nothing is held any more; the position is closed.")
         await self._subscriptions.one(position.symbol)
-        result = await self._manager.close_position(position.position_id, quantity, reason, intent_id=intent_id_of(record))
+        result = await self._manager.close_position(position.position_id, quantity, reason, intent_id=record.intent_id)
         if isinstance(result, Denied):
             return _refused(result)
         return Outcome.done(f"closing {quantity or abs(position.held):g} {position.symbol}")
@@ -256,10 +256,6 @@ class CommandDesk:
             return Outcome.refused("no_reason", "Trading is released only with a reason. Say why it may go on.")
         await self._switch.change(ACTIVE, command.reason, _who(record))
         return Outcome.done("trading is active")
-
-
-def intent_id_of(record: CommandRecord) -> str:
-    return record.intent_id
 
 
 def _outcome_of(order: Order) -> Outcome:

@@ -134,7 +134,7 @@ class ExitDesk:
         await self._subscriptions.one(position.symbol)
         latest = record.created_at + REVERSE_LIFE
         intent = OrderIntent(
-            intent_id=f"command-{record.pk}",
+            intent_id=record.intent_id,
             symbol=position.symbol,
             side=OrderSide.BUY if position.held > 0 else OrderSide.SELL,
             quantity=command.quantity,
