@@ -33,6 +33,7 @@ _PACE = "positions.domain.risk_pace:"
 _MARKET = "positions.domain.risk_market:"
 _GATE = "positions/tests/domain/test_risk.py::test_each_refusal_has_its_code_and_says_what_to_do"
 _MANAGER = "positions/tests/domain/test_order_manager.py::"
+_LAST_LOOK = "positions/tests/domain/test_last_look_of_an_exit.py::"
 _STORY = "tradingsite/tests/test_worker_story.py::"
 _LOCKS = "positions/tests/domain/test_locks.py::"
 _LIMITS = "positions/tests/test_limits_admin.py::"
@@ -116,6 +117,16 @@ CONTROLS: tuple[Control, ...] = (
         tests=(
             f"{_MANAGER}test_a_halt_between_the_approval_and_the_socket_sends_nothing",
             f"{_MANAGER}test_the_last_look_may_still_refuse_and_is_not_asked_about_exits",
+        ),
+    ),
+    _pre(
+        "An exit is no larger than what is held, between the commit and the socket",
+        "positions.domain.order_fitting:OrderFitting.fit",
+        "tradingsite.worker.worker:Worker.before_send",
+        tests=(
+            f"{_LAST_LOOK}test_an_exit_whose_stop_filled_while_it_was_written_never_leaves",
+            f"{_LAST_LOOK}test_a_fill_heard_while_the_exit_waits_for_its_turn_to_be_sent_counts_too",
+            "tradingsite/tests/test_before_send.py::test_an_exit_is_looked_at_again_when_more_was_heard",
         ),
     ),
     _pre("Numbers finite, positive and whole", f"{_RISK}numbers_make_sense"),

@@ -88,6 +88,9 @@ class OrderBook:
             return by_number
         return None if report.order_ref and report.order_ref != by_number.order_ref else by_number
 
+    def named(self, order_ref: str) -> Order | None:
+        return self._by_ref.get(order_ref)
+
     def by_client_id(self, client_id: int, ib_order_id: int) -> Order | None:
         return self._by_client_id.get((client_id, ib_order_id))
 

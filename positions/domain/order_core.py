@@ -25,7 +25,18 @@ from positions.domain.intent import EXPIRED, Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_book import OrderBook
 from positions.domain.order_states import Trigger
-from positions.domain.ports import Broker, BrokerError, Contract, LinkDown, LinkState, NothingWritten, SendRefused, Tick, UnknownContract
+from positions.domain.ports import (
+    Broker,
+    BrokerError,
+    Contract,
+    LinkDown,
+    LinkState,
+    NothingWritten,
+    Overtaken,
+    SendRefused,
+    Tick,
+    UnknownContract,
+)
 from positions.domain.position import Position
 from positions.domain.position_events import Before
 from positions.domain.protection import is_bare
@@ -79,7 +90,10 @@ class OrderCore:
         self.session_open: Callable[[], bool | None] = lambda: None
         self.day_pnl: Callable[[], float | None] = lambda: None
         self.surroundings: Callable[[], dict[str, Any]] = dict  # more of the RiskContext's fields: locks, session end, day
-        self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new  # after the commit, before the socket
+        self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = (
+            _nothing_new  # at entries, after the commit, before the socket
+        )
+        self.fit: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new  # exits, then; makes them smaller
         self.needs_reconcile = ""  # why the broker should be asked; the worker clears it by reconciling
         self.in_hand: tuple[str, object] | None = None  # (cause, report) being heard
         self.set_aside: Collection[str] = frozenset()  # causes that ended the worker too often: reports are skipped, others contained
@@ -196,29 +210,39 @@ class OrderCore:
         if not self.link_up:
             await self._never_sent(orders, "link_down", LINK_DOWN.message)
             return LINK_DOWN
-        refusal = await self._may_still_leave(orders)
-        if refusal is not None:
-            await self._never_sent(orders, refusal.code, refusal.message)
-            return refusal
-        try:
-            await self.broker.send(families.tickets(orders, contract))
-        except NothingWritten as error:
-            denied = _not_sent(error)
-            await self._never_sent(orders, denied.code, str(error))
-            return denied
-        except Exception as error:  # partly written, perhaps: only a reconcile can tell
-            log.exception("sending was interrupted")
-            for order in orders:
-                await self.move(order, Trigger.SILENCE, reason=f"sending was interrupted: {error}")
-            self.ask_reconcile("sending was interrupted")
-        failpoint("order.sent")
-        return None
+        refusal = await self._write(orders, contract)
+        if refusal is None:
+            failpoint("order.sent")
+        return refusal
+
+    async def _write(self, orders: Sequence[Order], contract: Contract) -> Denied | None:
+        """To the socket, unless what has changed since the rows were written speaks against it."""
+        while True:
+            refusal = await self._may_still_leave(orders)
+            if refusal is not None:
+                await self._never_sent(orders, refusal.code, refusal.message)
+                return refusal
+            try:
+                await self.broker.send(families.tickets(orders, contract))
+            except Overtaken as error:  # ends with the position's shares: each time some of them were executed
+                log.info("%s is looked at again: %s", orders[0], error)
+                continue
+            except NothingWritten as error:
+                denied = _not_sent(error)
+                await self._never_sent(orders, denied.code, str(error))
+                return denied
+            except Exception as error:  # partly written, perhaps: only a reconcile can tell
+                log.exception("sending was interrupted")
+                for order in orders:
+                    await self.move(order, Trigger.SILENCE, reason=f"sending was interrupted: {error}")
+                self.ask_reconcile("sending was interrupted")
+            return None
 
     async def _may_still_leave(self, orders: Sequence[Order]) -> Denied | None:
-        """Entries only: time has passed, the state and whatever `last_look` asks may have changed, while the rows were being written."""
+        """Time has passed, the state, what is held and whatever `last_look` asks may have changed, while the rows were being written."""
         first = orders[0]
         if first.role is not OrderRole.ENTRY:
-            return None
+            return await self.fit(orders)
         if first.intent and expired(OrderIntent.from_dict(first.intent), self.now()):
             return EXPIRED
         refusal = await self.last_look(orders)

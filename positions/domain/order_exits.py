@@ -331,6 +331,8 @@ class OrderExits:
                 await self._repair(position, work)
 
     async def _repair(self, position: Position, work: Work) -> None:
+        if work.order is not None and work.order.is_terminal:
+            return  # an exit of this round has heard of its end
         if work.repair is Repair.CANCEL and work.order is not None:
             await self.core.cancel(work.order, work.reason)
         elif work.repair is Repair.RESIZE and work.order is not None:

@@ -37,6 +37,7 @@ class OrderHearing:
     def __init__(self, core: OrderCore) -> None:
         self.core = core
         self.queue: deque[Report] = deque()
+        self.processed = 0  # reports taken from the queue since the start
         self.elsewhere: dict[str, float] = {}  # symbol → signed shares at the broker that are not ours
         self.fills = OrderFills(core, self)
         self._parked: dict[str, CommissionReport] = {}  # execution's base id → its fee, which came first
@@ -45,7 +46,7 @@ class OrderHearing:
         """Process everything heard so far; returns how many reports that was."""
         count = 0
         while self.queue:
-            count += 1
+            count, self.processed = count + 1, self.processed + 1
             await self.hear(self.queue.popleft())
         return count
 

@@ -9,8 +9,9 @@
 Closing. A market exit for the whole position joins the OCA group of the resting stop and target: the broker itself then
 shrinks or cancels them as the exit fills, and cancels the exit if the stop fills first. The stop rests until the last share
 is out, and the position cannot turn around. (Cancelling the exits first would leave it bare; two independent orders
-would race.) A partial exit cannot join, because the group would shrink the rest with it: so stop and target are made
-smaller first, and the exit leaves when the broker has confirmed that.
+would race.) What fills while the exit's row is written, or while it waits for its turn on the socket, is heard before it leaves:
+it leaves with what is left, or not at all. A partial exit cannot join, because the group would shrink the rest with it: so stop
+and target are made smaller first, and the exit leaves when the broker has confirmed that.
 
 Call from tasks on one event loop, never from a bus handler: an emit from inside a handler is delivered later, so the
 journal would not yet hold what `commit` promises.
@@ -39,12 +40,24 @@ from positions.domain.order_core import OrderCore
 from positions.domain.order_doubt import OrderDoubt
 from positions.domain.order_entries import OrderEntries
 from positions.domain.order_exits import OrderExits
+from positions.domain.order_fitting import OrderFitting
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_holdings import OrderHoldings
 from positions.domain.order_mending import OrderMending
 from positions.domain.order_reconcile import OrderReconcile
 from positions.domain.order_states import NEVER_SENT, Trigger
-from positions.domain.ports import Broker, BrokerError, BrokerSnapshot, CommissionReport, ErrorReport, ExecutionReport, OrderReport, Tick
+from positions.domain.ports import (
+    Broker,
+    BrokerError,
+    BrokerSnapshot,
+    CommissionReport,
+    ErrorReport,
+    ExecutionReport,
+    OrderReport,
+    OrderTicket,
+    Overtaken,
+    Tick,
+)
 from positions.domain.position import Position
 from positions.domain.reconcile import ReconcileReport
 from positions.domain.risk import RiskGate, TradingState
@@ -93,8 +106,11 @@ class OrderManager:
         self._holdings = OrderHoldings(self.core, self._hearing, self._exits, self._reconcile)
         self._doubt = OrderDoubt(self.core, self._hearing, self._reconcile)
         self._mending = OrderMending(self.core, self._hearing)
+        self._fitting = OrderFitting(self.core, self._hearing)
+        self.core.fit = self._fitting.fit
         self._lock = asyncio.Lock()
         self._heard = asyncio.Event()
+        self._followed = 0  # of the reports processed so far, how many the waiting closes have been told of
         self._untold: list[tuple[Order, OrderState, int]] = []  # what a restore changed, and its state and version before
 
     # ---- what there is --------------------------------------------------------------------------------------------------
@@ -262,6 +278,12 @@ class OrderManager:
     def on_error(self, report: ErrorReport) -> None:
         self._hear(report)
 
+    def look_again(self, tickets: Sequence[OrderTicket]) -> None:
+        """Immediately before the socket: raises Overtaken for exits of which more is known by now than when they were judged."""
+        first = tickets[0].order_ref  # of an entry's family that is the entry
+        if self._fitting.overtaken(first):
+            raise Overtaken(f"an execution of what {first} closes was heard while it waited for its turn")
+
     def on_tick(self, tick: Tick) -> None:
         """Keep the quote that entries are judged against; marking positions is the tracker's work."""
         self.core.quotes[tick.symbol] = tick
@@ -270,7 +292,8 @@ class OrderManager:
         """Process what was heard; returns how many reports that was."""
         self._heard.clear()
         async with self._section("drain") as heard:
-            if heard:
+            if self._followed != self._hearing.processed:  # some of it by another section, or by an exit's last look
+                self._followed = self._hearing.processed
                 await self._exits.advance()
             if self.core.bare:
                 self.core.bare = False

@@ -194,6 +194,8 @@ class OrderReconcile:
                 await self.hearing.after(order)
         resent = 0
         for intent_id, family in unsent.items():
+            if any(order.state is not OrderState.IN_DOUBT for order in family):
+                continue  # heard of, while another one was sent again
             whole = len(family) == len(core.book.of_intent(intent_id)) and not any(consumed(order, second or first) for order in family)
             if whole and await self.entries.resend(family):
                 resent += len(family)

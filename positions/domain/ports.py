@@ -214,6 +214,10 @@ class NothingWritten(BrokerError):
     """It broke before the first byte of the message, so the broker cannot know of it."""
 
 
+class Overtaken(NothingWritten):
+    """What an exit would close was executed while it waited for its turn: it has to be made to fit first."""
+
+
 class LinkDown(NothingWritten):
     """There is no healthy link."""
 

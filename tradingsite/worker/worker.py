@@ -116,7 +116,8 @@ class Worker:
         self.stop()
 
     def before_send(self, tickets: Sequence[OrderTicket]) -> None:
-        """The last look before the socket: a worker that slept, lost its lease or broke sends nothing; a halted one no entry."""
+        """The last look before the socket: a worker that slept, lost its lease or broke sends nothing; a halted one no entry;
+        and no exit leaves while a fill of what it closes lies unread."""
         if self._breakdown is not None:
             raise LinkDown(f"this worker is ending: {self._breakdown}")
         silent = monotonic() - self._lease_ok_at
@@ -124,6 +125,7 @@ class Worker:
             raise LinkDown(f"this worker has not confirmed its lease for {min(silent, 999):.0f} s: nothing is sent")
         if self.switch.state != ACTIVE and any(is_entry(ticket.order_ref) for ticket in tickets):
             raise SendRefused(self.switch.state, f"Trading is {self.switch.state.replace('_', ' ')}: {self.switch.reason}")
+        self.manager.look_again(tickets)
 
     def fill_heard(self) -> None:
         self._fill_heard.set()
