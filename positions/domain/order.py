@@ -16,7 +16,7 @@ from events.order import OrderRole, OrderSide, OrderState, OrderType, PendingReq
 from positions.domain.ledger import Entry, Execution, FillLedger
 from positions.domain.order_states import ACKED, LIVE, TERMINAL, Trigger, next_state
 
-_TIMES = ("created_at", "sent_at", "finished_at", "updated_at", "short_since")
+_TIMES = ("created_at", "sent_at", "finished_at", "updated_at", "short_since", "unused_at")
 _PLAIN = (
     "order_id", "intent_id", "signal_id", "position_id", "parent_id", "order_ref", "oca_group", "oca_type", "symbol", "account",
     "quantity", "limit_price", "stop_price", "desired", "intent", "ib_order_id", "client_id", "perm_id", "session_id",
@@ -96,6 +96,7 @@ class Order:
         self.sent_at: datetime | None = None
         self.finished_at: datetime | None = None
         self.short_since: datetime | None = None  # since when the broker claims more fills than we have executions of
+        self.unused_at: datetime | None = None  # sent and unanswered: when a reading first showed that the broker had not used its id
         self._now = now
 
     def __repr__(self) -> str:
@@ -104,7 +105,8 @@ class Order:
     def stamped_after(self, now: datetime) -> bool:
         """Whether a stamp lies ahead of `now`, because the wall clock was set back since. Such stamps become `now`: what is timed
         from them begins again, instead of standing still until the clock has caught up."""
-        late = [name for name in ("sent_at", "updated_at", "short_since") if (at := getattr(self, name)) is not None and at > now]
+        timed = ("sent_at", "updated_at", "short_since", "unused_at")
+        late = [name for name in timed if (at := getattr(self, name)) is not None and at > now]
         for name in late:
             setattr(self, name, now)
         return bool(late)
@@ -270,7 +272,7 @@ class Order:
         for name in _LATER:
             setattr(order, name, row.get(name, getattr(order, name)))
         for name in _TIMES:
-            setattr(order, name, None if row[name] is None else datetime.fromisoformat(row[name]))
+            setattr(order, name, None if (at := row.get(name)) is None else datetime.fromisoformat(at))
         order.state, order.pending = OrderState(row["state"]), PendingRequest(row["pending"])
         order.desired, order.intent = dict(row["desired"]), dict(row["intent"])
         order.close_after = dict(row.get("close_after") or {})  # rows of earlier versions have none

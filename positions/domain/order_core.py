@@ -318,7 +318,7 @@ class OrderCore:
     async def _claim(self, orders: Sequence[Order]) -> None:
         for order in orders:
             known = order.order_id in self.book
-            order.session_id, order.sent_at = self.session_id, self.now()
+            order.session_id, order.sent_at, order.unused_at = self.session_id, self.now(), None
             order.move(Trigger.CLAIM)
             if known:
                 self.book.index(order)

@@ -24,6 +24,8 @@ from positions.domain.reconcile import (
     forgot_ids,
     mentions,
     position_differences,
+    shows_unused,
+    unused_since,
 )
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class OrderReconcile:
         await self._settle_revised(first, second, {str(row["symbol"]) for row in differences} | settling)
         if far_enough_apart(first, second):
             self.core.reconciled = not differences  # what is sent again passes the risk gate like anything else
+        await self._note_unused(absent, first)
         resent = await self._settle(absent, first, second, positions_agree=not differences)
         doubtful = [order for order in self._ours() if order.state is OrderState.IN_DOUBT]
         stops = [order for order in doubtful if order.role is OrderRole.STOP and not mentions(last, order)]
@@ -166,20 +169,30 @@ class OrderReconcile:
         lately = {order.symbol for order in self.core.book if snapshot.taken_at - order.updated_at < SETTLING}
         return {str(row["symbol"]) for row in differences} & lately
 
+    async def _note_unused(self, absent: list[Order], reading: BrokerSnapshot) -> None:
+        """Kept on the row: should this worker die before its second reading, and an exit with a higher id have left meanwhile,
+        the next worker's readings find both ids used and could not tell by which order."""
+        for order in absent:
+            if order.unused_at is None and shows_unused(order, reading):
+                version, order.unused_at = order.version, reading.taken_at
+                order.touch()
+                await self.core.tell_order(order, order.state, version, reason="the broker has not used its id")
+
     async def _settle(self, absent: list[Order], first: BrokerSnapshot, second: BrokerSnapshot | None, *, positions_agree: bool) -> int:
         """What to believe of orders that the broker does not show; returns how many orders were sent again."""
         core, acknowledged = self.core, self._highest_acknowledged()
         self.forgot_ids = forgot_ids(second or first, acknowledged)
         unsent: dict[str, list[Order]] = {}
         for order in absent:
+            transmitter = self._transmitter(order)
             fate = fate_of_absent(
                 order,
                 first,
                 second,
                 positions_agree=positions_agree,
-                transmitter=self._transmitter(order),
+                transmitter=transmitter,
                 harmless=self._only_protects(order),
-                later=self._highest_sent_after(first),
+                later=self._highest_sent_after(unused_since(transmitter, first)),
                 acknowledged=acknowledged,
             )
             if fate is Trigger.NEVER_SENT:
@@ -232,8 +245,8 @@ class OrderReconcile:
         linked = any(member.parent_id for member in family)
         return max(family, key=lambda member: member.ib_order_id, default=order) if linked else order
 
-    def _highest_sent_after(self, reading: BrokerSnapshot) -> int:
-        sent = (o.ib_order_id for o in self._mine() if o.sent_at is not None and o.sent_at > reading.taken_at)
+    def _highest_sent_after(self, moment: datetime | None) -> int:
+        sent = (o.ib_order_id for o in self._mine() if moment is not None and o.sent_at is not None and o.sent_at > moment)
         return max(sent, default=0)
 
     def _highest_acknowledged(self) -> int:

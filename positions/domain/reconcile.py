@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from events.order import OrderState, TimeInForce
@@ -72,6 +72,18 @@ def consumed(order: Order, reading: BrokerSnapshot) -> bool:
     return reading.next_order_id > order.ib_order_id
 
 
+def unused_since(order: Order, reading: BrokerSnapshot) -> datetime | None:
+    """Since when it is known that the gateway had not used the order's id: from the row, or from this reading; None when it has."""
+    return order.unused_at or (None if consumed(order, reading) else reading.taken_at)
+
+
+def shows_unused(order: Order, reading: BrokerSnapshot) -> bool:
+    """Whether the reading is old enough to say of an unanswered order that the gateway has not used its id."""
+    unanswered = not order.perm_id and order.state in (OrderState.SENDING, OrderState.IN_DOUBT)
+    arrived = order.sent_at is not None and reading.taken_at - order.sent_at >= JUST_SENT
+    return unanswered and arrived and not consumed(order, reading)
+
+
 def forgot_ids(reading: BrokerSnapshot, acknowledged: int) -> bool:
     """The gateway's sequence of ids went backwards, as after a reset or on a fresh installation."""
     return reading.next_order_id <= acknowledged
@@ -92,8 +104,8 @@ def fate_of_absent(
 
     `transmitter` is the leg that transmits the order's family: until the gateway has that one, none of them works anywhere.
     A `harmless` one only protects shares we hold and shares its group with what replaces it: a used id keeps no doubt alive.
-    `later` is the highest id of ours that was sent after the first reading: ids up to it were used by those orders. Before them
-    the first reading shows which ids were used, and an id below one that was used is taken by the gateway no more.
+    `later` is the highest id of ours that was sent after the transmitter's id was known to be unused: ids up to it were used by
+    those orders, and an id below one that was used is taken by the gateway no more.
     `acknowledged` is the highest id of ours the gateway ever confirmed: when its next one is not above that, it has forgotten which
     ids were used, and they prove nothing.
     """
@@ -107,7 +119,7 @@ def fate_of_absent(
     if never_acked:
         same_day = order.sent_at is None or order.sent_at.date() == last.taken_at.date()
         decisive = transmitter or order
-        taken = consumed(decisive, first) or last.next_order_id > max(decisive.ib_order_id, later + 1)
+        taken = unused_since(decisive, first) is None or last.next_order_id > max(decisive.ib_order_id, later + 1)
         taken = (taken or forgot_ids(last, acknowledged)) and not harmless
         return Trigger.NEVER_SENT if proven and same_day and not taken else Trigger.SILENCE
     if not proven:

@@ -96,6 +96,46 @@ async def test_shares_whose_stop_the_broker_does_not_show_get_one_in_the_same_gr
     assert sum(o.remaining for o in live) == 100
 
 
+@pytest.mark.parametrize("swallowed", [False, True])
+async def test_what_one_reading_showed_outlives_the_worker_that_took_it(desk: Desk, swallowed: bool) -> None:
+    """An entry is lost; an exit with a higher id leaves between the two readings; then the worker dies. The first reading, on the
+    row, tells the next worker that the id was not used before that exit was sent. Where it was used, the doubt stays."""
+    held = await desk.held(symbol="MSFT")
+    desk.broker.deaf = True
+    entry = await desk.entered()
+    desk.broker.deaf = False
+    family = desk.manager.core.book.of_intent(entry.intent_id)
+    desk.broker.next_id = family[-1].ib_order_id + 1 if swallowed else entry.ib_order_id
+    await desk.wait(3)
+    assert (await desk.manager.reconcile(await desk.broker.snapshot())).needs_second
+    await desk.wait(3)
+    assert isinstance(await desk.manager.close_position(held.position_id), Order)
+    desk.broker.fill(desk.broker.order("-X"), 100, 100.0)
+    await desk.manager.drain()
+    assert desk.broker.next_id > family[-1].ib_order_id
+    desk = await desk.restarted()
+    await desk.wait(3)
+    await compare_twice(desk)
+    states = {(order.state, order.code) for order in desk.manager.core.book.of_intent(entry.intent_id)}
+    assert states == ({(OrderState.IN_DOUBT, "")} if swallowed else {(OrderState.CANCELED, "never_sent")})
+
+
+async def test_an_id_that_was_not_used_is_asked_about_anew_when_the_order_is_sent_again(desk: Desk) -> None:
+    position = await desk.held()
+    desk.broker.deaf = True
+    await desk.manager.close_position(position.position_id, intent_id="command-1")
+    exit_order = desk.ours(OrderRole.EXIT)
+    desk.broker.next_id = exit_order.ib_order_id
+    await desk.wait(3)
+    first = await desk.broker.snapshot()
+    await desk.manager.reconcile(first)
+    assert exit_order.unused_at == first.taken_at
+    assert Order.from_dict(exit_order.to_dict()).unused_at == first.taken_at
+    await desk.wait(11)
+    await desk.manager.reconcile(first, await desk.broker.snapshot())
+    assert (exit_order.state, exit_order.unused_at) == (OrderState.SENDING, None)
+
+
 async def test_an_exit_that_never_left_is_sent_again_while_its_wish_is_fresh(desk: Desk) -> None:
     position = await desk.held()
     desk.broker.deaf = True
