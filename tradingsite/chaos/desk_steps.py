@@ -23,6 +23,7 @@ class Stage(Protocol):
     def symbol(self) -> str: ...
     def held(self) -> list[tuple[str, float, float, float]]: ...
     def working(self) -> list[str]: ...
+    def refused(self) -> list[str]: ...
 
 
 Step = Callable[[Stage, Random], str]
@@ -81,6 +82,15 @@ def _move_stop(stage: Stage, random: Random) -> str:
         return "nothing held"
     position, _, stop, price = random.choice(held)
     return stage.trader.move_stop(position, stop + 0.2 * (price - stop))
+
+
+def _decide_again(stage: Stage, random: Random) -> str:
+    """About the signal that was refused last; if none was, trading is halted on the heels of an approval, so that one may be."""
+    came = ""
+    if not stage.refused():
+        came = f"{_approve(stage, random)}, {_halt_and_resume(stage, random)}, "
+    refused = stage.refused()
+    return came + (stage.trader.decide_again(refused[0], random) if refused else "nothing refused")
 
 
 def _halt_and_resume(stage: Stage, random: Random) -> str:
@@ -149,7 +159,7 @@ def _disorder(random: Random) -> dict[str, Any]:
 STEPS: dict[str, tuple[Step, float]] = {
     "approve": (_approve, 6), "approve-passive": (_approve_passive, 2), "two-tabs": (_two_tabs, 2), "double-click": (_double_click, 1.5),
     "reject": (_reject, 1), "close": (_close, 5), "cancel": (_cancel, 1.5), "move-stop": (_move_stop, 3),
-    "halt+resume": (_halt_and_resume, 1),
+    "halt+resume": (_halt_and_resume, 1), "decide-again": (_decide_again, 2),
     **{f"kill {child}": (_kill(child), 0.5) for child in CHILDREN},
     **{f"stop {child}": (_stop(child), 0.5) for child in CHILDREN},
     **{f"restart {child}": (_restart(child), 0.3) for child in CHILDREN},

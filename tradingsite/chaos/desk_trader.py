@@ -26,7 +26,7 @@ class Form:
     """A form of a page: where it goes, its fields, the row or card around it, and whether its button can be pressed."""
 
     action: str
-    kind: str  # data-decide or data-wish
+    kind: str  # data-decide or data-wish, or "again"
     around: dict[str, str]  # attributes of the card or table row it stands in
     fields: dict[str, str] = field(default_factory=dict)
     disabled: bool = False
@@ -51,7 +51,7 @@ class _Forms(HTMLParser):
         if tag in ("article", "tr"):
             self._around = attributes
         elif tag == "form":
-            kind = attributes.get("data-decide") or attributes.get("data-wish") or ""
+            kind = attributes.get("data-decide") or attributes.get("data-wish") or ("again" if "data-again" in attributes else "")
             self._open = Form(attributes.get("action", ""), kind, self._around)
             self.forms.append(self._open)
         elif self._open is not None and tag == "input" and "name" in attributes:
@@ -116,6 +116,18 @@ class Trader:
             return self._send(action, form.fields | {"reason": "too_late"}) if form else "no form"
 
         return self._with_card(symbol, refuse)
+
+    def decide_again(self, signal: str, random: Random) -> str:
+        """On the page of a signal whose approval was refused; then its card, which is back, is approved."""
+        try:
+            form = next((form for form in self._forms(f"/signals/{signal}/") if form.kind == "again"), None)
+            if form is None:
+                return "not offered"
+            came = self._send(form.action, form.fields)
+            card = next((card for card in self._cards() if f"/{signal}/" in card.action), None)
+            return f"again {came}, " + (self._send(card.action, card.fields | _ticket(card, random)) if card else "no card")
+        except httpx.HTTPError as error:
+            return type(error).__name__
 
     def put_signal(self, symbol: str) -> bool:
         """A pending signal at the gateway's price."""
