@@ -57,7 +57,6 @@ class Outcome:
         return cls(state=CommandRecord.State.REFUSED, code=code, reason=reason)
 
 
-TOO_LATE = Outcome(state=CommandRecord.State.EXPIRED, code="expired", reason="Too late: it expired before the worker could act on it.")
 Handler = Callable[[Command, CommandRecord], Awaitable[Outcome]]
 # Says what a command that may have been carried out before a crash led to; None if it had no effect.
 Settled = Callable[[Command, CommandRecord], Awaitable["Outcome | None"]]
