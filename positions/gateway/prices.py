@@ -2,12 +2,14 @@
 
 A move is a factor on the market's own price, constant or ramping over some seconds, so that a moved stock keeps
 ticking, spreading and correlating. A pinned stock stands still at one price with a one-cent spread: what a test needs to
-trigger exactly one order. Moves and pins are plain data (`state`, `restore`), so that they survive a restart.
+trigger exactly one order; its bars are flat for as long as it stands. Moves are plain data (`state`, `restore`), so that they
+survive a restart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,14 +18,15 @@ from positions.gateway.market import Bar, Market, Quote
 _PENNY = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Move:
-    """From `begin` on the factor goes from `before` to `after`, which it reaches at `end`."""
+    """From `begin` on the factor goes from `before` to `after`, which it reaches at `end`; or the price stands still at `pin`."""
 
     begin: float
     end: float
     before: float
     after: float
+    pin: float | None = None
 
     def factor(self, at: float) -> float:
         if at >= self.end:
@@ -37,11 +40,10 @@ class Prices:
     def __init__(self, market: Market) -> None:
         self.market = market
         self._moves: dict[str, list[Move]] = {}  # symbol → its moves, oldest first
-        self._pins: dict[str, float] = {}  # symbol → the price it stands still at
 
     def quote(self, symbol: str, at: float) -> Quote:
         quote = self.market.quote(symbol, at)
-        pin = self._pins.get(symbol)
+        pin = self._pin(symbol, at)
         if pin is not None:
             return replace(
                 quote,
@@ -63,7 +65,7 @@ class Prices:
         )
 
     def last(self, symbol: str, at: float) -> float:
-        pin = self._pins.get(symbol)
+        pin = self._pin(symbol, at)
         return pin if pin is not None else self._cents(self.market.last(symbol, at), symbol, at)
 
     def bar(self, symbol: str, start: int, seconds: int) -> Bar:
@@ -90,32 +92,34 @@ class Prices:
 
     def set_price(self, symbol: str, price: float, at: float, *, hold: bool) -> None:
         """Puts the last price at `price` now. With `hold` it stands still there until released."""
-        self._pins.pop(symbol, None)
         factor = price / self.market.last(symbol, at)
-        self._moves.setdefault(symbol, []).append(Move(begin=at, end=at, before=factor, after=factor))
-        if hold:
-            self._pins[symbol] = price
+        pin = price if hold else None
+        self._moves.setdefault(symbol, []).append(Move(begin=at, end=at, before=factor, after=factor, pin=pin))
 
     def release(self, symbol: str, at: float) -> None:
         """Lets a pinned stock tick again, from the price it stood at."""
-        pin = self._pins.pop(symbol, None)
+        pin = self._pin(symbol, at)
         if pin is not None:
             self.set_price(symbol, pin, at, hold=False)
 
     def state(self) -> dict[str, Any]:
-        moves = {symbol: [[move.begin, move.end, move.before, move.after] for move in moves] for symbol, moves in self._moves.items()}
-        return {"moves": moves, "pins": self._pins}
+        return {"moves": {symbol: [astuple(move) for move in moves] for symbol, moves in self._moves.items()}}
 
     def restore(self, state: dict[str, Any]) -> None:
         for symbol, rows in state.get("moves", {}).items():
-            self._moves[symbol] = [Move(begin=row[0], end=row[1], before=row[2], after=row[3]) for row in rows]
-        self._pins.update(state.get("pins", {}))
+            self._moves[symbol] = [Move(*row) for row in rows]
+
+    def _move(self, symbol: str, at: float) -> Move | None:
+        """The one in force."""
+        return next((move for move in reversed(self._moves.get(symbol, ())) if at >= move.begin), None)
+
+    def _pin(self, symbol: str, at: float) -> float | None:
+        move = self._move(symbol, at)
+        return None if move is None else move.pin
 
     def _factor(self, symbol: str, at: float) -> float:
-        for move in reversed(self._moves.get(symbol, ())):
-            if at >= move.begin:
-                return move.factor(at)
-        return 1.0
+        move = self._move(symbol, at)
+        return 1.0 if move is None else move.factor(at)
 
     def _cents(self, price: float, symbol: str, at: float) -> float:
         if symbol not in self._moves:
@@ -124,7 +128,9 @@ class Prices:
 
     def _piece(self, symbol: str, first: int, last: int) -> Bar:
         """A bar inside which no move begins or ends; on a ramp each end has its own factor."""
-        bar = self.market.bar(symbol, first, last - first)
+        bar, pin = self.market.bar(symbol, first, last - first), self._pin(symbol, math.nextafter(last, first))
+        if pin is not None:
+            return replace(bar, open=pin, high=pin, low=pin, close=pin, wap=pin)
         opening, closing = self._cents(bar.open, symbol, first), self._cents(bar.close, symbol, last - 1)
         highs = [self._cents(bar.high, symbol, at) for at in (first, last - 1)]
         lows = [self._cents(bar.low, symbol, at) for at in (first, last - 1)]
