@@ -77,13 +77,14 @@ class Fire:
         sql = "SELECT order_id FROM positions_orderrecord WHERE role = 'entry' AND state = 'working' ORDER BY order_id"
         return [key for (key,) in self.lane.rows(sql)]
 
-    def refused(self) -> list[str]:
-        """Approved signals whose approval the worker refused, or found too late; the newest first."""
+    def refused(self, *, patience: float = 0) -> list[str]:
+        """Approved signals whose approval the worker refused, or found too late; the newest first. Waits `patience` seconds for one."""
         sql = (
             "SELECT s.signal_id FROM signals_signalrecord s JOIN events_commandrecord c ON c.signal_id = s.signal_id "
             "WHERE s.state = 'approved' AND c.name = 'ApproveSignal' GROUP BY s.signal_id, s.decided_at "
             "HAVING sum(CASE WHEN c.state IN ('refused', 'expired') THEN 0 ELSE 1 END) = 0 ORDER BY s.decided_at DESC"
         )
+        self.lane.wait(lambda: self.lane.rows(sql), patience)
         return [key for (key,) in self.lane.rows(sql)]
 
     def state(self) -> str:

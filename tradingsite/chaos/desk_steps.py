@@ -23,7 +23,7 @@ class Stage(Protocol):
     def symbol(self) -> str: ...
     def held(self) -> list[tuple[str, float, float, float]]: ...
     def working(self) -> list[str]: ...
-    def refused(self) -> list[str]: ...
+    def refused(self, *, patience: float = 0) -> list[str]: ...
 
 
 Step = Callable[[Stage, Random], str]
@@ -85,11 +85,13 @@ def _move_stop(stage: Stage, random: Random) -> str:
 
 
 def _decide_again(stage: Stage, random: Random) -> str:
-    """About the signal that was refused last; if none was, trading is halted on the heels of an approval, so that one may be."""
-    came = ""
-    if not stage.refused():
-        came = f"{_approve(stage, random)}, {_halt_and_resume(stage, random)}, "
-    refused = stage.refused()
+    """About the signal that was refused last. If none was, one is: trading is halted before a worker that stands can read its approval."""
+    refused, came = stage.refused(), ""
+    if not refused:
+        stage.breaker.pause("ibworker", 1.5)
+        came = f"{_approve(stage, random)}, {stage.trader.halt()}, "
+        refused = stage.refused(patience=6)
+        came += f"{stage.trader.resume()}, "
     return came + (stage.trader.decide_again(refused[0], random) if refused else "nothing refused")
 
 
