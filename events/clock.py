@@ -9,6 +9,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+CLOCK_TOLERANCE = 2.0  # seconds our clock may be away from the broker's or the database's
+
 
 def utc_now() -> datetime:
     """Now, aware, in UTC."""
@@ -23,6 +25,13 @@ def unix_milliseconds() -> int:
 def monotonic() -> float:
     """Seconds since an arbitrary start; only differences mean anything."""
     return time.monotonic()
+
+
+def clock_trouble(away: float, whose: str = "broker's") -> str:
+    """What is wrong with a clock that is `away` seconds ahead of another (< 0: behind); "" while that does no harm."""
+    if abs(away) <= CLOCK_TOLERANCE:
+        return ""
+    return f"this computer's clock is {abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} the {whose}"
 
 
 class Clock(Protocol):

@@ -59,6 +59,9 @@ def _fill_from_lease(frame: dict[str, Any], lease: WorkerLease | None, now: date
     frame |= {key: value for key, value in lease.health.items() if key in frame and key not in ("at", "database", "mode")}
     frame["epoch"] = lease.epoch
     frame["worker"] = _worker_part(lease, now)
+    said = lease.health.get("database")
+    if frame["worker"]["state"] != "down" and isinstance(said, dict) and said.get("state") == "degraded":
+        frame["database"] = said  # that it answers us says nothing about the clocks
     if frame["worker"]["state"] == "down":
         for part in PARTS_OF_THE_WORKER:
             frame[part] = {"state": "unknown", "detail": "The worker that watches this is down."}

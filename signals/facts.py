@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from events.clock import utc_now
+from events.database_clock import database_skew
 from events.health import health_now, newest_lease
 from positions.domain.bars import wilder_atr
 from positions.domain.margin import Margin
@@ -73,7 +74,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
     settings = SignalSettings.objects.first() or SignalSettings()
     trading = TradingStateRecord.objects.first() or TradingStateRecord()
     health = health_now(now)
-    worker, skew = health["worker"], health["gateway"].get("clock_skew")
+    worker = health["worker"]
     point = EquityPoint.objects.order_by("-at").first()
     pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, symbol__in=wanted).values("signal_id")
     answers = list(MarginAnswer.objects.filter(signal_id__in=pending))
@@ -83,7 +84,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
     gate = view_of(
         limits, now=now, day_began=midnight, state=TradingState(trading.state), reason=trading.reason, session_open=market_open(now),
         session_closes=market_closes(now), day_pnl=day_pnl, account=point.account if point else "",
-        clock_skew=float(skew) if isinstance(skew, (int, float)) else 0.0,
+        clock_skew=_skew(health["gateway"]), database_skew=max(_skew(health["database"]), database_skew(), key=abs),
     )  # fmt: skip
     return Facts(
         now=now,
@@ -104,6 +105,12 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
         margins={answer.signal_id: Margin.from_dict(answer.data) for answer in answers if answer.data},
         margin_errors={answer.signal_id: answer.error for answer in answers if answer.error},
     )
+
+
+def _skew(part: dict[str, Any]) -> float:
+    """The worker's clock's, in seconds, by its own word."""
+    said = part.get("clock_skew")
+    return float(said) if isinstance(said, (int, float)) else 0.0
 
 
 def _holdings() -> dict[str, float]:

@@ -45,6 +45,7 @@ class GateView:
 def view_of(
     record: RiskLimitsRecord, *, now: datetime, day_began: datetime, state: TradingState, reason: str, session_open: bool,
     session_closes: datetime | None, day_pnl: float | None, account: str, clock_skew: float = 0.0,
+    database_skew: float = 0.0,
 ) -> GateView:  # fmt: skip
     """Read orders, positions and locks; the rest the caller has read already."""
     row = limits_row(record)
@@ -58,6 +59,7 @@ def view_of(
         session_open=session_open,
         session_closes=session_closes,
         clock_skew=clock_skew,
+        database_skew=database_skew,
         day_began=day_began,
         day_pnl=day_pnl,
         account=account,

@@ -132,7 +132,7 @@ CONTROLS: tuple[Control, ...] = (
     _pre("Numbers finite, positive and whole", f"{_RISK}numbers_make_sense"),
     _pre("Instrument known, contract pinned", f"{_RISK}symbol_is_known"),
     _pre("Restricted list", f"{_RISK}symbol_is_allowed"),
-    _pre("Clock within two seconds of the broker's", f"{_RISK}clocks_agree"),
+    _pre("Clock within two seconds of the broker's and the database's", f"{_RISK}clocks_agree"),
     _pre("Session open, halted symbol", f"{_RISK}session_is_open", f"{_RISK}quote_is_fresh"),
     _pre("No new entry near the close", f"{_MARKET}close_is_not_near"),
     _pre("Largest quantity of one order", f"{_RISK}quantity_is_within"),

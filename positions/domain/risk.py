@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from events.clock import CLOCK_TOLERANCE, clock_trouble
 from events.order import OrderRole, OrderSide, OrderState, OrderType
 from positions.domain.intent import EXPIRED, Denied, IntentKind, OrderIntent
 from positions.domain.margin import margin_is_within
@@ -43,7 +44,6 @@ from positions.domain.shown import is_still_as_shown
 
 __all__ = ["Check", "Lock", "RiskContext", "RiskGate", "RiskLimits", "Scope", "ScopedLimit", "TradingState", "entry_price"]
 
-CLOCK_TOLERANCE = 2.0  # seconds our clock may be away from the broker's
 LIVE_DATA = 1  # market_data_type of a live quote
 
 
@@ -110,18 +110,13 @@ def link_is_up(intent: OrderIntent, context: RiskContext, limits: RiskLimits) ->
 
 def clocks_agree(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
     """A wrong clock makes old prices fresh and lapsed wishes alive."""
-    away, trouble = context.clock_skew, clock_trouble(context.clock_skew)
-    if not trouble:
-        return None
-    words = f"{trouble[0].upper()}{trouble[1:]}."
-    return denied("clock_skew", words, "Set it by a time server; it is compared every few seconds.", skew=away, limit=CLOCK_TOLERANCE)
-
-
-def clock_trouble(away: float) -> str:
-    """What is wrong with a clock that is `away` seconds ahead of the broker's (< 0: behind); "" while that does no harm."""
-    if abs(away) <= CLOCK_TOLERANCE:
-        return ""
-    return f"this computer's clock is {abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} the broker's"
+    for away, whose in ((context.clock_skew, "broker's"), (context.database_skew, "database's")):
+        if trouble := clock_trouble(away, whose):
+            words = f"{trouble[0].upper()}{trouble[1:]}."
+            return denied(
+                "clock_skew", words, "Set it by a time server; it is compared every few seconds.", skew=away, limit=CLOCK_TOLERANCE
+            )
+    return None
 
 
 def books_are_reconciled(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:

@@ -126,6 +126,7 @@ class RiskContext:
     trading_reason: str = ""
     link_up: bool = True
     clock_skew: float = 0.0  # seconds our clock is ahead of the broker's; negative when behind
+    database_skew: float = 0.0  # … and ahead of the database's, by whose clock all hosts of the desk agree
     reconciled: bool = True
     session_open: bool | None = None
     session_closes: datetime | None = None  # of the session that is open; None = not known, not checked

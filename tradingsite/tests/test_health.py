@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import DatabaseError
 from django.test import Client
 
 from events.clock import utc_now
+from events.health import health_now
 from events.models import WorkerLease
 from signals.models import PredictionRecord, SourceHealth
 from tradingsite import health
@@ -88,6 +91,16 @@ def test_a_worker_that_reports_garbage_about_the_gateway_is_not_trusted(viewer: 
     fit_to_trade()
     WorkerLease.objects.update(health={"gateway": "fine, honestly"})
     assert states(viewer)["gateway"] == "unknown"
+
+
+def test_a_database_whose_clock_differs_is_degraded_by_a_live_workers_word(viewer: Client) -> None:
+    fit_to_trade()
+    [lease] = WorkerLease.objects.all()
+    words = "this computer's clock is 4 s behind the database's; entries wait"
+    WorkerLease.objects.update(health=lease.health | {"database": {"state": "degraded", "detail": words, "clock_skew": -4.0}})
+    assert health_now()["database"]["detail"] == words
+    WorkerLease.objects.update(heartbeat_at=utc_now() - timedelta(seconds=30))
+    assert health_now()["database"] == {"state": "ok"}
 
 
 @pytest.mark.parametrize(("word", "expected"), [("ok", "ok"), ("degraded", "degraded"), ("misconfigured", "down"), ("down", "down")])

@@ -29,12 +29,14 @@ class Desk:
         self.session = SimpleNamespace(link_up=True, blocked="", detail="")
         self.manager = SimpleNamespace(protection_alarms={}, broker_forgot_ids=False, orders={}, unmeant=[])
         self.database = Database()
+        self.skew = 0.0
         self.start()
 
     def start(self) -> None:
         self.alarms = Alarms(
-            manager=self.manager, session=self.session, link=lambda: self.link, database=self.database, epoch=1, fence=lambda: None
-        )
+            manager=self.manager, session=self.session, link=lambda: self.link, database=self.database, epoch=1, fence=lambda: None,
+            clock_skew=lambda: self.skew,
+        )  # fmt: skip
 
     async def look(self, *, after: float = 0) -> list[str]:
         """The kinds that stand and are not acknowledged."""
@@ -107,6 +109,15 @@ async def test_books_that_differ(desk):
     desk.session.blocked = "AAPL: 100 here, 200 there."
     assert await desk.look() == []
     assert await desk.look(after=16) == ["books_differ"]
+
+
+async def test_a_clock_away_from_the_brokers_or_the_databases(desk):
+    desk.skew, desk.database.skew = 2.5, -7.0
+    assert await desk.look() == []
+    assert await desk.look(after=11) == ["clock", "clock"]
+    assert "this computer's clock is 7 s behind the database's" in " ".join(row["text"] for row in desk.alarms.rows).replace("This", "this")
+    desk.skew = desk.database.skew = 0.0
+    assert await desk.look(after=12) == []
 
 
 async def test_a_halt_by_the_desk_is_one_and_a_halt_by_a_person_is_not(desk):

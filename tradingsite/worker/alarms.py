@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.urls import reverse
 
-from events.clock import utc_now
+from events.clock import clock_trouble, utc_now
 from events.order import OrderState
 from positions.alarms import Trouble, keep_in_step, waiting_rows
 from positions.domain.order_manager import OrderManager
@@ -24,6 +24,7 @@ from tradingsite.worker.trading import ACTIVE
 log = logging.getLogger(__name__)
 
 LINK_SECONDS = 30.0  # of a lost link; a gateway's own restart takes less
+CLOCK_SECONDS = 10.0  # a step of a time server is found by one comparison and gone at the next
 BOOKS_SECONDS = 15.0  # an execution on its way explains most differences sooner
 UNMEANT_SECONDS = 3.0  # the execution that explains it may be on its way
 DOUBT_SECONDS = 60.0  # reconciliation settles most doubts; this one needs a person
@@ -41,7 +42,7 @@ class Alarms:
 
     def __init__(
         self, *, manager: OrderManager, session: Session, link: Callable[[], LinkState], database: Database, epoch: int,
-        fence: Callable[[], None],
+        fence: Callable[[], None], clock_skew: Callable[[], float] = lambda: 0.0,
     ) -> None:  # fmt: skip
         self.rows: list[dict[str, object]] = []
         self._manager = manager
@@ -50,12 +51,13 @@ class Alarms:
         self._database = database
         self._epoch = epoch
         self._fence = fence
+        self._clock_skew = clock_skew
         self._since: dict[tuple[str, str], datetime] = {}  # (kind, what it is about) → since when it stands, as we saw it
         reverse("overview")  # the first address imports every page: half a second now, not when the link has just been lost
 
     async def look(self) -> None:
         """Bring the rows in step with what stands now."""
-        seen = [*self._of_the_link(), *self._of_orders()]
+        seen = [*self._of_the_link(), *self._of_the_clocks(), *self._of_orders()]
         blind = frozenset() if self._session.link_up else NEEDS_LINK
         raised, self.rows = await self._database.run(self._keep, seen, blind)
         for text in raised:
@@ -81,6 +83,14 @@ class Alarms:
         since = self._lasting("order_ids", "ids", self._manager.broker_forgot_ids)
         if since is not None:
             yield Trouble(kind="order_ids", about="ids", text=FORGOT_IDS, page=reverse("positions:broker"), since=since)
+
+    def _of_the_clocks(self) -> Iterator[Trouble]:
+        for about, away in (("broker", self._clock_skew()), ("database", self._database.skew)):
+            trouble = clock_trouble(away, f"{about}'s")
+            since = self._lasting("clock", about, bool(trouble))
+            if since is not None:
+                text = f"{trouble[0].upper()}{trouble[1:]}: no entry leaves until a time server has set it."
+                yield Trouble(kind="clock", about=about, text=text, page=reverse("overview"), since=since, after=CLOCK_SECONDS)
 
     def _of_orders(self) -> Iterator[Trouble]:
         for alarm in self._manager.protection_alarms.values():

@@ -173,8 +173,9 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
     )
     rhythm = Rhythm(on_fenced=late.taken_over)
     alarms = Alarms(
-        manager=manager, session=session, link=lambda: broker.link, database=database, epoch=epoch, fence=lambda: check_epoch(epoch)
-    )
+        manager=manager, session=session, link=lambda: broker.link, database=database, epoch=epoch, fence=lambda: check_epoch(epoch),
+        clock_skew=lambda: broker.clock_skew,
+    )  # fmt: skip
     health = Health(
         mode=settings.mode,
         epoch=epoch,
@@ -187,6 +188,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         books=books,
         protection=protection,
         alarms=alarms,
+        database=database,
         feed=feed,
         started_at=utc_now().isoformat(),
         counters=lambda: _counters(bus, broker, feed, journal, marks, rhythm),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from django.db import connection, connections
 
 from events.clock import monotonic
+from events.database_clock import database_skew
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +23,14 @@ class Database:
     """Runs ORM code off the loop, one call at a time, in order."""
 
     def __init__(self) -> None:
+        self.skew = 0.0  # seconds our clock is ahead of the database's, when it was last compared
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="worker-db")
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, _with_fresh_connection, function, args)
+
+    async def compare_clocks(self) -> None:
+        self.skew = await self.run(database_skew)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, connections.close_all)

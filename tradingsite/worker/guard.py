@@ -80,6 +80,7 @@ class Guard:
         """The fields of the RiskContext that the guard knows."""
         return {
             "clock_skew": self._clock_skew(),
+            "database_skew": self._database.skew,
             "session_closes": self._session_closes(),
             "day_began": start_of_day(utc_now()),
             "locks": tuple(self.locks),

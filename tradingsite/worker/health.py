@@ -8,15 +8,15 @@ from typing import Any
 
 from django.db import DatabaseError
 
-from events.clock import utc_now
+from events.clock import clock_trouble, utc_now
 from events.context import masked
 from events.feed import Feed
 from positions.broker.ib import IbBroker
 from positions.domain.ports import LinkState
-from positions.domain.risk import clock_trouble
 from signals.models import SourceHealth
 from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
+from tradingsite.worker.database import Database
 from tradingsite.worker.equity import Equity
 from tradingsite.worker.marks import Marks
 from tradingsite.worker.protection import Protection
@@ -42,6 +42,7 @@ class Health:
     books: Books
     protection: Protection
     alarms: Alarms
+    database: Database
     feed: Feed
     started_at: str
     counters: Callable[[], dict[str, Any]]
@@ -63,7 +64,7 @@ class Health:
             "alarms": self.alarms.rows,
             "flow": flow,
             "redis": {"state": "ok" if redis_ok else "down"},
-            "database": {"state": "ok" if database_ok else "down"},
+            "database": self._database(database_ok),
             "counters": self.counters(),
         }
 
@@ -91,6 +92,11 @@ class Health:
         state = "unknown" if not last else "down" if self.books.blocked else "degraded" if differs else "ok"
         counts = {"differences": differs, "external": last.get("external", 0)}
         return {"state": state, "at": last.get("at"), "blocked": self.books.blocked, **counts}
+
+    def _database(self, answers: bool) -> dict[str, Any]:
+        trouble = clock_trouble(self.database.skew, "database's")
+        state, detail = ("down", "") if not answers else ("degraded", f"{trouble}; entries wait") if trouble else ("ok", "")
+        return {"state": state, "detail": detail, "clock_skew": round(self.database.skew, 1)}
 
     def _gateway(self) -> dict[str, Any]:
         link, age = self.broker.link, self.marks.newest_age()

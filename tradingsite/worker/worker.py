@@ -184,6 +184,7 @@ class Worker:
         self.rhythm.every(5.0, "stops", self.protection.watch)
         self.rhythm.every(5.0, "protection", self.protection.refresh)
         self.rhythm.every(2.0, "limits", self.switch.refresh)
+        self.rhythm.every(5.0, "clocks", self.database.compare_clocks)
         self.rhythm.every(1.0, "halt", self.guard.enforce_halt)
         self.rhythm.every(3.0, "locks", self.guard.look)
         self.rhythm.every(1.0, "margins", self.margins.refresh)

@@ -123,6 +123,8 @@ def test_a_sound_entry_passes() -> None:
         ("link_down", {}, {"link_up": False}, {}),
         ("clock_skew", {}, {"clock_skew": 2.5}, {}),
         ("clock_skew", {}, {"clock_skew": -3600.0}, {}),
+        ("clock_skew", {}, {"database_skew": 2.5}, {}),
+        ("clock_skew", {}, {"database_skew": -3600.0}, {}),
         ("not_reconciled", {}, {"reconciled": False}, {}),
         ("unknown_symbol", {}, {"contract": None}, {}),
         ("restricted", {"symbol": "GME"}, {}, {}),

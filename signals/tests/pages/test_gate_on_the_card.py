@@ -14,6 +14,7 @@ from events.commands import parse_command
 from events.models import CommandRecord, WorkerLease
 from positions.domain.risk import ENTRY_CHECKS, not_expired
 from positions.models import OrderRecord, PositionRecord, RiskLimits, ScopedLimitRecord, TradingState
+from signals import facts
 from signals.domain.entry import entry_intent
 from signals.facts import gather
 from signals.gate import CARD_CHECKS, intent_of
@@ -69,6 +70,20 @@ def test_what_the_worker_would_refuse_the_card_and_the_decision_refuse(code, arr
     answer = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert SignalRecord.objects.get().state == "pending"
+
+
+@pytest.mark.parametrize("whose", ["the web server's", "the worker's"])
+def test_a_clock_that_is_away_from_the_databases_refuses_entries(whose, make_signal, signed_in, ticket, monkeypatch):
+    """By either clock an approval's life is measured: at the web server it begins, at the worker it ends."""
+    make_signal("s1")
+    if whose == "the worker's":
+        lease = WorkerLease.objects.get()
+        WorkerLease.objects.update(health=lease.health | {"database": {"state": "degraded", "detail": "", "clock_skew": -4.0}})
+    else:
+        monkeypatch.setattr(facts, "database_skew", lambda: -4.0)
+    answer = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "clock_skew")
+    assert "4 s behind the database's" in answer.content.decode()
 
 
 def test_the_card_says_what_it_is_with_its_values_and_what_to_do(make_signal):
