@@ -9,9 +9,11 @@ import pytest
 import time_machine
 from django.urls import clear_url_caches, get_resolver
 
+from events.bus import EventBus
 from events.clock import utc_now
 from events.models import SetAside
 from events.order import OrderSide, OrderState
+from events.system import ProtectionEvent
 from positions.domain.ports import LinkState
 from positions.models import AlarmRecord, TradingState
 from signals.models import SourceHealth
@@ -83,6 +85,30 @@ async def test_a_refused_stop_is_one_at_once_and_a_restarted_worker_does_not_end
     assert await desk.look(after=2) == ["no_stop"]
     desk.session.link_up = True
     assert await desk.look(after=4) == []
+
+
+async def test_a_position_that_was_flattened_for_want_of_a_stop_before_anybody_looked_is_one_all_the_same(desk):
+    bus = EventBus()
+    await desk.alarms.listen(bus)
+    await bus.emit(ProtectionEvent(position_id="p1", symbol="AAPL", state="alarm", rule="flatten", detail="2 stops did not stay"))
+    await bus.emit(ProtectionEvent(position_id="p1", symbol="AAPL", state="restored", rule="", detail="the position is closed"))
+    assert await desk.look() == ["no_stop"]
+    assert await desk.look(after=2) == []
+    [row] = desk.alarms.rows
+    assert (row["text"], row["page"], bool(row["ended_at"])) == ("AAPL has no stop: 2 stops did not stay", "/positions/p1/", True)
+    assert await desk.look(after=4) == []
+    assert await AlarmRecord.objects.acount() == 1
+
+
+async def test_an_alarm_that_could_not_be_written_is_raised_by_the_next_look(desk, monkeypatch):
+    bus = EventBus()
+    await desk.alarms.listen(bus)
+    await bus.emit(ProtectionEvent(position_id="p1", symbol="AAPL", state="alarm", detail="2 stops did not stay"))
+    monkeypatch.setattr(desk.alarms, "_keep", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        await desk.look()
+    monkeypatch.undo()
+    assert await desk.look() == ["no_stop"]
 
 
 async def test_a_position_that_nobody_asked_for_is_one_until_it_is_closed(desk):

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 
 from django.urls import reverse
 
+from events.bus import EventBus
 from events.clock import clock_trouble, utc_now
 from events.order import OrderState
+from events.system import ProtectionEvent
 from positions.alarms import Trouble, keep_in_step, waiting_rows
+from positions.domain.exit_keeper import Repair
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import LinkState
 from positions.domain.protection_clock import EXCHANGE_ZONE
@@ -52,14 +55,29 @@ class Alarms:
         self._epoch = epoch
         self._fence = fence
         self._clock_skew = clock_skew
+        self._heard: dict[str, Trouble] = {}  # position_id → its alarm, heard since the last look
         self._since: dict[tuple[str, str], datetime] = {}  # (kind, what it is about) → since when it stands, as we saw it
         reverse("overview")  # the first address imports every page: half a second now, not when the link has just been lost
 
+    async def listen(self, bus: EventBus) -> None:
+        await bus.subscribe(ProtectionEvent, self._hear, core=False)
+
+    def _hear(self, event: ProtectionEvent) -> None:
+        """A position that was flattened because it got no stop may be gone before the next look: its alarm is raised all the same."""
+        if event.state == Repair.ALARM:
+            self._heard[event.position_id] = _no_stop(event.position_id, event.symbol, event.detail, event.timestamp)
+
     async def look(self) -> None:
         """Bring the rows in step with what stands now."""
-        seen = [*self._of_the_link(), *self._of_the_clocks(), *self._of_orders()]
+        heard, self._heard = self._heard, {}
+        standing = {trouble.about: trouble for trouble in self._without_stop()}
+        seen = [*(heard | standing).values(), *self._of_the_link(), *self._of_the_clocks(), *self._of_orders()]
         blind = frozenset() if self._session.link_up else NEEDS_LINK
-        raised, self.rows = await self._database.run(self._keep, seen, blind)
+        try:
+            raised, self.rows = await self._database.run(self._keep, seen, blind)
+        except Exception:
+            self._heard = heard | self._heard
+            raise
         for text in raised:
             log.error("ALARM: %s", text)
 
@@ -92,11 +110,11 @@ class Alarms:
                 text = f"{trouble[0].upper()}{trouble[1:]}: no entry leaves until a time server has set it."
                 yield Trouble(kind="clock", about=about, text=text, page=reverse("overview"), since=since, after=CLOCK_SECONDS)
 
-    def _of_orders(self) -> Iterator[Trouble]:
+    def _without_stop(self) -> Iterator[Trouble]:
         for alarm in self._manager.protection_alarms.values():
-            page = reverse("positions:detail", args=[alarm.position_id])
-            text = f"{alarm.symbol} has no stop: {alarm.detail}"
-            yield Trouble(kind="no_stop", about=alarm.position_id, text=text, page=page, since=alarm.since)
+            yield _no_stop(alarm.position_id, alarm.symbol, alarm.detail, alarm.since)
+
+    def _of_orders(self) -> Iterator[Trouble]:
         for position in self._manager.unmeant:
             page = reverse("positions:detail", args=[position.position_id])
             side, since = "long" if position.held > 0 else "short", position.open_time or position.create_time
@@ -117,6 +135,11 @@ class Alarms:
             self._since.pop((kind, about), None)
             return None
         return self._since.setdefault((kind, about), utc_now())
+
+
+def _no_stop(position_id: str, symbol: str, detail: str, since: datetime) -> Trouble:
+    page = reverse("positions:detail", args=[position_id])
+    return Trouble(kind="no_stop", about=position_id, text=f"{symbol} has no stop: {detail}", page=page, since=since)
 
 
 def halted_by_the_desk() -> Iterator[Trouble]:

@@ -152,6 +152,7 @@ class Worker:
         self.manager.restore(orders, positions, elsewhere)
         failpoint("restore.loaded")
         await self.books.load()
+        await self.alarms.listen(self.bus)
         await self.switch.refresh()
         for reason in halts:
             self.switch.halt_now(reason)
