@@ -6,7 +6,6 @@ See the head of `order_manager.py` for how a close keeps its protection.
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,9 +19,9 @@ from positions.domain.errors import InvalidPrice
 from positions.domain.exit_keeper import Repair, Work
 from positions.domain.intent import Denied, IntentKind, OrderIntent
 from positions.domain.order import Order
-from positions.domain.order_core import LINK_DOWN, OrderCore
+from positions.domain.order_core import OrderCore
+from positions.domain.order_protecting import OrderProtecting
 from positions.domain.order_states import Trigger
-from positions.domain.ports import BrokerError, Contract
 from positions.domain.position import Position, check_levels
 from positions.domain.position_events import Before
 from positions.domain.pricing import checked_price, snap_limit, snap_stop
@@ -52,8 +51,7 @@ class OrderExits:
     def __init__(self, core: OrderCore) -> None:
         self.core = core
         self.waiting: dict[str, WaitingClose] = {}  # position_id → the close that waits
-        self.gaps: dict[str, float] = {}  # symbol → shares at the broker that nothing explains, by the last reading; may be negative
-        self.held_then: dict[str, float] = {}  # symbol → what our positions held when it was compared
+        self.protecting = OrderProtecting(core)
 
     # ---- cancel ---------------------------------------------------------------------------------------------------------
 
@@ -94,7 +92,7 @@ class OrderExits:
             return next((answer for answer in moved if isinstance(answer, Denied)), moved[0])
         if not position.held:
             return _denied("no_stop_order", "The entry carries no stop.", "Wait for the fill, then set one.")
-        return await self._protect(position, abs(position.held), stop_loss=price)
+        return await self.protecting.place(position, abs(position.held), stop_loss=price)
 
     async def change_target(self, position_id: str, price: float) -> Order | Denied:
         """Modify the resting target; a position without one gets one, in the stop's OCA group."""
@@ -104,13 +102,13 @@ class OrderExits:
             return denied or _gone(position_id)
         side = OrderSide.SELL if position.direction > 0 else OrderSide.BUY
         price = snap_limit(price, side, self.core.contracts[position.symbol].increments)
-        target = self._live_one(position_id, OrderRole.TARGET)
+        target = self.protecting.live_one(position_id, OrderRole.TARGET)
         if target is not None:
             return await self._replace(target, "target moved", limit_price=price)
         if not position.held:
             return _denied("no_target_order", "The entry carries no target.", "Wait for the fill, then set one.")
-        stop = self._live_one(position_id, OrderRole.STOP)
-        return await self._protect(position, abs(position.held), take_profit=price, group=stop.oca_group if stop else "")
+        stop = self.protecting.live_one(position_id, OrderRole.STOP)
+        return await self.protecting.place(position, abs(position.held), take_profit=price, group=stop.oca_group if stop else "")
 
     async def _may_move(self, position: Position | None, **levels: float) -> Denied | None:
         if position is None:
@@ -124,7 +122,7 @@ class OrderExits:
             self._against_the_other(position, levels)
         except InvalidPrice as error:
             return _denied("wrong_side", f"{str(error)[:1].upper()}{str(error)[1:]}.", "Choose another price.", **levels)
-        return await self._need_contract(position.symbol)
+        return await self.protecting.need_contract(position.symbol)
 
     def _against_the_other(self, position: Position, levels: dict[str, float]) -> None:
         stop = levels.get("stop_loss", position.stop_loss)
@@ -160,7 +158,7 @@ class OrderExits:
         leaving = next((o for o in core.book.of_position(position_id) if o.role is OrderRole.EXIT and not o.is_terminal), None)
         if leaving is not None:
             return leaving
-        denied = await self._need_contract(position.symbol)
+        denied = await self.protecting.need_contract(position.symbol)
         if denied is not None:
             return denied
         entry = core.entry_of(position)
@@ -194,7 +192,7 @@ class OrderExits:
 
     async def _exit(self, position: Position, quantity: float | None, reason: str, intent_id: str = "") -> Order | Denied:
         core = self.core
-        held = abs(position.held) - self._gone(position)
+        held = abs(position.held) - self.protecting.gone(position)
         if held < 1e-9:
             core.ask_reconcile(f"{position.symbol} is to be closed and not at the broker")
             return _denied(
@@ -285,7 +283,7 @@ class OrderExits:
                 await self._drop(position_id, wait, "the position is closed")
             elif wait.order is not None:
                 await self._advance_partial(position, wait, wait.order)
-            elif self.core.entry_of(position) is None and await self._need_contract(position.symbol) is None:
+            elif self.core.entry_of(position) is None and await self.protecting.need_contract(position.symbol) is None:
                 del self.waiting[position_id]
                 if position.held:
                     quantity = None if wait.quantity is None or wait.quantity >= abs(position.held) else wait.quantity
@@ -336,7 +334,7 @@ class OrderExits:
         if work.repair is Repair.CANCEL and work.order is not None:
             await self.core.cancel(work.order, work.reason)
         elif work.repair is Repair.RESIZE and work.order is not None:
-            quantity = work.quantity - self._gone(position)
+            quantity = work.quantity - self.protecting.gone(position)
             if quantity > 1e-9 and quantity != work.order.wanted("quantity"):
                 await self.core.modify(work.order, work.reason, quantity=quantity)
         elif work.repair in (Repair.ALARM, Repair.RESTORED):
@@ -344,41 +342,7 @@ class OrderExits:
         elif work.repair is Repair.ASK:
             self.core.ask_reconcile(work.reason)
         elif work.repair is Repair.PROTECT:
-            await self._protect_again(position, work)
-
-    async def _protect_again(self, position: Position, work: Work) -> None:
-        """A new stop, for no more than the broker holds: one for shares that are gone there would open the other side."""
-        quantity = work.quantity - self._gone(position)
-        if quantity > 1e-9 and await self._need_contract(position.symbol) is None:
-            target = self._live_one(position.position_id, OrderRole.TARGET)
-            self.core.keeper.placed(position, self.core.now())
-            await self._protect(
-                position,
-                quantity,
-                stop_loss=position.stop_loss,
-                take_profit=None if target else position.take_profit,
-                group=work.group or (target.oca_group if target else ""),
-            )
-
-    def _gone(self, position: Position) -> float:
-        """Shares of ours (>= 0) that the broker does not hold by its last reading, and nothing heard since then explains."""
-        gap = self.gaps.get(position.symbol, 0.0)
-        moved = sum(p.held for p in self.core.tracker.of_symbol(position.symbol)) - self.held_then.get(position.symbol, 0.0)
-        if gap * moved > 0:
-            gap -= math.copysign(min(abs(gap), abs(moved)), gap)
-        return min(abs(position.held), max(0.0, -gap if position.held > 0 else gap))
-
-    async def protect(self, position: Position) -> Order | Denied:
-        """Stop and target, at the prices the position names, for everything it holds."""
-        denied = await self.need_contract(position.symbol)
-        if denied is not None:
-            return denied
-        self.core.keeper.placed(position, self.core.now())
-        return await self._protect(position, abs(position.held), stop_loss=position.stop_loss, take_profit=position.take_profit)
-
-    async def need_contract(self, symbol: str) -> Denied | None:
-        """Learn the symbol's contract; the Denied says why there is none."""
-        return await self._need_contract(symbol)
+            await self.protecting.again(position, work)
 
     async def _alarm(self, position: Position, work: Work) -> None:
         """No stop stays, or none can be tried: say so, then flatten or hold as a person chose. Holding tries again where it can."""
@@ -392,50 +356,7 @@ class OrderExits:
             if isinstance(denied, Denied):
                 log.error("%s has no stop and cannot be closed: %s", position, denied)
         elif rule and not work.urgent and position.stop_loss is not None:
-            await self._protect(position, work.quantity, stop_loss=position.stop_loss)
-
-    async def _protect(
-        self,
-        position: Position,
-        quantity: float,
-        *,
-        stop_loss: float | None = None,
-        take_profit: float | None = None,
-        group: str = "",
-    ) -> Order | Denied:
-        """New resting exits for shares held without them."""
-        core = self.core
-        failpoint("protect.begin")
-        intent = OrderIntent(
-            intent_id=new_ulid(core.now()),
-            symbol=position.symbol,
-            side=OrderSide.BUY if position.held > 0 else OrderSide.SELL,
-            quantity=quantity,
-            stop_loss=stop_loss,
-            take_profit=take_profit,
-            signal_id=position.signal_id,
-            kind=IntentKind.OCA,
-        )
-        intent = families.snapped(intent, core.contracts[position.symbol])
-        orders = families.exit_pair(
-            intent, position_id=position.position_id, prefix=core.ref_prefix, account=core.account, now=core.now, group=group
-        )
-        denied = await core.send(orders, core.contracts[position.symbol])
-        await core.refresh_stop_state(position.position_id)
-        return denied or orders[0]
-
-    # ---- inside ---------------------------------------------------------------------------------------------------------
-
-    def _live_one(self, position_id: str, role: OrderRole) -> Order | None:
-        live = self.core.book.live(position_id, role)
-        return live[-1] if live else None
-
-    async def _need_contract(self, symbol: str) -> Denied | None:
-        try:
-            contract: Contract | None = await self.core.contract(symbol)
-        except BrokerError:
-            return LINK_DOWN
-        return None if contract is not None else _denied("unknown_symbol", f"The broker does not know {symbol!r}.", "Check the symbol.")
+            await self.protecting.place(position, work.quantity, stop_loss=position.stop_loss)
 
 
 def _denied(code: str, message: str, what_to_do: str, **values: Any) -> Denied:

@@ -53,7 +53,7 @@ class OrderHoldings:
         before = Before.of(position)
         position.set_levels(stop_loss=stop_loss, take_profit=take_profit, reason=reason, by=by)
         await self.core.tracker.announce(position, before, f"adopted by {by}")
-        sent = await self.exits.protect(position)
+        sent = await self.exits.protecting.protect(position)
         return sent if isinstance(sent, Denied) else position
 
     async def close(self, symbol: str, quantity: float, *, reason: str, by: str) -> Order | Denied:
@@ -117,7 +117,7 @@ class OrderHoldings:
             return _denied("opposite", f"We hold {symbol} on the other side.", "Close that position first.")
         if self._cost(symbol) is None and self._market(symbol) is None:
             return _denied("no_price", f"There is neither a cost nor a price of {symbol}.", "Wait for a price.")
-        return await self.exits.need_contract(symbol)
+        return await self.exits.protecting.need_contract(symbol)
 
     def _lingers(self, order: Order) -> bool:
         """It would close shares that are not its position's any more."""

@@ -159,7 +159,7 @@ class OrderReconcile:
                 cost = self.costs.get(symbol) or None
                 await self.hearing.hold_elsewhere(symbol, after.get(symbol, 0.0), average_cost=cost, reason="found at the broker")
         self.gaps = {str(row["symbol"]): row["theirs"] - row["ours"] - row["elsewhere"] for row in differences}
-        self.exits.gaps, self.exits.held_then = self.gaps, ours
+        self.exits.protecting.gaps, self.exits.protecting.held_then = self.gaps, ours
         return differences
 
     def _settling(self, differences: list[dict[str, object]], snapshot: BrokerSnapshot) -> set[str]:
