@@ -20,6 +20,7 @@ from positions.domain.exit_keeper import Repair, Work
 from positions.domain.intent import Denied, IntentKind, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_core import OrderCore
+from positions.domain.order_fitting import NOTHING_LEFT
 from positions.domain.order_protecting import OrderProtecting
 from positions.domain.order_states import Trigger
 from positions.domain.position import Position, check_levels
@@ -30,13 +31,15 @@ from positions.domain.references import new_ulid
 log = logging.getLogger(__name__)
 
 EXIT_LIFE = timedelta(seconds=60)  # an exit that provably never left is sent again for so long
+NOT_THERE = "not_at_the_broker"
 SHRINK_SECONDS = 10.0  # how long a partial exit waits for stop and target to become smaller
 _PAIR = (OrderRole.STOP, OrderRole.TARGET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingClose:
-    """A close that waits for the entry's end (`order` None), or a partial exit that waits for smaller stops."""
+    """A close that waits (`order` None) for the end of the entry or of a partial exit, or for another list of the broker's;
+    or a partial exit that waits for smaller stops."""
 
     since: datetime
     reason: str
@@ -155,9 +158,13 @@ class OrderExits:
         position = core.tracker.find(position_id)
         if position is None or not position.is_active:
             return _gone(position_id)
-        leaving = next((o for o in core.book.of_position(position_id) if o.role is OrderRole.EXIT and not o.is_terminal), None)
-        if leaving is not None:
+        leaving = self._leaving(position_id)
+        if leaving is not None and (quantity is not None or leaving.remaining_quantity >= abs(position.held)):
             return leaving
+        if leaving is not None and leaving.is_live:  # a part: the rest is closed when it is out
+            await self._wait_for(leaving, WaitingClose(since=core.now(), reason=reason, intent_id=intent_id))
+            return leaving
+        await self.give_up_waiting(position_id, "the whole position is closed instead")
         denied = await self.protecting.need_contract(position.symbol)
         if denied is not None:
             return denied
@@ -186,8 +193,13 @@ class OrderExits:
         core = self.core
         results = await self.cancel_entries(reason)
         for position in core.tracker.active():
-            if position.is_active and position.held:  # one that holds nothing ends with its entry, which is being taken back
-                results.append(await self.close(position.position_id, None, reason))
+            if not position.is_active or not position.held:  # one that holds nothing ends with its entry, which is being taken back
+                continue
+            answer = await self.close(position.position_id, None, reason)
+            if isinstance(answer, Denied) and answer.code == NOT_THERE:  # by a list that may be old: tried again when it was read
+                self.waiting[position.position_id] = WaitingClose(since=core.now(), reason=reason)
+            if answer is not NOTHING_LEFT:
+                results.append(answer)
         return results
 
     async def _exit(self, position: Position, quantity: float | None, reason: str, intent_id: str = "") -> Order | Denied:
@@ -195,9 +207,7 @@ class OrderExits:
         held = abs(position.held) - self.protecting.gone(position)
         if held < 1e-9:
             core.ask_reconcile(f"{position.symbol} is to be closed and not at the broker")
-            return _denied(
-                "not_at_the_broker", "The broker's last list does not show these shares.", "It is read again now: look once more."
-            )
+            return _denied(NOT_THERE, "The broker's last list does not show these shares.", "It is read again now: look once more.")
         intent = OrderIntent(
             intent_id=intent_id or new_ulid(core.now()),
             symbol=position.symbol,
@@ -237,29 +247,29 @@ class OrderExits:
             position.begin_closing(order.order_id, order.reason)
             await self.core.tracker.announce(position, before, order.reason or "closing")
 
-    async def _wait_for(self, entry: Order, wait: WaitingClose) -> None:
-        """Written on the entry, so that a restart does not forget the close. Its exit has its identity from now on."""
+    async def _wait_for(self, order: Order, wait: WaitingClose) -> None:
+        """Written on the order, so that a restart does not forget the close. Its exit has its identity from now on."""
         wait = replace(wait, intent_id=wait.intent_id or new_ulid(wait.since))
-        self.waiting[entry.position_id] = wait
-        previous, version = entry.state, entry.version
-        entry.close_after = {
+        self.waiting[order.position_id] = wait
+        previous, version = order.state, order.version
+        order.close_after = {
             "since": wait.since.isoformat(),
             "reason": wait.reason,
             "quantity": wait.quantity,
             "intent_id": wait.intent_id,
         }
-        entry.touch()
-        await self.core.tell_order(entry, previous, version, reason="to be closed when it has ended")
+        order.touch()
+        await self.core.tell_order(order, previous, version, reason="to be closed when it has ended")
 
     def restore(self) -> None:
         """After the orders: take up the closes that waited, unless their exit was made."""
-        for entry in self.core.book:
-            wait = entry.close_after
-            position = self.core.tracker.find(entry.position_id) if wait else None
+        for order in self.core.book:
+            wait = order.close_after
+            position = self.core.tracker.find(order.position_id) if wait else None
             if position is None or not position.is_active or self.core.book.of_intent(wait["intent_id"]):
                 continue
             since = datetime.fromisoformat(wait["since"])
-            self.waiting[entry.position_id] = WaitingClose(
+            self.waiting[order.position_id] = WaitingClose(
                 since=since, reason=wait["reason"], quantity=wait["quantity"], intent_id=wait["intent_id"]
             )
 
@@ -283,11 +293,24 @@ class OrderExits:
                 await self._drop(position_id, wait, "the position is closed")
             elif wait.order is not None:
                 await self._advance_partial(position, wait, wait.order)
-            elif self.core.entry_of(position) is None and await self.protecting.need_contract(position.symbol) is None:
+            elif self._may_close_now(position, wait) and await self.protecting.need_contract(position.symbol) is None:
                 del self.waiting[position_id]
                 if position.held:
                     quantity = None if wait.quantity is None or wait.quantity >= abs(position.held) else wait.quantity
-                    await self._exit(position, quantity, wait.reason, wait.intent_id)
+                    answer = await self._exit(position, quantity, wait.reason, wait.intent_id)
+                    if isinstance(answer, Denied):
+                        log.warning("%s was to be closed and is not: %s", position, answer)
+
+    def _may_close_now(self, position: Position, wait: WaitingClose) -> bool:
+        """Nothing it waits for stands in the way any more; a list that does not show the shares does so for a minute at most."""
+        missing = position.held and self.protecting.gone(position) >= abs(position.held)
+        late = self.core.now() - wait.since >= EXIT_LIFE
+        return self.core.entry_of(position) is None and self._leaving(position.position_id) is None and (late or not missing)
+
+    def _leaving(self, position_id: str) -> Order | None:
+        """The exit that is on its way, or planned."""
+        exits = (order for order in self.core.book.of_position(position_id) if order.role is OrderRole.EXIT)
+        return next((order for order in exits if not order.is_terminal), None)
 
     async def _advance_partial(self, position: Position, wait: WaitingClose, order: Order) -> None:
         room = abs(position.held) - order.quantity
