@@ -72,6 +72,7 @@ class OrderReconcile:
         await self._settle_revised(first, second, {str(row["symbol"]) for row in differences} | settling)
         if far_enough_apart(first, second):
             self.core.reconciled = not differences  # what is sent again passes the risk gate like anything else
+        self.forgot_ids = self._forgot(last)
         await self._note_unused(absent, first)
         resent = await self._settle(absent, first, second, positions_agree=not differences)
         doubtful = [order for order in self._ours() if order.state is OrderState.IN_DOUBT]
@@ -172,7 +173,7 @@ class OrderReconcile:
     async def _note_unused(self, absent: list[Order], reading: BrokerSnapshot) -> None:
         """Kept on the row: should this worker die before its second reading, and an exit with a higher id have left meanwhile,
         the next worker's readings find both ids used and could not tell by which order."""
-        for order in absent:
+        for order in [] if self._forgot(reading) else absent:
             if order.unused_at is None and shows_unused(order, reading):
                 version, order.unused_at = order.version, reading.taken_at
                 order.touch()
@@ -180,8 +181,7 @@ class OrderReconcile:
 
     async def _settle(self, absent: list[Order], first: BrokerSnapshot, second: BrokerSnapshot | None, *, positions_agree: bool) -> int:
         """What to believe of orders that the broker does not show; returns how many orders were sent again."""
-        core, acknowledged = self.core, self._highest_acknowledged()
-        self.forgot_ids = forgot_ids(second or first, acknowledged)
+        core, forgot = self.core, self.forgot_ids or self._forgot(first)
         unsent: dict[str, list[Order]] = {}
         for order in absent:
             transmitter = self._transmitter(order)
@@ -193,7 +193,7 @@ class OrderReconcile:
                 transmitter=transmitter,
                 harmless=self._only_protects(order),
                 later=self._highest_sent_after(unused_since(transmitter, first)),
-                acknowledged=acknowledged,
+                forgot=forgot,
             )
             if fate is Trigger.NEVER_SENT:
                 if order.state is OrderState.SENDING:
@@ -249,8 +249,10 @@ class OrderReconcile:
         sent = (o.ib_order_id for o in self._mine() if moment is not None and o.sent_at is not None and o.sent_at > moment)
         return max(sent, default=0)
 
-    def _highest_acknowledged(self) -> int:
-        return max((o.ib_order_id for o in self._mine() if o.perm_id or o.is_acked), default=0)
+    def _forgot(self, reading: BrokerSnapshot) -> bool:
+        """Of what was sent before it: an id that was confirmed since then is above the reading's next one, rightly."""
+        before = (o for o in self._mine() if o.sent_at is None or o.sent_at < reading.taken_at)
+        return forgot_ids(reading, max((o.ib_order_id for o in before if o.perm_id or o.is_acked), default=0))
 
     def _mine(self) -> list[Order]:
         """All that left under our client id, over or not."""

@@ -85,7 +85,8 @@ def shows_unused(order: Order, reading: BrokerSnapshot) -> bool:
 
 
 def forgot_ids(reading: BrokerSnapshot, acknowledged: int) -> bool:
-    """The gateway's sequence of ids went backwards, as after a reset or on a fresh installation."""
+    """The gateway's sequence of ids went backwards, as after a reset or on a fresh installation. `acknowledged` is the highest id of
+    ours that it had confirmed when the reading was taken."""
     return reading.next_order_id <= acknowledged
 
 
@@ -98,7 +99,7 @@ def fate_of_absent(
     transmitter: Order | None = None,
     harmless: bool = False,
     later: int = 0,
-    acknowledged: int = 0,
+    forgot: bool = False,
 ) -> Trigger | None:
     """What to conclude of a live order that the readings do not mention; None = leave it be for now.
 
@@ -106,8 +107,7 @@ def fate_of_absent(
     A `harmless` one only protects shares we hold and shares its group with what replaces it: a used id keeps no doubt alive.
     `later` is the highest id of ours that was sent after the transmitter's id was known to be unused: ids up to it were used by
     those orders, and an id below one that was used is taken by the gateway no more.
-    `acknowledged` is the highest id of ours the gateway ever confirmed: when its next one is not above that, it has forgotten which
-    ids were used, and they prove nothing.
+    `forgot`: by one of the readings the gateway has forgotten which ids were used, so they prove nothing.
     """
     last = second or first
     if order.sent_at is not None and last.taken_at - order.sent_at < JUST_SENT:
@@ -120,7 +120,7 @@ def fate_of_absent(
         same_day = order.sent_at is None or order.sent_at.date() == last.taken_at.date()
         decisive = transmitter or order
         taken = unused_since(decisive, first) is None or last.next_order_id > max(decisive.ib_order_id, later + 1)
-        taken = (taken or forgot_ids(last, acknowledged)) and not harmless
+        taken = (taken or forgot) and not harmless
         return Trigger.NEVER_SENT if proven and same_day and not taken else Trigger.SILENCE
     if not proven:
         return Trigger.SILENCE

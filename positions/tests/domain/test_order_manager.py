@@ -473,6 +473,25 @@ async def test_a_gateway_that_forgot_its_ids_proves_no_absence_by_them(desk: Des
     assert desk.manager.broker_forgot_ids
 
 
+async def test_one_that_forgot_them_before_an_exit_left_proves_nothing_by_that_exits_id(desk: Desk) -> None:
+    """Its next id says that the doubtful one was never used; so it would say of one that it took before its reset."""
+    position = await desk.held(symbol="MSFT")
+    desk.broker.deaf = True
+    doubtful = await desk.entered()
+    desk.broker.deaf = False
+    desk.broker.next_id = 1
+    await desk.wait(11)
+    first = await desk.broker.snapshot()
+    await desk.manager.reconcile(first)
+    assert desk.manager.broker_forgot_ids
+    assert isinstance(await desk.manager.close_position(position.position_id), Order)
+    desk.broker.fill(desk.broker.order("-X"), 100, 100.0)
+    await desk.wait(11)
+    await desk.manager.reconcile(first, await desk.broker.snapshot())
+    assert not desk.manager.broker_forgot_ids
+    assert (doubtful.state, doubtful.unused_at) == (OrderState.IN_DOUBT, None)
+
+
 async def test_a_proven_absence_is_sent_again_under_the_same_ids(desk: Desk) -> None:
     desk.broker.deaf = True
     order = await desk.entered(expires_at=desk.clock.now() + timedelta(seconds=120))
