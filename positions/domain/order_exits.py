@@ -273,6 +273,14 @@ class OrderExits:
                 since=since, reason=wait["reason"], quantity=wait["quantity"], intent_id=wait["intent_id"]
             )
 
+    async def _forget(self, position_id: str) -> None:
+        """A close that was refused must not be tried by a later worker, when nobody thinks of it any more."""
+        for order in self.core.book.of_position(position_id):
+            if order.close_after:
+                version, order.close_after = order.version, {}
+                order.touch()
+                await self.core.tell_order(order, order.state, version, reason="the close that waited for it was refused")
+
     async def _shrink_first(self, position: Position, order: Order, siblings: list[Order], room: float) -> Order | Denied:
         """Make stop and target smaller; the exit, planned and on the books, leaves when that is confirmed."""
         core = self.core
@@ -293,13 +301,14 @@ class OrderExits:
                 await self._drop(position_id, wait, "the position is closed")
             elif wait.order is not None:
                 await self._advance_partial(position, wait, wait.order)
-            elif self._may_close_now(position, wait) and await self.protecting.need_contract(position.symbol) is None:
+            elif self.core.link_up and self._may_close_now(position, wait) and await self.protecting.need_contract(position.symbol) is None:
                 del self.waiting[position_id]
                 if position.held:
                     quantity = None if wait.quantity is None or wait.quantity >= abs(position.held) else wait.quantity
                     answer = await self._exit(position, quantity, wait.reason, wait.intent_id)
                     if isinstance(answer, Denied):
                         log.warning("%s was to be closed and is not: %s", position, answer)
+                        await self._forget(position_id)
 
     def _may_close_now(self, position: Position, wait: WaitingClose) -> bool:
         """Nothing it waits for stands in the way any more; a list that does not show the shares does so for a minute at most."""

@@ -80,6 +80,33 @@ async def test_a_part_that_has_not_left_gives_way(desk: Desk) -> None:
     assert (position.status, desk.broker.held()) == (PositionStatus.CLOSED, {})
 
 
+async def test_a_close_waits_for_the_link_too(desk: Desk) -> None:
+    part = await part_leaving(desk)
+    await desk.manager.flatten_all("by hand")
+    desk.broker.fill(desk.broker.book[part.ib_order_id], 40, 100.0)
+    desk.broker.down = True
+    await desk.manager.drain()
+    await desk.wait(20)
+    assert [ticket.quantity for ticket in exits_sent(desk)] == [40]
+    desk.broker.down = False
+    await desk.wait(1)
+    assert [ticket.quantity for ticket in exits_sent(desk)] == [40, 60]
+
+
+async def test_a_close_that_was_refused_is_not_tried_by_a_later_worker(desk: Desk) -> None:
+    part = await part_leaving(desk)
+    await desk.manager.flatten_all("by hand")
+    assert part.close_after
+    desk.broker.fill(desk.broker.book[part.ib_order_id], 40, 100.0)
+    desk.manager.core.risk.check = lambda intent, context: Denied(code="halted", message="Not now.")  # type: ignore[method-assign]
+    await desk.manager.drain()
+    assert part.close_after == {}
+    again = await desk.restarted()
+    await again.manager.reconcile(await again.broker.snapshot())
+    await again.wait(3)
+    assert [ticket.quantity for ticket in exits_sent(again)] == [40]
+
+
 async def unlisted(desk: Desk) -> str:
     """A position whose shares the broker's last list does not show, though they are there."""
     position = await desk.held()
