@@ -196,8 +196,9 @@ class OrderExits:
             if not position.is_active or not position.held:  # one that holds nothing ends with its entry, which is being taken back
                 continue
             answer = await self.close(position.position_id, None, reason)
-            if isinstance(answer, Denied) and answer.code == NOT_THERE:  # by a list that may be old: tried again when it was read
+            if isinstance(answer, Denied) and answer.code == NOT_THERE:
                 self.waiting[position.position_id] = WaitingClose(since=core.now(), reason=reason)
+                answer = replace(answer, what_to_do="It may be old: it is read again now, and they are closed when it shows them.")
             if answer is not NOTHING_LEFT:
                 results.append(answer)
         return results

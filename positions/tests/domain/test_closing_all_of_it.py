@@ -123,6 +123,7 @@ async def test_flattening_by_an_old_list_goes_on_when_it_was_read_again(desk: De
     [answer] = await desk.manager.flatten_all("by hand")
     assert isinstance(answer, Denied)
     assert answer.code == "not_at_the_broker"
+    assert "read again" in answer.what_to_do
     assert desk.manager.needs_reconcile
     await desk.wait(3)
     assert exits_sent(desk) == []
