@@ -99,6 +99,10 @@ def _halt_and_resume(stage: Stage, random: Random) -> str:
     return f"{stage.trader.halt()}, {stage.trader.resume()}"
 
 
+def _flatten_and_resume(stage: Stage, random: Random) -> str:
+    return f"{stage.trader.flatten()}, {stage.trader.resume()}"
+
+
 # --- processes ---
 
 
@@ -161,7 +165,7 @@ def _disorder(random: Random) -> dict[str, Any]:
 STEPS: dict[str, tuple[Step, float]] = {
     "approve": (_approve, 6), "approve-passive": (_approve_passive, 2), "two-tabs": (_two_tabs, 2), "double-click": (_double_click, 1.5),
     "reject": (_reject, 1), "close": (_close, 5), "cancel": (_cancel, 1.5), "move-stop": (_move_stop, 3),
-    "halt+resume": (_halt_and_resume, 1), "decide-again": (_decide_again, 2),
+    "halt+resume": (_halt_and_resume, 1), "flatten+resume": (_flatten_and_resume, 0.7), "decide-again": (_decide_again, 2),
     **{f"kill {child}": (_kill(child), 0.5) for child in CHILDREN},
     **{f"stop {child}": (_stop(child), 0.5) for child in CHILDREN},
     **{f"restart {child}": (_restart(child), 0.3) for child in CHILDREN},

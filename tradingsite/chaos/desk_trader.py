@@ -162,6 +162,9 @@ class Trader:
     def resume(self) -> str:
         return self._press("/trading/", "", "/trading/resume", {"reason": "the failure is over", "typed": "RESUME"})
 
+    def flatten(self) -> str:
+        return self._press("/trading/", "", "/trading/flatten", {"reason": "chaos", "typed": "FLATTEN"})
+
     def _press(self, page: str, kind: str, address: str, values: dict[str, str]) -> str:
         """Token and key come from the page: any of its forms of that kind carries them."""
         try:
