@@ -1,0 +1,52 @@
+"""The trading page in a real browser: it follows the state and what came of the switches, and leaves alone what is being typed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from events import feed
+from events.clock import utc_now
+from events.models import CommandRecord
+from positions.models import TradingState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tradingsite.testing.live import LiveWeb
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def admin_page(page: Page, live_web: LiveWeb, make_user: Callable[..., Any], sign_in: Callable[..., None]) -> Page:
+    sign_in(page.context, make_user("chief", role="admin"))
+    page.goto(f"{live_web.url}/trading/")
+    page.evaluate("window.sameDocument = true")
+    return page
+
+
+def reduced_by_the_worker() -> None:
+    """What a flatten leaves: the state changed and its command answered. From a thread of its own: the browser's loop runs in this one."""
+    TradingState.objects.update_or_create(pk=1, defaults={"state": "reduce_only", "reason": "flatten all", "changed_by": "chief"})
+    command = CommandRecord.objects.create(
+        key="k", name="FlattenAll", payload={"reason": "flatten all"}, state="done", reason="all closed", created_at=utc_now()
+    )
+    with ThreadPoolExecutor(max_workers=1) as elsewhere:
+        row = {"id": str(command.pk), "v": 1, "name": command.name, "state": "done"}
+        assert elsewhere.submit(feed.publish, "commands", [row]).result()
+
+
+def test_it_shows_what_a_switch_led_to_and_lets_trading_be_released_without_a_reload(admin_page: Page) -> None:
+    resume = admin_page.get_by_role("button", name="Resume trading")
+    expect(resume).to_be_disabled()
+    admin_page.locator("form[action$='/trading/resume'] [name=typed]").fill("RESU")
+    reduced_by_the_worker()
+    expect(admin_page.locator("[data-trading-state]")).to_contain_text("reduce only", timeout=15_000)
+    expect(resume).to_be_enabled()
+    expect(admin_page.locator("[data-part=history]")).to_contain_text("all closed")
+    expect(admin_page.locator("form[action$='/trading/resume'] [name=typed]")).to_have_value("RESU")
+    assert admin_page.evaluate("window.sameDocument")
