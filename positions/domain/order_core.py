@@ -90,10 +90,9 @@ class OrderCore:
         self.session_open: Callable[[], bool | None] = lambda: None
         self.day_pnl: Callable[[], float | None] = lambda: None
         self.surroundings: Callable[[], dict[str, Any]] = dict  # more of the RiskContext's fields: locks, session end, day
-        self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = (
-            _nothing_new  # at entries, after the commit, before the socket
-        )
-        self.fit: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new  # exits, then; makes them smaller
+        # Between the commit and the socket: `last_look` may refuse entries, `fit` makes exits as small as what is left.
+        self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new
+        self.fit: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new
         self.needs_reconcile = ""  # why the broker should be asked; the worker clears it by reconciling
         self.in_hand: tuple[str, object] | None = None  # (cause, report) being heard
         self.set_aside: Collection[str] = frozenset()  # causes that ended the worker too often: reports are skipped, others contained

@@ -1,7 +1,7 @@
 """An exit's last look before the socket: no order that closes shares may be larger than what is held.
 
 A stop or target can fill while the exit's row is being written. Its execution then lies, heard and unread, in our own queue,
-and the exit would trade what is held no more: the group it joins has ended with that fill, so the broker cannot help.
+and the exit would trade what is held no more: the group it joins has ended with that fill, so nothing says that the broker will help.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class OrderFitting:
             left = self._left(exits[0])
             if left < 1e-9:
                 return NOTHING_LEFT
-            large = [order for order in exits if order.quantity > left]
+            large = [order for order in exits if order.remaining_quantity > left]
             for order in large:
-                await self._shrink(order, left)
+                await self._shrink(order, order.filled_quantity + left)
             if large and not await self._write_down():
                 return NOT_DURABLE
         return None
