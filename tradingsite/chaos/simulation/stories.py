@@ -90,11 +90,11 @@ async def _works_again(desk: Desk) -> list[Violation]:
     if desk.rows("SELECT 1 FROM positions_tradingstate WHERE state <> 'active'"):
         desk.wish("ResumeTrading", reason="the failure is over")
         await asyncio.sleep(2)
-    sides, until = desk.sides(), desk.loop.time() + PATIENCE
-    symbols = sorted(SYMBOLS, key=[name for name, _ in sides].count)
+    held, until = [name for name, _ in desk.sides()], desk.loop.time() + PATIENCE
+    symbols = sorted(SYMBOLS, key=held.count)
     state, code, reason = "refused", "", ""
     while state == "refused" and code in ("", *MARKET_MOVED) and desk.loop.time() < until:
-        direction = dict(sides).get(symbols[0], 1)
+        direction = dict(desk.sides()).get(symbols[0], 1)  # a reversal may just be opening the other side
         answer = await desk.approve(symbols[0], 1.0, direction=direction, patience=until - desk.loop.time())
         if "command" in answer:
             state, code, reason = await _end_of_wish(desk, answer["command"])
