@@ -86,6 +86,7 @@ class OrderCore:
         self.contracts: dict[str, Contract] = {}  # symbol → its contract, asked for once
         self.trading_state = TradingState.ACTIVE
         self.trading_reason = ""
+        self.behind = False  # from the loss of a link until the first reading after it: the broker may have done more than we have heard
         self.reconciled = True  # the worker sets False until the first reconcile of a session is through
         self.session_open: Callable[[], bool | None] = lambda: None
         self.day_pnl: Callable[[], float | None] = lambda: None
@@ -105,6 +106,11 @@ class OrderCore:
     @property
     def link_up(self) -> bool:
         return self.broker.link is LinkState.CONNECTED
+
+    @property
+    def may_send(self) -> bool:
+        """New orders: what closes shares must know of the fills that were made while the link was away."""
+        return self.link_up and not self.behind
 
     def ask_reconcile(self, why: str) -> None:
         if why and not self.needs_reconcile:
@@ -154,7 +160,7 @@ class OrderCore:
             orders=[order for order in self.book if order.order_id not in left_out],
             trading_state=self.trading_state,
             trading_reason=self.trading_reason,
-            link_up=self.link_up,
+            link_up=self.may_send,
             reconciled=self.reconciled,
             session_open=self.session_open(),
             day_pnl=self.day_pnl(),
@@ -206,7 +212,7 @@ class OrderCore:
             )
         failpoint("order.committed")
         self.need_trust()
-        if not self.link_up:
+        if not self.may_send:
             await self._never_sent(orders, "link_down", LINK_DOWN.message)
             return LINK_DOWN
         refusal = await self._write(orders, contract)

@@ -302,7 +302,7 @@ class OrderExits:
                 await self._drop(position_id, wait, "the position is closed")
             elif wait.order is not None:
                 await self._advance_partial(position, wait, wait.order)
-            elif self.core.link_up and self._may_close_now(position, wait) and await self.protecting.need_contract(position.symbol) is None:
+            elif self._may_close_now(position, wait) and await self.protecting.need_contract(position.symbol) is None:
                 del self.waiting[position_id]
                 if position.held:
                     quantity = None if wait.quantity is None or wait.quantity >= abs(position.held) else wait.quantity
@@ -315,7 +315,8 @@ class OrderExits:
         """Nothing it waits for stands in the way any more; a list that does not show the shares does so for a minute at most."""
         missing = position.held and self.protecting.gone(position) >= abs(position.held)
         late = self.core.now() - wait.since >= EXIT_LIFE
-        return self.core.entry_of(position) is None and self._leaving(position.position_id) is None and (late or not missing)
+        over = self.core.entry_of(position) is None and self._leaving(position.position_id) is None
+        return self.core.may_send and over and (late or not missing)
 
     def _leaving(self, position_id: str) -> Order | None:
         """The exit that is on its way, or planned."""
@@ -349,7 +350,7 @@ class OrderExits:
     async def keep(self) -> None:
         """Look after the exits of every position, and of those just closed."""
         core = self.core
-        if not core.link_up:
+        if not core.may_send:
             return
         positions = {p.position_id: p for p in core.tracker.active() if p.is_active}
         positions |= {alarmed: over for alarmed in core.keeper.alarms if (over := core.tracker.find(alarmed)) is not None}

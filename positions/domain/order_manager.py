@@ -172,6 +172,15 @@ class OrderManager:
         """False from the loss of a session until its next reconcile is through: entries are refused meanwhile."""
         self.core.reconciled = reconciled
 
+    def link_lost(self) -> None:
+        """Fills may be made that we do not hear of: entries wait for a comparison, exits for the first reading."""
+        self.core.reconciled, self.core.behind = False, True
+
+    @property
+    def behind(self) -> bool:
+        """The broker was not read since the link was lost."""
+        return self.core.behind
+
     def watch(
         self,
         *,
@@ -342,7 +351,7 @@ class OrderManager:
             if order.version != version:
                 self._untold.append((order, was, version))
         self._exits.restore()
-        self.core.reconciled = False
+        self.link_lost()
         self._mending.due = True
         self.core.ask_reconcile("start")
 

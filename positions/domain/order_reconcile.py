@@ -61,6 +61,7 @@ class OrderReconcile:
         if missing:
             return await self._tell(ReconcileReport(ok=False, reason=f"the broker never finished sending {', '.join(missing)}"))
         learned = await self._learn(first) + (await self._learn(second) if second else 0)
+        self.core.behind = False
         failpoint("reconcile.learned")
         last = self.last = second or first
         await self._ask_again(last)

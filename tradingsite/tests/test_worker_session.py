@@ -36,13 +36,17 @@ class Broker:
 class Manager:
     """Finds nothing to do."""
 
-    needs_reconcile = ""
+    needs_reconcile, behind = "", False
 
     def set_reconciled(self, value: bool) -> None: ...
+
+    def link_lost(self) -> None:
+        self.behind = True
 
     async def doubt_unanswered(self, why: str) -> None: ...
 
     async def reconcile(self, *pictures: Any, light: bool = False) -> Any:
+        self.behind = False
         return SimpleNamespace(ok=True, reason="", needs_second=False, proving=False)
 
 
@@ -113,6 +117,32 @@ async def test_a_link_lost_while_the_books_are_compared_makes_nothing_ready() ->
     await eventually_async(lambda: session.state is State.READY, seconds=6)
     assert (1, State.READY) not in told
     assert (1, State.CONNECTING) in told
+    session.stop()
+    await running
+
+
+async def test_exits_wait_for_the_first_reading_after_ib_was_away() -> None:
+    """A stop may have filled meanwhile: an exit sent on the heels of the 1102 would trade what is held no more."""
+    broker, books, reading = Broker(), Books(), asyncio.Event()
+    session = session_over(broker, books)
+    running = asyncio.create_task(session.run())
+    await eventually_async(lambda: session.state is State.READY, seconds=6)
+    assert session.link_up
+    snapshot = broker.snapshot
+
+    async def slow() -> Any:
+        await reading.wait()
+        return await snapshot()
+
+    broker.snapshot = slow  # type: ignore[method-assign]
+    broker.link = LinkState.UPSTREAM_LOST
+    session.on_link(LinkState.UPSTREAM_LOST, "1100", RecoveryHint.NONE)
+    broker.link = LinkState.CONNECTED
+    session.on_link(LinkState.CONNECTED, "1102", RecoveryHint.DATA_KEPT)
+    await asyncio.sleep(0.1)
+    assert not session.link_up
+    reading.set()
+    await eventually_async(lambda: session.link_up and session.state is State.READY, seconds=6)
     session.stop()
     await running
 

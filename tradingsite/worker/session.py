@@ -100,8 +100,9 @@ class Session:
 
     @property
     def link_up(self) -> bool:
-        """Exits and cancels may leave: the account was accepted and the link works."""
-        return self.state in (State.READY, State.RECONCILING) and self._broker.link is LinkState.CONNECTED
+        """Exits and cancels may leave: the account was accepted, the link works, and what it missed while it did not has been read."""
+        accepted = self.state in (State.READY, State.RECONCILING)
+        return accepted and self._broker.link is LinkState.CONNECTED and not self._manager.behind
 
     # --- heard ---
 
@@ -114,8 +115,8 @@ class Session:
         if state is LinkState.DISCONNECTED or hint is not RecoveryHint.NONE:
             self._hint = hint if hint is not RecoveryHint.NONE else self._hint
             self._due.set()
-        if state in (LinkState.UPSTREAM_LOST, LinkState.DISCONNECTED):
-            self._manager.set_reconciled(False)
+        if state in (LinkState.UPSTREAM_LOST, LinkState.DISCONNECTED) or hint is not RecoveryHint.NONE:
+            self._manager.link_lost()
         if state is LinkState.UPSTREAM_LOST and self.state is State.READY:
             self._become(State.RECONCILING, detail)  # nothing counts as compared while IB does not hear us
         if state is LinkState.DISCONNECTED and self.state in (State.READY, State.RECONCILING):
@@ -152,6 +153,7 @@ class Session:
         self.attempts += 1
         self._due.clear()
         self._hint, self._doubted = RecoveryHint.NONE, None
+        self._manager.link_lost()  # a reading that was under way when it broke may have been learned since
         picture = await self._broker.connect()
         failpoint("session.connected")
         refusal = mode_refusal(mode=self._mode, account=self._broker.account, confirmed=self._live_confirmed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -160,6 +161,43 @@ async def test_a_close_that_waits_is_sent_although_its_news_was_heard_by_another
     assert exits_sent(desk) == []
     await desk.manager.drain()
     assert [ticket.quantity for ticket in exits_sent(desk)] == [60]
+
+
+async def test_after_a_lost_link_no_exit_leaves_before_the_broker_was_read(desk: Desk) -> None:
+    """The stop filled while nobody listened. Neither a close nor a new stop trades it again; a cancel may leave at once."""
+    position = await desk.held()
+    stop = desk.broker.order("-S")
+    entry = await desk.entered(symbol="MSFT", quantity=10)
+    desk.broker.mute = True
+    desk.broker.fill(stop, 100, 95.0)
+    desk.broker.mute = False
+    desk.manager.link_lost()
+    answer = await desk.manager.close_position(position.position_id, reason="by hand")
+    assert isinstance(answer, Denied)
+    assert answer.code == "link_down"
+    assert isinstance(await desk.manager.cancel_order(entry.order_id), Order)
+    await desk.wait(5)
+    assert exits_sent(desk) == []
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    assert not desk.manager.behind
+    assert (position.status, desk.broker.held()) == (PositionStatus.CLOSED, {})
+
+
+async def test_an_exit_leaves_when_the_reading_has_been_learned(desk: Desk) -> None:
+    position = await desk.held()
+    desk.manager.link_lost()
+    assert isinstance(await desk.manager.close_position(position.position_id), Denied)
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    assert isinstance(await desk.manager.close_position(position.position_id), Order)
+    assert [ticket.quantity for ticket in exits_sent(desk)] == [100]
+
+
+async def test_a_reading_that_came_incomplete_is_none(desk: Desk) -> None:
+    position = await desk.held()
+    desk.manager.link_lost()
+    await desk.manager.reconcile(replace(await desk.broker.snapshot(), missing=("executions",)))
+    assert desk.manager.behind
+    assert isinstance(await desk.manager.close_position(position.position_id), Denied)
 
 
 async def test_a_fill_heard_while_the_exit_waits_for_its_turn_to_be_sent_counts_too(desk: Desk) -> None:
