@@ -16,6 +16,7 @@ from typing import Any
 MAX_PRICE = 10_000_000.0  # per share
 MAX_QUANTITY = 10_000_000.0  # shares
 SYMBOL = re.compile(r"[A-Z0-9. -]{1,21}")
+SWITCHES = ("HaltTrading", "ReduceOnly", "ResumeTrading", "FlattenAll")  # commands that change the trading state
 
 
 class BadCommand(ValueError):

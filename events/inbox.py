@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from channels.layers import get_channel_layer
 from django.db import IntegrityError, connection, connections, transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 
 from events.clock import Clock, SystemClock, utc_now
 from events.commands import BadCommand, Command, parse_command
@@ -102,7 +102,8 @@ def _announce(record: CommandRecord) -> None:
 
 
 class Inbox:
-    """The worker's end. `run()` until `stop()`; commands are handled one at a time, oldest first."""
+    """The worker's end. `run()` until `stop()`; commands are handled one at a time, oldest first, those named in `first` before all
+    others: what stops trading must not stand in line behind what it is to stop."""
 
     def __init__(
         self,
@@ -113,6 +114,7 @@ class Inbox:
         on_row: Callable[[dict[str, Any]], None] | None = None,
         fence: Callable[[], None] | None = None,
         not_now: Callable[[], Collection[str]] = tuple,
+        first: Collection[str] = (),
         clock: Clock | None = None,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
@@ -122,6 +124,7 @@ class Inbox:
         self._on_row = on_row  # gets each changed command as a feed row, on the loop
         self._fence = fence  # called inside each claim's transaction; raises when another worker took over
         self._not_now = not_now  # names of commands that must wait for now; one that expires meanwhile is answered
+        self._first = tuple(first)
         self._clock = clock or SystemClock()
         self._poll_seconds = poll_seconds
         self._wake = asyncio.Event()
@@ -239,7 +242,8 @@ class Inbox:
             waiting = CommandRecord.objects.filter(~held_back | Q(expires_at__lte=self._clock.now()), state=State.PENDING)
             dropped = Q(pk=self._in_hand, epoch=self._epoch)  # claimed by us, and lost on the way to the handler
             left = CommandRecord.objects.filter(~held_back, Q(epoch__lt=self._epoch) | dropped, state=State.CLAIMED)
-            record = (left | waiting).order_by("id").defer("payload").first()
+            turn = Case(When(name__in=self._first, then=Value(0)), default=Value(1))
+            record = (left | waiting).order_by(turn, "id").defer("payload").first()
             if record is None:
                 return None
             claimed = CommandRecord.objects.filter(pk=record.pk, state=record.state, epoch=record.epoch).update(

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from events.clock import utc_now
-from events.commands import BadCommand, Command, FlattenAll, HaltTrading, ReduceOnly, ResumeTrading
+from events.commands import SWITCHES, BadCommand, Command, FlattenAll, HaltTrading, ReduceOnly, ResumeTrading
 from events.inbox import file_command
 from events.models import CommandRecord
 from events.roles import can, requires
@@ -32,7 +32,6 @@ from tradingsite.overview import first_picture, todays_equity
 
 RELEASE_WORD = "RESUME"
 FLATTEN_WORD = "FLATTEN"
-SWITCHES = ("HaltTrading", "ReduceOnly", "ResumeTrading", "FlattenAll")
 
 
 @require_safe

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 
 from events.clock import ManualClock
-from events.commands import BadCommand, CancelOrder, ChangeStop, Command
+from events.commands import BadCommand, CancelOrder, ChangeStop, Command, HaltTrading, ResumeTrading
 from events.failpoints import FailpointReached, arm
 from events.inbox import Inbox, Outcome, file_command
 from events.models import CommandRecord
@@ -107,6 +107,17 @@ async def test_commands_are_handled_oldest_first_and_answered() -> None:
     assert {record.state for record in records} == {"done"}
     assert all(record.finished_at and record.claimed_at and record.attempts == 1 for record in records)
     assert [row["state"] for row in shown] == ["claimed", "done"] * 3
+
+
+async def test_what_stops_trading_overtakes_what_waits_and_keeps_its_own_order() -> None:
+    """An approval and a halt that both waited for the worker: the halt is obeyed first; a release after it stays after it."""
+    wishes = [CancelOrder(order_id="o1"), HaltTrading(reason="odd"), CancelOrder(order_id="o2"), ResumeTrading(reason="looked")]
+    for number, wish in enumerate(wishes):
+        await asyncio.to_thread(file_command, wish, user=None, key=f"k{number}")
+    worker = Worker()
+    assert await work_off(Inbox(worker, first=("HaltTrading", "ResumeTrading"))) == 4
+    assert [command.name for command in worker.seen] == ["HaltTrading", "ResumeTrading", "CancelOrder", "CancelOrder"]
+    assert worker.seen[2:] == [wishes[0], wishes[2]]
 
 
 async def test_a_refusal_is_written_back_with_code_and_reason() -> None:

@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from events.base import BaseEvent
 from events.bus import EventBus
 from events.clock import SystemClock, utc_now
+from events.commands import SWITCHES
 from events.feed import Feed
 from events.inbox import Inbox
 from events.journal import Fenced, Journal
@@ -170,6 +171,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         on_row=lambda row: feed.put("commands", str(row["id"]), row),
         fence=lambda: check_epoch(epoch),
         not_now=desk.waiting_commands,
+        first=SWITCHES,
     )
     rhythm = Rhythm(on_fenced=late.taken_over)
     alarms = Alarms(
