@@ -85,7 +85,7 @@ def _move_stop(stage: Stage, random: Random) -> str:
 
 
 def _decide_again(stage: Stage, random: Random) -> str:
-    """About the signal that was refused last. If none was, one is: trading is halted before a worker that stands can read its approval."""
+    """About the signal that was refused last. If none was, one is: it stands in line with a halt, which overtakes it."""
     refused, came = stage.refused(), ""
     if not refused:
         stage.breaker.pause("ibworker", 1.5)
