@@ -106,6 +106,12 @@ class ExitKeeper:
         self.absent = frozenset(name for name in doubtful if self._missed[name] < at)
         self.look_again = len(self.absent) < len(doubtful)
 
+    def forget_after(self, now: datetime) -> None:
+        """Stamps ahead of `now` become `now`: the clock was set back since, and what is timed from them begins again."""
+        self._since = {key: min(at, now) for key, at in self._since.items()}
+        self._missed = {name: min(at, now) for name, at in self._missed.items()}
+        self._attempts = {name: [min(at, now) for at in times] for name, times in self._attempts.items()}
+
     def placed(self, position: Position, now: datetime) -> None:
         """A protective stop was sent."""
         self._attempts.setdefault(position.position_id, []).append(now)

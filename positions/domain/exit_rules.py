@@ -224,7 +224,8 @@ def _trail(rules: ExitRules, held: Held, market: Market, pace: Pace) -> Action |
     if trail is None or trail.best is None:
         return None
     distance = _distance(trail, trail.best, market.atr)
-    if distance is None or (trail.moved_at is not None and (market.now - trail.moved_at).total_seconds() < pace.seconds):
+    waited = pace.seconds if trail.moved_at is None else (market.now - trail.moved_at).total_seconds()
+    if distance is None or 0 <= waited < pace.seconds:  # a move stamped later than now was made before the clock was set back
         return None
     words = f"{trail.value:g} %" if trail.kind is TrailKind.PERCENT else f"{trail.value:g} ATR"
     cause = f"trailing {words}: best price {trail.best:g}"

@@ -82,7 +82,7 @@ class ExitRunner:
             rules = position.exit_rules
         for action in evaluate(rules, held, market, self.pace):
             key = (position.position_id, action.rule)
-            if self._not_before.get(key, self._now()) <= self._now():
+            if not timedelta() < self._not_before.get(key, self._now()) - self._now() <= LOST:  # further ahead: the clock was set back
                 await self._do(position, action, market)
 
     def _market(self, position: Position) -> Market | None:
@@ -151,7 +151,7 @@ class ExitRunner:
             if not target.intent_id or target.done_at is not None:
                 continue
             orders = self._manager.core.book.of_intent(target.intent_id)
-            lost = not orders and target.sent_at is not None and self._now() - target.sent_at > LOST
+            lost = not orders and target.sent_at is not None and self._passed(target.sent_at) > LOST
             if orders and orders[0].is_terminal and orders[0].filled_quantity:
                 done, price = replace(target, done_at=self._now()), orders[0].average_price
                 changed = {"shares": orders[0].filled_quantity, "price": price}
@@ -164,7 +164,7 @@ class ExitRunner:
     async def _settle_time_stop(self, position: Position) -> None:
         """The exit of a time stop that did not close the position: ask again."""
         at = position.exit_rules.time_stop_at
-        if at is None or position.status is not PositionStatus.OPEN or self._now() - at < LOST:
+        if at is None or position.status is not PositionStatus.OPEN or self._passed(at) < LOST:
             return
         await self._keep(position, replace(position.exit_rules, time_stop_at=None), "time stop armed again", {}, reason="still held")
 
@@ -219,6 +219,10 @@ class ExitRunner:
         before = Before.of(position)
         position.set_exit_rules(rules, kind, changed, reason=reason, by=by)
         await self._tracker.event_bus.emit(position_events.updated(position, before, reason=f"{kind}: {reason}"[:200]))
+
+    def _passed(self, at: datetime) -> timedelta:
+        """Since then; without end when it lies ahead, because the clock was set back since."""
+        return self._now() - at if at <= self._now() else timedelta.max
 
     def _later(self, position: Position, rule: str) -> None:
         self._not_before[(position.position_id, rule)] = self._now() + AGAIN

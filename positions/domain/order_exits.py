@@ -294,6 +294,10 @@ class OrderExits:
         self.waiting[position.position_id] = WaitingClose(since=core.now(), reason=order.reason, quantity=order.quantity, order=order)
         return order
 
+    def forget_after(self, now: datetime) -> None:
+        """As `ExitKeeper.forget_after`, of the closes that wait."""
+        self.waiting = {name: replace(wait, since=min(wait.since, now)) for name, wait in self.waiting.items()}
+
     async def advance(self) -> None:
         """Send the closes whose time has come, and give up on those whose time is over."""
         for position_id, wait in list(self.waiting.items()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from datetime import datetime
 from decimal import Decimal
 
 from events.failpoints import failpoint
@@ -28,6 +29,8 @@ from positions.domain.pricing import decimal, signed
 
 log = logging.getLogger(__name__)
 
+FEE_SECONDS = 10.0  # how long an execution's fee may be on its way
+
 Report = OrderReport | ExecutionReport | CommissionReport | ErrorReport
 
 
@@ -41,6 +44,7 @@ class OrderHearing:
         self.elsewhere: dict[str, float] = {}  # symbol → signed shares at the broker that are not ours
         self.fills = OrderFills(core, self)
         self._parked: dict[str, CommissionReport] = {}  # execution's base id → its fee, which came first
+        self._unpaid: dict[str, datetime] = {}  # execution's base id → since when its fee is missing
 
     async def drain(self) -> int:
         """Process everything heard so far; returns how many reports that was."""
@@ -145,6 +149,8 @@ class OrderHearing:
         if entry is Entry.KNOWN:
             return False
         after_execution(order)
+        if parked is None and before is None and not order.external:
+            self._unpaid[split_exec_id(report.exec_id)[0]] = self.core.now()
         if before is not None and not recovered:
             self.core.ask_reconcile("an execution was corrected or busted")
         await self.fills.tell(order, report, before, recovered=recovered)
@@ -166,6 +172,7 @@ class OrderHearing:
     async def _commission(self, report: CommissionReport) -> None:
         core = self.core
         base = split_exec_id(report.exec_id)[0]
+        self._unpaid.pop(base, None)
         order = core.book.of_execution(report.exec_id)
         if order is None:
             self._parked[base] = report
@@ -180,6 +187,13 @@ class OrderHearing:
         fee = {"exec_id": counts, "exec_base": base, "commission": report.commission, "currency": report.currency}
         await core.bus.emit(order_events.changed(order, previous, reason="commission", metadata={"commission": fee}))
         await core.tell(core.tracker.add_commission(order.position_id, report.exec_id, report.commission))
+
+    def ask_for_fees(self, now: datetime) -> None:
+        """A fee usually comes with its execution; one that did not is in the broker's list. Asked for once."""
+        late = [base for base, since in self._unpaid.items() if not 0 <= (now - since).total_seconds() < FEE_SECONDS]
+        for base in late:
+            del self._unpaid[base]
+            self.core.ask_reconcile(f"the fee of execution {base} has not come")
 
     async def _whose(self, report: ExecutionReport) -> Order:
         found = self.core.book.find(report)

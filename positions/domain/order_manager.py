@@ -325,6 +325,7 @@ class OrderManager:
         async with self._section("tick"):
             self._mind_the_clock()
             await self._grow_doubt(now or self.core.now())
+            self._hearing.ask_for_fees(now or self.core.now())
             await self._entries.cancel_stale()
             await self._exits.advance()
             await self._exits.keep()
@@ -406,6 +407,8 @@ class OrderManager:
         """Nothing of ours may be stamped later than now; see `Order.stamped_after`."""
         now = self.core.now()
         late = [order for order in self.core.book if order.is_live and order.stamped_after(now)]
+        self.core.keeper.forget_after(now)
+        self._exits.forget_after(now)
         if self._reconcile.forget_after(now) or late:
             log.warning("the clock was set back: %d orders were stamped later than now", len(late))
             self.core.ask_reconcile("the clock was set back")

@@ -9,7 +9,7 @@ from events.system import TradingStateEvent
 from positions.models import RiskLimits, TradingState
 from tradingsite.worker.composition import limits_from
 from tradingsite.worker.database import Database
-from tradingsite.worker.trading import ACTIVE, HALTED, TradingSwitch, read_rows
+from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, TradingSwitch, read_rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,6 +73,18 @@ async def test_a_halt_without_a_database_holds_and_is_written_later(switch, data
     database.off = False
     await switch.refresh()
     assert await stored(database) == HALTED
+
+
+async def test_a_change_without_a_database_holds_raises_nothing_and_is_written_later(switch, database, heard):
+    """A flatten makes trading reduce-only first: its exits must not wait for this row."""
+    await switch.refresh()
+    database.off = True
+    await switch.change(REDUCE_ONLY, "flatten all", "a trader")
+    assert (switch.state, heard) == (REDUCE_ONLY, [(ACTIVE, REDUCE_ONLY)])
+    database.off = False
+    assert await stored(database) == ACTIVE
+    await switch.refresh()
+    assert (switch.state, await stored(database)) == (REDUCE_ONLY, REDUCE_ONLY)
 
 
 async def test_a_worker_that_lost_its_lease_cannot_halt_its_successor(database):

@@ -134,7 +134,9 @@ class Alarms:
         if not stands:
             self._since.pop((kind, about), None)
             return None
-        return self._since.setdefault((kind, about), utc_now())
+        now = utc_now()
+        since = self._since[(kind, about)] = min(self._since.get((kind, about), now), now)  # never ahead: the clock may be set back
+        return since
 
 
 def _no_stop(position_id: str, symbol: str, detail: str, since: datetime) -> Trouble:

@@ -91,7 +91,7 @@ class Session:
     @property
     def ready(self) -> bool:
         """Entries may leave."""
-        return self.state is State.READY and self._broker.link is LinkState.CONNECTED
+        return self.state is State.READY and self.link_up
 
     @property
     def blocked(self) -> str:

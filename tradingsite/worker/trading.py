@@ -15,6 +15,7 @@ from django.db.models import F
 
 from events.bus import EventBus
 from events.clock import utc_now
+from events.journal import Fenced
 from events.system import TradingStateEvent
 from positions.limits import limits_row
 from positions.models import RiskLimits as RiskLimitsRecord
@@ -67,7 +68,12 @@ class TradingSwitch:
         event = TradingStateEvent(state=state, reason=reason, changed_by=by, previous_state=previous)
         log.warning("trading %s (was %s) by %s: %s", state, previous, by, reason)
         await self._bus.emit(event)
-        await self._write()
+        try:
+            await self._write()
+        except Fenced:
+            raise
+        except Exception:  # what was to be stopped is stopped, and what a flatten closes must not wait for this row
+            log.exception("the trading state could not be written; it holds, and is written when the database answers")
 
     def halt_now(self, reason: str, by: str = "worker") -> None:
         """Stop entries this instant, from any callback; `refresh` writes it."""

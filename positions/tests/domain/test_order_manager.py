@@ -792,3 +792,26 @@ async def test_cancelling_entries_leaves_the_protection_of_what_is_held(desk: De
     assert desk.manager.orders[entry.order_id].state is OrderState.CANCELED
     live = [o for o in desk.manager.orders.values() if o.position_id == position.position_id and o.is_live]
     assert {o.role for o in live} == {OrderRole.STOP, OrderRole.TARGET}
+
+
+async def test_a_fee_that_did_not_come_with_its_execution_is_asked_for_once(desk: Desk) -> None:
+    await desk.entered()
+    desk.broker.mute = True
+    execution = desk.broker.fill(desk.broker.order("-E"), 100, 100.0)
+    desk.broker.mute = False
+    desk.manager.on_execution(execution)
+    desk.broker.repeat()
+    await desk.manager.drain()
+    await desk.wait(5)
+    assert "fee" not in desk.manager.needs_reconcile
+    await desk.wait(6)
+    assert "fee" in desk.manager.needs_reconcile
+    await desk.manager.reconcile(await desk.broker.snapshot())
+    await desk.wait(20)
+    assert "fee" not in desk.manager.needs_reconcile
+
+
+async def test_a_fee_that_came_is_not_asked_for(desk: Desk) -> None:
+    await desk.held()
+    await desk.wait(15)
+    assert "fee" not in desk.manager.needs_reconcile

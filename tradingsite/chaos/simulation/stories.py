@@ -87,6 +87,7 @@ def _put_right(desk: Desk) -> int:
 
 async def _works_again(desk: Desk) -> list[Violation]:
     """All is well: trading can be resumed, one more approval becomes one more order, and all is well after it too."""
+    await asyncio.sleep(2.5)  # a state that could not be written is written with the next look at it
     if desk.rows("SELECT 1 FROM positions_tradingstate WHERE state <> 'active'"):
         desk.wish("ResumeTrading", reason="the failure is over")
         await asyncio.sleep(2)
