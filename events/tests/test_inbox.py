@@ -113,7 +113,7 @@ async def test_what_stops_trading_overtakes_what_waits_and_keeps_its_own_order()
     """An approval and a halt that both waited for the worker: the halt is obeyed first; a release after it stays after it."""
     wishes = [CancelOrder(order_id="o1"), HaltTrading(reason="odd"), CancelOrder(order_id="o2"), ResumeTrading(reason="looked")]
     for number, wish in enumerate(wishes):
-        await asyncio.to_thread(file_command, wish, user=None, key=f"k{number}")
+        await asyncio.to_thread(_wish, wish, f"k{number}")
     worker = Worker()
     assert await work_off(Inbox(worker, first=("HaltTrading", "ResumeTrading"))) == 4
     assert [command.name for command in worker.seen] == ["HaltTrading", "ResumeTrading", "CancelOrder", "CancelOrder"]
@@ -279,6 +279,12 @@ async def test_the_running_inbox_polls_while_redis_is_dead(settings: Any, eventu
     await eventually_async(lambda: len(worker.seen) == 1)
     inbox.stop()
     await running
+
+
+def _wish(command: Command, key: str) -> None:
+    """In a thread that ends soon: its connection is closed here, or the garbage collector complains of it in some later test."""
+    file_command(command, user=None, key=key)
+    connection.close()
 
 
 def _file(order_id: str, *, expires_in: float | None = None, now: datetime | None = None) -> None:
