@@ -27,6 +27,16 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def clock_skew(told: datetime, asked: datetime, heard: datetime, *, resolution: timedelta = timedelta()) -> float:
+    """Seconds by which our clock is surely ahead of another; negative when behind, 0 when nothing proves a difference.
+
+    `told` is the other's answer, cut to `resolution`, given at a moment between `asked` and `heard` by our clock.
+    """
+    if asked > told + resolution:
+        return (asked - told - resolution).total_seconds()
+    return min((heard - told).total_seconds(), 0.0)
+
+
 def clock_trouble(away: float, whose: str = "broker's") -> str:
     """What is wrong with a clock that is `away` seconds ahead of another (< 0: behind); "" while that does no harm."""
     if abs(away) <= CLOCK_TOLERANCE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import connection
 
-from events.clock import utc_now
+from events.clock import clock_skew, utc_now
 
 
 def database_skew() -> float:
@@ -18,7 +18,4 @@ def database_skew() -> float:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         [told] = cursor.fetchone()
-    heard = utc_now()
-    if asked > told:
-        return float((asked - told).total_seconds())
-    return min(float((heard - told).total_seconds()), 0.0)
+    return clock_skew(told, asked, utc_now())

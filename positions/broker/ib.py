@@ -12,13 +12,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from events.clock import utc_now
+from events.clock import clock_skew, utc_now
 from events.failpoints import cut_with, failpoint
 from positions.broker import ib_convert
-from positions.broker.clock_skew import clock_skew
 from positions.broker.heartbeat import ANSWER_SECONDS, Heartbeat
 from positions.broker.ib_contracts import ContractBook
 from positions.broker.ib_ear import Ear, Reading
@@ -39,6 +38,8 @@ from positions.domain.ports import (
 )
 
 log = logging.getLogger(__name__)
+
+WHOLE_SECOND = timedelta(seconds=1)  # to which the gateway tells its time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +245,7 @@ class IbBroker:
     def _compare_clocks(self, answer: asyncio.Future[object], asked: datetime) -> None:
         told = None if answer.cancelled() or answer.exception() is not None else answer.result()
         if isinstance(told, datetime) and told.tzinfo is not None:
-            self.clock_skew = clock_skew(told, asked, utc_now())
+            self.clock_skew = clock_skew(told, asked, utc_now(), resolution=WHOLE_SECOND)
 
     # --- questions ---
 

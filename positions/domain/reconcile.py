@@ -77,11 +77,15 @@ def unused_since(order: Order, reading: BrokerSnapshot) -> datetime | None:
     return order.unused_at or (None if consumed(order, reading) else reading.taken_at)
 
 
+def never_acknowledged(order: Order) -> bool:
+    """Sent, or perhaps sent, and the broker has never given it a number."""
+    return not order.perm_id and order.state in (OrderState.SENDING, OrderState.IN_DOUBT)
+
+
 def shows_unused(order: Order, reading: BrokerSnapshot) -> bool:
     """Whether the reading is old enough to say of an unanswered order that the gateway has not used its id."""
-    unanswered = not order.perm_id and order.state in (OrderState.SENDING, OrderState.IN_DOUBT)
     arrived = order.sent_at is not None and reading.taken_at - order.sent_at >= JUST_SENT
-    return unanswered and arrived and not consumed(order, reading)
+    return never_acknowledged(order) and arrived and not consumed(order, reading)
 
 
 def forgot_ids(reading: BrokerSnapshot, acknowledged: int) -> bool:
@@ -115,8 +119,7 @@ def fate_of_absent(
     if order.is_acked and last.taken_at - order.updated_at < JUST_SENT:
         return None  # … or between two places of the broker's, while it is modified
     proven = far_enough_apart(first, second) and positions_agree and not mentions(first, order)
-    never_acked = not order.perm_id and order.state in (OrderState.SENDING, OrderState.IN_DOUBT)
-    if never_acked:
+    if never_acknowledged(order):
         same_day = order.sent_at is None or order.sent_at.date() == last.taken_at.date()
         decisive = transmitter or order
         taken = unused_since(decisive, first) is None or last.next_order_id > max(decisive.ib_order_id, later + 1)
