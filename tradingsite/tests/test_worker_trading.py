@@ -1,15 +1,20 @@
 """The trading switch: a halt holds at once, is written when it can be, and is only written by the worker that leads."""
 
+from types import SimpleNamespace
+
 import pytest
 from django.db import OperationalError
 
 from events.bus import EventBus
+from events.commands import FlattenAll, HaltTrading
 from events.journal import Fenced
+from events.models import CommandRecord
 from events.system import TradingStateEvent
 from positions.models import RiskLimits, TradingState
+from tradingsite.worker.commands import CommandDesk
 from tradingsite.worker.composition import limits_from
 from tradingsite.worker.database import Database
-from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, TradingSwitch, read_rows
+from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, StateNotWritten, TradingSwitch, read_rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,16 +80,61 @@ async def test_a_halt_without_a_database_holds_and_is_written_later(switch, data
     assert await stored(database) == HALTED
 
 
-async def test_a_change_without_a_database_holds_raises_nothing_and_is_written_later(switch, database, heard):
-    """A flatten makes trading reduce-only first: its exits must not wait for this row."""
+async def test_a_change_without_a_database_says_so_holds_and_is_written_later(switch, database, heard):
     await switch.refresh()
     database.off = True
-    await switch.change(REDUCE_ONLY, "flatten all", "a trader")
+    with pytest.raises(StateNotWritten, match="reduce only in the worker"):
+        await switch.change(REDUCE_ONLY, "enough", "a trader")
     assert (switch.state, heard) == (REDUCE_ONLY, [(ACTIVE, REDUCE_ONLY)])
     database.off = False
     assert await stored(database) == ACTIVE
     await switch.refresh()
     assert (switch.state, await stored(database)) == (REDUCE_ONLY, REDUCE_ONLY)
+
+
+class Flattened:
+    """Stands for the orders: notes that everything was closed, and lets the database come back meanwhile if it is to."""
+
+    def __init__(self, database, *, comes_back):
+        self.core = SimpleNamespace(set_aside=())
+        self.reasons = []
+        self._database = database
+        self._comes_back = comes_back
+
+    async def flatten_all(self, reason):
+        self.reasons.append(reason)
+        self._database.off = not self._comes_back
+        return []
+
+
+def desk_of(switch, manager):
+    nothing = SimpleNamespace(handlers={})
+    parts = dict.fromkeys(("tracker", "session", "subscriptions", "guard", "margins", "entry_life_seconds", "shown"))
+    return CommandDesk(bus=EventBus(), manager=manager, switch=switch, resolutions=nothing, exits=nothing, **parts)
+
+
+async def test_a_halt_is_not_answered_as_done_before_it_is_written(switch, database):
+    await switch.refresh()
+    database.off = True
+    desk = desk_of(switch, Flattened(database, comes_back=False))
+    outcome = await desk.handle(HaltTrading(reason="enough"), CommandRecord(pk=1, name="HaltTrading"))
+    assert (outcome.state, outcome.code) == ("refused", "not_written")
+    assert "a restart before that would not know" in outcome.reason
+    assert switch.state == HALTED
+
+
+@pytest.mark.parametrize(("comes_back", "answer"), [(True, ("done", "")), (False, ("refused", "not_written"))])
+async def test_a_flatten_closes_without_the_row_but_is_done_only_with_it(switch, database, comes_back, answer):
+    await switch.refresh()
+    database.off = True
+    manager = Flattened(database, comes_back=comes_back)
+    outcome = await desk_of(switch, manager).handle(FlattenAll(reason="all out"), CommandRecord(pk=1, name="FlattenAll"))
+    assert manager.reasons == ["all out"]
+    assert (outcome.state, outcome.code) == answer
+    assert outcome.reason.startswith("Everything is being closed") is not comes_back
+    assert switch.state == REDUCE_ONLY
+    database.off = False
+    assert await stored(database) == (REDUCE_ONLY if comes_back else ACTIVE)
 
 
 async def test_a_worker_that_lost_its_lease_cannot_halt_its_successor(database):

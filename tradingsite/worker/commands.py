@@ -49,7 +49,7 @@ from tradingsite.worker.margins import Margins
 from tradingsite.worker.resolutions import RESOLUTIONS, Resolutions
 from tradingsite.worker.session import Session
 from tradingsite.worker.subscriptions import Subscriptions
-from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, TradingSwitch
+from tradingsite.worker.trading import ACTIVE, HALTED, REDUCE_ONLY, StateNotWritten, TradingSwitch
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,8 @@ class CommandDesk:
             outcome = Outcome.refused("link_down", f"The broker could not be reached: {error}. Nothing was sent; try again.")
         except PositionsError as error:
             outcome = Outcome.refused("refused", f"{error}.")
+        except StateNotWritten as error:
+            outcome = Outcome.refused("not_written", str(error))
         failpoint("command.handled")
         await self._tell(command, record, outcome)
         return outcome
@@ -233,8 +235,15 @@ class CommandDesk:
         return _refused(result) if isinstance(result, Denied) else Outcome.done("cancel sent; the order ends when IB confirms it")
 
     async def _flatten(self, command: FlattenAll, record: CommandRecord) -> Outcome:
-        await self._switch.change(REDUCE_ONLY, command.reason or "flatten all", _who(record))
+        try:
+            await self._switch.change(REDUCE_ONLY, command.reason or "flatten all", _who(record))
+        except StateNotWritten as error:  # what is to be closed must not wait for this row; the answer does
+            log.warning("%s", error)
         results = await self._manager.flatten_all(command.reason or "flatten all")
+        try:
+            await self._switch.make_durable()
+        except StateNotWritten as error:
+            return Outcome.refused("not_written", f"Everything is being closed all the same. {error}")
         refused = [result for result in results or () if isinstance(result, Denied)]
         if refused:
             return Outcome.refused(refused[0].code, " ".join(str(denied) for denied in refused)[:500])

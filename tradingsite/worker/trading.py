@@ -27,6 +27,16 @@ log = logging.getLogger(__name__)
 ACTIVE, REDUCE_ONLY, HALTED = (str(s) for s in TradingState.State)
 
 
+class StateNotWritten(RuntimeError):
+    """The trading state holds in this worker, but not yet in the database: a restart would not know of it."""
+
+    def __init__(self, state: str, cause: Exception) -> None:
+        super().__init__(
+            f"Trading is {state.replace('_', ' ')} in the worker, but that could not be written yet ({type(cause).__name__}). "
+            "It is written when the database answers; a restart before that would not know of it."
+        )
+
+
 class TradingSwitch:
     """active, reduce_only or halted, and why.
 
@@ -61,19 +71,23 @@ class TradingSwitch:
             self._hold(state["state"], state["reason"])
 
     async def change(self, state: str, reason: str, by: str) -> None:
-        """Change the state for good. Holds in memory even if the row cannot be written now."""
+        """Change the state for good. It holds in memory whatever happens to its row; StateNotWritten if that must wait."""
         previous = self.state
         self._hold(state, reason)
         self._unwritten = (state, reason, by)
         event = TradingStateEvent(state=state, reason=reason, changed_by=by, previous_state=previous)
         log.warning("trading %s (was %s) by %s: %s", state, previous, by, reason)
         await self._bus.emit(event)
+        await self.make_durable()
+
+    async def make_durable(self) -> None:
+        """Write what could not be written before; raises StateNotWritten if that still fails."""
         try:
             await self._write()
         except Fenced:
             raise
-        except Exception:  # what was to be stopped is stopped, and what a flatten closes must not wait for this row
-            log.exception("the trading state could not be written; it holds, and is written when the database answers")
+        except Exception as error:
+            raise StateNotWritten(self.state, error) from error
 
     def halt_now(self, reason: str, by: str = "worker") -> None:
         """Stop entries this instant, from any callback; `refresh` writes it."""
