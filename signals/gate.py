@@ -47,13 +47,14 @@ def view_of(
     session_closes: datetime | None, day_pnl: float | None, account: str, clock_skew: float = 0.0,
     database_skew: float = 0.0,
 ) -> GateView:  # fmt: skip
-    """Read orders, positions and locks; the rest the caller has read already."""
+    """Read orders, positions, holdings and locks; the rest the caller has read already."""
     row = limits_row(record)
     locks, cleared, released = read_locks(now)
     context = RiskContext(
         now=now,
         positions=_positions(PositionRecord.objects.exclude(status="closed")),
         orders=_orders(store.relevant_orders()),
+        elsewhere=store.load_elsewhere(),
         trading_state=state,
         trading_reason=reason,
         session_open=session_open,

@@ -157,6 +157,7 @@ CONTROLS: tuple[Control, ...] = (
         tests=("positions/tests/domain/test_risk.py::test_an_exit_leaves_whatever_the_trading_state_and_the_quote",),
     ),
     _pre("No entry against what is held", f"{_RISK}not_opposite_to_what_we_hold"),
+    _pre("No entry that trades away shares held outside the desk", f"{_MARKET}does_not_trade_away_what_others_hold"),
     _pre("Same signal or same intent once", f"{_RISK}not_a_duplicate"),
     _pre("Same shape within moments", f"{_PACE}not_the_same_shape_again"),
     _pre(

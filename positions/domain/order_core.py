@@ -7,7 +7,7 @@ Nobody outside the order manager's own parts uses this.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -90,6 +90,7 @@ class OrderCore:
         self.reconciled = True  # the worker sets False until the first reconcile of a session is through
         self.session_open: Callable[[], bool | None] = lambda: None
         self.day_pnl: Callable[[], float | None] = lambda: None
+        self.elsewhere: Callable[[], Mapping[str, float]] = dict  # symbol → signed shares at the broker that are not ours
         self.surroundings: Callable[[], dict[str, Any]] = dict  # more of the RiskContext's fields: locks, session end, day
         # Between the commit and the socket: `last_look` may refuse entries, `fit` makes exits as small as what is left.
         self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new
@@ -158,6 +159,7 @@ class OrderCore:
             quote=self.quotes.get(symbol),
             positions=self.tracker.active(),
             orders=[order for order in self.book if order.order_id not in left_out],
+            elsewhere=self.elsewhere(),
             trading_state=self.trading_state,
             trading_reason=self.trading_reason,
             link_up=self.may_send,

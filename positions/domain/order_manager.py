@@ -108,6 +108,7 @@ class OrderManager:
         self._mending = OrderMending(self.core, self._hearing)
         self._fitting = OrderFitting(self.core, self._hearing)
         self.core.fit = self._fitting.fit
+        self.core.elsewhere = lambda: self._hearing.elsewhere
         self._lock = asyncio.Lock()
         self._heard = asyncio.Event()
         self._followed = 0  # of the reports processed so far, how many the waiting closes have been told of

@@ -122,6 +122,9 @@ class RiskContext:
     quote: Tick | None = None
     positions: Sequence[Position] = ()
     orders: Sequence[Order] = ()
+    elsewhere: Mapping[str, float] = field(
+        default_factory=dict
+    )  # symbol → signed shares at the broker that no position of ours accounts for
     trading_state: TradingState = TradingState.ACTIVE
     trading_reason: str = ""
     link_up: bool = True

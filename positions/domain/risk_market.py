@@ -8,6 +8,7 @@ from events.order import OrderSide, OrderType
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.position import Position
+from positions.domain.pricing import signed
 from positions.domain.risk_context import RiskContext, RiskLimits, Scope, ScopedLimit, denied, entry_price, order_in, order_price
 
 
@@ -55,6 +56,20 @@ def nothing_is_locked(intent: OrderIntent, context: RiskContext, limits: RiskLim
             **dict(lock.values),
         )
     return None
+
+
+def does_not_trade_away_what_others_hold(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
+    """The broker nets: a short entry in a stock that is held long by other hands would sell their shares, and be no short."""
+    there = context.elsewhere.get(intent.symbol, 0.0)
+    if there * signed(intent.side, 1) >= 0:
+        return None
+    word, what = ("long", "sell") if there > 0 else ("short", "buy back")
+    return denied(
+        "opposite_holding",
+        f"{abs(there):g} {intent.symbol} are held {word} at this account outside the desk; this order would {what} them.",
+        "Adopt or close them on the Broker page first.",
+        elsewhere=there,
+    )
 
 
 def does_not_cross_our_own(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:

@@ -642,6 +642,18 @@ async def test_a_holding_made_elsewhere_is_shown_and_not_ours(desk: Desk) -> Non
     assert not await desk.tracker.has_open_positions()
 
 
+async def test_no_entry_sells_shares_that_other_hands_hold(desk: Desk) -> None:
+    theirs = PositionReport(account="DU1", symbol="AAPL", con_id=1, quantity=28, average_cost=1.0)
+    await desk.manager.reconcile(replace(await desk.broker.snapshot(), positions=(theirs,)))
+    desk.quote("AAPL")
+    refused = await desk.manager.submit(desk.intent(side=OrderSide.SELL, stop_loss=105.0, take_profit=90.0))
+    assert isinstance(refused, Denied)
+    assert (refused.code, refused.values) == ("opposite_holding", {"elsewhere": 28})
+    assert str(refused).startswith("28 AAPL are held long at this account outside the desk; this order would sell them.")
+    assert not desk.broker.book
+    assert isinstance(await desk.manager.submit(desk.intent()), Order)
+
+
 async def test_an_order_made_elsewhere_is_shown_and_never_touched(desk: Desk) -> None:
     order = await desk.entered()
     report = replace(desk.broker._report(desk.broker.order("-E")), order_ref="by hand", perm_id=77, client_id=0, ib_order_id=0)

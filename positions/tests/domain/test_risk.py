@@ -146,6 +146,7 @@ def test_a_sound_entry_passes() -> None:
         ("max_quantity", {}, {}, {"max_order_quantity": 99}),
         ("max_notional", {}, {}, {"max_order_notional": 9_999.0}),
         ("opposite_position", {}, {"positions": [held("AAPL", -10)]}, {}),
+        ("opposite_holding", {}, {"elsewhere": {"AAPL": -1.0}}, {}),
         ("max_position", {}, {"positions": [held("AAPL", 50)]}, {"max_position_notional": 14_999.0}),
         ("max_position", {}, {"orders": [working("AAPL", 50)]}, {"max_position_notional": 14_999.0}),
         ("max_positions", {}, {"positions": [held("MSFT", 1)], "orders": [working("IBM", 1)]}, {"max_open_positions": 2}),

@@ -14,7 +14,7 @@ from events.clock import utc_now
 from events.commands import ApproveSignal, parse_command
 from events.models import CommandRecord, EventRecord, WorkerLease
 from events.tape import tape_text
-from positions.models import EquityPoint, PositionRecord, RiskLimits, TradingState
+from positions.models import BrokerHolding, EquityPoint, PositionRecord, RiskLimits, TradingState
 from signals.models import SignalRecord, SignalSettings
 
 pytestmark = pytest.mark.django_db
@@ -234,6 +234,7 @@ OBJECTIONS: list[tuple[str, Callable[[], Any]]] = [
     ("max_risk", lambda: RiskLimits.objects.update(max_open_risk=50)),
     ("daily_loss", lambda: EquityPoint.objects.update(day_pnl=-10_000)),
     ("opposite_position", _held_short),
+    ("opposite_holding", lambda: BrokerHolding.objects.create(account="DU1", symbol="AAPL", quantity=-28, updated_at=utc_now())),
 ]
 
 
