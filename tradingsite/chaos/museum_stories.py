@@ -347,6 +347,7 @@ def told_and_found(bench: Bench) -> None:
     bench.drip(EIGHT)
     lane.control(fault="disorder", mode="duplicate", match={"symbol": SYMBOL}, times=0)
     bench.approve(40)
+    bench.happens(1)  # sent: right after a 1102 nothing would leave
     deadline = time.monotonic() + 12
     while len(bench.executions()) < 8 and time.monotonic() < deadline:
         lane.control(fault="notice", code=1102, text="Connectivity restored")  # asks for a comparison, and loses nothing
