@@ -110,7 +110,7 @@ def test_a_sound_entry_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "intent", "context", "limits"),
+    ("code", "intent", "moment", "limits"),
     [
         ("bad_number", {"quantity": float("nan")}, {}, {}),
         ("bad_number", {"stop_loss": float("inf")}, {}, {}),
@@ -197,9 +197,9 @@ def test_a_sound_entry_passes() -> None:
     ],
 )
 def test_each_refusal_has_its_code_and_says_what_to_do(
-    code: str, intent: dict[str, Any], context: dict[str, Any], limits: dict[str, Any]
+    code: str, intent: dict[str, Any], moment: dict[str, Any], limits: dict[str, Any]
 ) -> None:
-    denied = check(intent, context, limits)
+    denied = check(intent, moment, limits)
     assert denied is not None
     assert denied.code == code
     assert denied.message

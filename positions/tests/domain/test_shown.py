@@ -42,7 +42,7 @@ def refused(intent: dict[str, Any] | None = None, context: dict[str, Any] | None
 
 
 @pytest.mark.parametrize(
-    ("code", "was", "now", "words", "intent", "context"),
+    ("code", "was", "now", "words", "intent", "moment"),
     [
         ("moved_price", 100.0, 100.51, "from 100 to 100.51: +0.51% from the card's 100", {}, {"quote": replace(QUOTE, last=100.51)}),
         ("moved_price", 100.0, 99.49, "from 100 to 99.49: -0.51% from the card's 100", {}, {"quote": replace(QUOTE, last=99.49)}),
@@ -55,9 +55,9 @@ def refused(intent: dict[str, Any] | None = None, context: dict[str, Any] | None
     ],
 )
 def test_what_moved_is_named_from_what_to_what(
-    code: str, was: Any, now: Any, words: str, intent: dict[str, Any], context: dict[str, Any]
+    code: str, was: Any, now: Any, words: str, intent: dict[str, Any], moment: dict[str, Any]
 ) -> None:
-    denied = refused(intent, context)
+    denied = refused(intent, moment)
     assert (denied.code, denied.values["was"], denied.values["now"]) == (code, was, now)
     assert words in denied.message
     assert "Nothing was sent" in denied.what_to_do
