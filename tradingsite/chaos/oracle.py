@@ -219,14 +219,18 @@ def _positions(truth: Truth, rows: Rows) -> Iterator[Violation]:
 
 
 def _stops(truth: Truth, rows: Rows) -> Iterator[Violation]:
-    """By symbol: stops that rest, not waiting for a parent, close exactly what is held."""
+    """By symbol: stops that rest close exactly what is held; those of a parent that still works what it has filled, and no more."""
     resting: dict[str, float] = defaultdict(float)
-    waiting = {(row["spec"]["client_id"], row["spec"]["order_id"]) for row in truth.live}
+    filled = {(row["spec"]["client_id"], row["spec"]["order_id"]): row["filled"] for row in truth.live}
+    taken: dict[tuple[int, int], float] = defaultdict(float)  # by a parent's children
     for row in truth.live:
-        spec = row["spec"]
-        if spec["kind"] == "STP" and (spec["client_id"], spec["parent_id"]) not in waiting:
+        taken[row["spec"]["client_id"], row["spec"]["parent_id"]] += row["filled"]
+    for row in truth.live:
+        spec, rest = row["spec"], row["quantity"] - row["filled"]
+        parent = (spec["client_id"], spec["parent_id"])
+        if spec["kind"] == "STP":
             sign = 1 if spec["side"].upper().startswith("S") else -1
-            resting[spec["symbol"]] += sign * (row["quantity"] - row["filled"])
+            resting[spec["symbol"]] += sign * (min(rest, filled[parent] - taken[parent]) if parent in filled else rest)
     for symbol in sorted(resting.keys() | truth.held.keys()):
         if not _close(resting[symbol], truth.held[symbol]):
             detail = f"{symbol}: {truth.held[symbol]:g} held, stops for {resting[symbol]:g}"

@@ -25,6 +25,7 @@ def chaos(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.processes
+@pytest.mark.timed
 @pytest.mark.timeout(400)
 def test_no_invariant_is_violated_by_crashes_at_the_worst_moments(tmp_path):
     database = "postgres" if os.environ.get("TEST_DB") == "postgres" else "sqlite"
@@ -33,6 +34,7 @@ def test_no_invariant_is_violated_by_crashes_at_the_worst_moments(tmp_path):
 
 @only_once
 @pytest.mark.processes
+@pytest.mark.timed
 @pytest.mark.timeout(400)
 def test_defects_that_cost_others_money_cost_none_here(tmp_path):
     assert "4 of 4 scenarios ended well" in chaos(tmp_path, "--museum", "--only", "B5,B7,B9,B10")
@@ -40,6 +42,7 @@ def test_defects_that_cost_others_money_cost_none_here(tmp_path):
 
 @only_once
 @pytest.mark.processes
+@pytest.mark.timed
 @pytest.mark.timeout(400)
 def test_the_judge_turns_red_when_a_defect_is_planted_and_only_then(tmp_path):
     told = chaos(tmp_path, "--sabotage", "--only", "send_twice,watchdog_sleeps,never_reconnect")

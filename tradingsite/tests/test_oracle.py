@@ -65,10 +65,10 @@ class Books:
         words = {"exec_id": exec_id, "order_ref": ref, "symbol": "AAPL", "side": side, "quantity": quantity, "price": price}
         self.tell("execution", at, **words, client_id=17, order_id=number, commission=1.0, liquidation=bust)
 
-    def rest(self, number: int, kind: str, quantity: float, *, parent: int = 0, ref: str = "") -> None:
+    def rest(self, number: int, kind: str, quantity: float, *, parent: int = 0, ref: str = "", filled: float = 0) -> None:
         spec = {"client_id": 17, "order_id": number, "symbol": "AAPL", "side": "SELL", "kind": kind, "parent_id": parent}
         spec["order_ref"] = ref
-        self.gateway("INSERT INTO orders VALUES (1, ?)", json.dumps({"spec": spec, "quantity": quantity, "filled": 0}))
+        self.gateway("INSERT INTO orders VALUES (1, ?)", json.dumps({"spec": spec, "quantity": quantity, "filled": filled}))
 
     def violated(self, *, settled: bool = True) -> set[str]:
         return {v.invariant for v in examine(self.ledger_path, f"sqlite:///{self.desk_path}", settled=settled)}
@@ -121,6 +121,16 @@ def test_a_stop_that_waits_for_its_entry_covers_nothing_yet(books):
     books.rest(7, "LMT", 10)
     books.rest(8, "STP", 10, parent=7)
     assert books.violated() == set()
+
+
+@pytest.mark.parametrize(("stop", "found"), [(10, set()), (3, set()), (2, {"I5"})])
+def test_a_stop_of_a_parent_that_works_covers_what_it_has_filled(books, stop, found):
+    books.execution("y.01", ref="TD2-E", quantity=4, number=7)
+    books.rest(7, "LMT", 10, filled=4)
+    books.rest(8, "STP", stop, parent=7)
+    books.rest(9, "LMT", 10, parent=7, filled=1)
+    books.execution("z.01", ref="TD2-T", side="SELL", quantity=1, number=9)
+    assert books.violated() & {"I5"} == found
 
 
 def test_a_modify_is_the_same_order(books):

@@ -12,7 +12,7 @@ from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
 from tradingsite.tests.trading_story import open_position
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timed]
 GONE = ("Filled", "Cancelled", "Inactive")
 
 

@@ -13,6 +13,8 @@ from tradingsite.testing.live_desk import CHILDREN, PASSWORD, Desks, LiveDesk
 from tradingsite.testing.network import LOOPBACK
 from tradingsite.testing.patience import eventually
 
+pytestmark = pytest.mark.timed
+
 
 def is_gone(pid: int) -> bool:
     try:
