@@ -33,6 +33,7 @@ from positions.domain.ports import (
     NothingWritten,
     OrderReport,
     OrderTicket,
+    PartlyWritten,
     RecoveryHint,
     SyncIncomplete,
 )
@@ -385,7 +386,8 @@ class IbBroker:
         return [int(client.getReqId()) for _ in range(count)]
 
     async def send(self, tickets: Sequence[OrderTicket]) -> None:
-        """Write a whole family in one go: parent first, the last one transmits. Raises NothingWritten before the first byte."""
+        """Write a whole family in one go: parent first, the last one transmits. Raises NothingWritten before the first byte,
+        PartlyWritten after it."""
         with _before_the_first_byte():
             orders = [(t, ib_convert.contract_to_ib(t.contract), ib_convert.ticket_to_ib(t)) for t in tickets]
             await self.pacer.turn(Priority.ORDER, len(orders))
@@ -393,10 +395,13 @@ class IbBroker:
             self._before_send(tickets)
             failpoint("wire.begin")
             ear = self._need_ear()
-        for ticket, contract, order in orders:
-            ear.remember(ticket, self.settings.client_id)
-            self._ib.client.placeOrder(ticket.ib_order_id, contract, order)
-            failpoint("wire.leg")
+        for number, (ticket, contract, order) in enumerate(orders, 1):
+            try:
+                ear.remember(ticket, self.settings.client_id)
+                self._ib.client.placeOrder(ticket.ib_order_id, contract, order)
+                failpoint("wire.leg")
+            except Exception as error:
+                raise PartlyWritten(f"{type(error).__name__}: {error}", [later.ib_order_id for later in tickets[number:]]) from error
 
     async def modify(self, ticket: OrderTicket) -> None:
         """The same id again is a modify; the whole order is resent. Raises NothingWritten before the first byte."""

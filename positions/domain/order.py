@@ -96,7 +96,7 @@ class Order:
         self.sent_at: datetime | None = None
         self.finished_at: datetime | None = None
         self.short_since: datetime | None = None  # since when the broker claims more fills than we have executions of
-        self.unused_at: datetime | None = None  # sent and unanswered: when a reading first showed that the broker had not used its id
+        self.unused_at: datetime | None = None  # sent and unanswered: since when it is known that the broker had not used its id
         self._now = now
 
     def __repr__(self) -> str:

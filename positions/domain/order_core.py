@@ -33,6 +33,7 @@ from positions.domain.ports import (
     LinkState,
     NothingWritten,
     Overtaken,
+    PartlyWritten,
     SendRefused,
     Tick,
     UnknownContract,
@@ -238,11 +239,9 @@ class OrderCore:
                 denied = _not_sent(error)
                 await self._never_sent(orders, denied.code, str(error))
                 return denied
-            except Exception as error:  # partly written, perhaps: only a reconcile can tell
+            except Exception as error:  # only a reconcile can tell
                 log.exception("sending was interrupted")
-                for order in orders:
-                    await self.move(order, Trigger.SILENCE, reason=f"sending was interrupted: {error}")
-                self.ask_reconcile("sending was interrupted")
+                await self._interrupted(orders, error)
             return None
 
     async def _may_still_leave(self, orders: Sequence[Order]) -> Denied | None:
@@ -336,6 +335,14 @@ class OrderCore:
         if len(orders) > 1:
             kind = "bracket" if orders[0].role is OrderRole.ENTRY else "oca"
             await self.bus.emit(order_events.grouped(list(orders), kind, orders[-1].oca_group))
+
+    async def _interrupted(self, orders: Sequence[Order], error: Exception) -> None:
+        """In doubt; but what was not written has used no id, whatever leaves with a higher one before the broker's lists are read."""
+        unwritten = error.unwritten if isinstance(error, PartlyWritten) else ()
+        for order in orders:
+            order.unused_at = self.now() if order.ib_order_id in unwritten else None
+            await self.move(order, Trigger.SILENCE, reason=f"sending was interrupted: {error}")
+        self.ask_reconcile("sending was interrupted")
 
     async def _never_sent(self, orders: Sequence[Order], code: str, message: str) -> None:
         for order in orders:

@@ -6,7 +6,7 @@ contract's currency per share, quantities are absolute shares, times are aware U
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -212,6 +212,14 @@ class BrokerError(Exception):
 
 class NothingWritten(BrokerError):
     """It broke before the first byte of the message, so the broker cannot know of it."""
+
+
+class PartlyWritten(BrokerError):
+    """It broke within a family. `unwritten` are the ids of the orders after the one at which it broke: the broker cannot know of those."""
+
+    def __init__(self, message: str, unwritten: Collection[int]) -> None:
+        super().__init__(message)
+        self.unwritten = unwritten
 
 
 class Overtaken(NothingWritten):

@@ -12,7 +12,16 @@ import pytest
 from events.clock import utc_now
 from events.order import OrderSide, OrderType, TimeInForce
 from positions.broker.ib import IbBroker, IbSettings
-from positions.domain.ports import LinkDown, LinkState, NothingWritten, OrderTicket, RecoveryHint, SyncIncomplete, UnknownContract
+from positions.domain.ports import (
+    LinkDown,
+    LinkState,
+    NothingWritten,
+    OrderTicket,
+    PartlyWritten,
+    RecoveryHint,
+    SyncIncomplete,
+    UnknownContract,
+)
 from positions.gateway.gateway import Gateway
 from positions.gateway.server import Server
 from positions.gateway.transport import Mode
@@ -248,6 +257,26 @@ async def test_what_breaks_before_the_first_byte_is_known_to_have_told_the_broke
     orders = {order["order_id"]: order for order in (await desk.control(query="orders"))["rows"]}
     assert set(orders) == {ticket.ib_order_id for ticket in family}
     assert orders[parent.ib_order_id]["limit_price"] == 1.0
+
+
+async def test_what_breaks_within_a_family_names_the_legs_that_were_not_written(desk, heard, monkeypatch):
+    broker = desk.broker(heard)
+    await broker.connect()
+    place, given = broker._ib.client.placeOrder, []
+
+    def breaks(number, contract, order):
+        given.append(number)
+        if len(given) == 2:
+            raise RuntimeError("it broke")
+        place(number, contract, order)
+
+    monkeypatch.setattr(broker._ib.client, "placeOrder", breaks)
+    with pytest.raises(PartlyWritten, match="RuntimeError: it broke") as broken:
+        await bracket(broker, limit=1.0)
+    assert list(broken.value.unwritten) == [given[0] + 2]
+    await broker.cancel(given[0])  # read by the gateway after all that was written before it
+    await eventually_async(lambda: any("Cancelled" in heard.statuses(order.order_ref) for order in heard.orders), what="it is cancelled")
+    assert [order["order_id"] for order in (await desk.control(query="orders"))["rows"]] == [given[0]]
 
 
 async def test_nothing_is_sent_while_ib_is_away_and_its_return_is_told_once(desk, heard):

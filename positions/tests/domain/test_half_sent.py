@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ import pytest
 from events.order import OrderRole, OrderState, OrderType, PendingRequest
 from events.position import PositionStatus
 from positions.domain.order import Order
-from positions.domain.ports import OrderTicket
+from positions.domain.ports import OrderTicket, PartlyWritten
 from positions.tests.domain.desk import Desk
 
 
@@ -118,6 +119,36 @@ async def test_what_one_reading_showed_outlives_the_worker_that_took_it(desk: De
     await compare_twice(desk)
     states = {(order.state, order.code) for order in desk.manager.core.book.of_intent(entry.intent_id)}
     assert states == ({(OrderState.IN_DOUBT, "")} if swallowed else {(OrderState.CANCELED, "never_sent")})
+
+
+@pytest.mark.parametrize("legs", [1, 2, 3])
+async def test_what_was_not_written_stays_proven_though_an_exit_leaves_before_any_list_was_read(desk: Desk, legs: int) -> None:
+    """Sending breaks within a family, and a close takes a higher id at once. Only where all legs were written is it not known."""
+    held = await desk.held(symbol="MSFT")
+    desk.quote()
+    send = desk.broker.send
+
+    async def breaks(tickets: Sequence[OrderTicket]) -> None:
+        desk.broker.next_id = tickets[legs - 1].ib_order_id + 1
+        raise PartlyWritten("it broke", [ticket.ib_order_id for ticket in tickets[legs:]])
+
+    desk.broker.send = breaks  # type: ignore[method-assign]
+    entry = await desk.manager.submit(desk.intent())
+    assert isinstance(entry, Order)
+    desk.broker.send = send  # type: ignore[method-assign]
+    desk.clock.advance(0.01)
+    assert isinstance(await desk.manager.close_position(held.position_id), Order)
+    desk.broker.fill(desk.broker.order("-X"), 100, 100.0)
+    await desk.manager.drain()
+    family = desk.manager.core.book.of_intent(entry.intent_id)
+    assert {order.state for order in family} == {OrderState.IN_DOUBT}
+    assert desk.broker.next_id > family[-1].ib_order_id
+    await desk.wait(3)
+    await compare_twice(desk)
+    assert {(order.state, order.code) for order in family} == {
+        (OrderState.IN_DOUBT, "") if legs == 3 else (OrderState.CANCELED, "never_sent")
+    }
+    assert entry.ib_order_id not in [ticket.ib_order_id for ticket in sent(desk)]
 
 
 async def test_an_id_that_was_not_used_is_asked_about_anew_when_the_order_is_sent_again(desk: Desk) -> None:
