@@ -102,6 +102,8 @@ async def _works_again(desk: Desk) -> list[Violation]:
         elif answer.get("refused") == "self_cross" and symbols[1:]:  # rightly: an exit of ours rests where this entry would trade
             del symbols[0]
             until = desk.loop.time() + PATIENCE
+        elif answer.get("refused") == "opposite_position" and dict(desk.sides()).get(symbols[0], 1) != direction:
+            await asyncio.sleep(0.1)  # the reversal has opened it meanwhile: there is another side to ask for now
         else:
             return [Violation(invariant="I11", detail=f"an approval is still refused: {answer}")]
     if state != "done":
