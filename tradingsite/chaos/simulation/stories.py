@@ -99,17 +99,21 @@ async def _works_again(desk: Desk) -> list[Violation]:
         answer = await desk.approve(symbols[0], 1.0, direction=direction, patience=until - desk.loop.time())
         if "command" in answer:
             state, code, reason = await _end_of_wish(desk, answer["command"])
-        elif answer.get("refused") == "self_cross" and symbols[1:]:  # rightly: an exit of ours rests where this entry would trade
+        elif symbols[1:] and _rightly(desk, str(answer.get("refused")), symbols[0], direction):
             del symbols[0]
             until = desk.loop.time() + PATIENCE
-        elif answer.get("refused") == "opposite_position" and dict(desk.sides()).get(symbols[0], 1) != direction:
-            await asyncio.sleep(0.1)  # the reversal has opened it meanwhile: there is another side to ask for now
         else:
             return [Violation(invariant="I11", detail=f"an approval is still refused: {answer}")]
     if state != "done":
         return [Violation(invariant="I1", detail=f"a healthy desk left an approval {state}: {reason}")]
     await asyncio.sleep(1)
     return (await desk.healed(15.0))[1]
+
+
+def _rightly(desk: Desk, code: str, symbol: str, direction: int) -> bool:
+    """Refused with reason: an exit of ours rests where this entry would trade, or the other side is held; both, when an entry filled
+    after its reversal."""
+    return code == "self_cross" or (code == "opposite_position" and (symbol, -direction) in desk.sides())
 
 
 async def _end_of_wish(desk: Desk, command: int) -> tuple[str, str, str]:
