@@ -129,6 +129,10 @@ class Brokerage:
         self.account.cash = amount
         self._act("set_cash", {"cash": amount}, lambda: None)
 
+    def note_link(self, client_id: int, *, up: bool) -> None:
+        """A client came or went: who judges what it did must know what it could hear."""
+        self._act("connected" if up else "gone", {"client_id": client_id}, lambda: None)
+
     def move_price(self, change: Callable[[Prices, float], None], row: dict[str, Any]) -> None:
         """A scripted move of the market, stored so that a restart does not undo it."""
         self._act("move_price", row, lambda: change(self.prices, self.now))

@@ -98,11 +98,13 @@ class Gateway:
         if busy or self.faults.take_client(client_id) is not None:
             return False
         self.sessions[client_id] = session
+        self.broker.note_link(client_id, up=True)
         return True
 
     def leave(self, session: Session) -> None:
         if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
+            self.broker.note_link(session.client_id, up=False)
 
     def saw(self, client_id: int, kind: Incoming, values: Mapping[str, Any]) -> None:
         """Remembers a request, so that a test can ask what really arrived."""

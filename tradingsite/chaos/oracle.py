@@ -56,6 +56,7 @@ class Truth:
     executions: dict[str, Row] = field(default_factory=dict)  # base id → highest revision
     held: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # symbol → signed shares
     taken_back: dict[str, float] = field(default_factory=dict)  # symbol → when a bust or correction last changed its shares
+    links: dict[int, float | None] = field(default_factory=dict)  # client → since when it is connected; None while it is not
     live: list[Row] = field(default_factory=list)  # orders in the book
     excessive: list[str] = field(default_factory=list)  # exits of ours that traded more than was held
 
@@ -103,7 +104,9 @@ def read_ledger(path: Path) -> Truth:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as link:
         for at, kind, text in link.execute("SELECT at, kind, data FROM ledger ORDER BY seq"):
             row = json.loads(text) | {"at": at}
-            if kind == "place":
+            if kind in ("connected", "gone"):
+                truth.links[row["client_id"]] = at if kind == "connected" else None
+            elif kind == "place":
                 truth.placed.setdefault((row["client_id"], row["order_id"]), row)
             elif kind == "execution":
                 base, _, revision = row["exec_id"].rpartition(".")
@@ -128,10 +131,15 @@ def _hold(truth: Truth, row: Row, revised: Row | None) -> None:
 
 
 def _unheard(truth: Truth, row: Row) -> bool:
-    """An exit that rested already when shares were taken back may fill before anybody has heard of it."""
+    """An exit that rested already when shares were taken back may fill before anybody has heard of it, or while nobody can take it
+    back: its client's link is down, or has only just come back."""
     at = truth.taken_back.get(row["symbol"])
-    placed = truth.placed.get((row.get("client_id", 0), row.get("order_id", 0)))
-    return at is not None and placed is not None and placed["at"] <= at and row["at"] - at <= LATE
+    client = row.get("client_id", 0)
+    placed = truth.placed.get((client, row.get("order_id", 0)))
+    if at is None or placed is None or placed["at"] > at:
+        return False
+    connected = truth.links.get(client, at)
+    return connected is None or row["at"] - max(at, connected) <= LATE
 
 
 def _shares(row: Row) -> float:

@@ -151,6 +151,21 @@ def test_an_exit_of_too_much_is_found_at_every_moment_whatever_follows(books):
 
 
 @pytest.mark.parametrize(
+    ("gone", "back", "found"),
+    [(AT + 0.5, None, set()), (AT + 0.5, AT + 5.0, set()), (AT + 0.5, AT + 4.0, {"I5"})],
+    ids=["it is away", "it has just come back", "it is long back"],
+)
+def test_a_resting_exit_may_fill_while_its_client_cannot_take_it_back(books, gone, back, found):
+    books.tell("connected", AT, client_id=17)
+    books.execution("x.02", bust=1)
+    books.tell("gone", gone, client_id=17)
+    if back:
+        books.tell("connected", back, client_id=17)
+    books.execution("z.01", ref="TD1-S", side="SELL", number=2, at=AT + 5.5)
+    assert books.violated(settled=False) & {"I5"} == found
+
+
+@pytest.mark.parametrize(
     ("number", "at", "found"),
     [(2, AT + 0.5, set()), (2, AT + 1.5, {"I5"}), (9, AT + 0.5, {"I5"})],
     ids=["it rested already", "time enough to cancel it", "it was sent after the bust"],
