@@ -122,9 +122,7 @@ class RiskContext:
     quote: Tick | None = None
     positions: Sequence[Position] = ()
     orders: Sequence[Order] = ()
-    elsewhere: Mapping[str, float] = field(
-        default_factory=dict
-    )  # symbol → signed shares at the broker that no position of ours accounts for
+    elsewhere: Mapping[str, float] = field(default_factory=dict)  # symbol → signed shares at the broker that are not ours
     trading_state: TradingState = TradingState.ACTIVE
     trading_reason: str = ""
     link_up: bool = True
