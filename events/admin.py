@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from events.admin_pages import ReadOnlyAdmin
-from events.models import CommandRecord, EventRecord, WorkerLease
+from events.models import CommandRecord, EventRecord, LongWork, WorkerLease
 from events.tape import tape_text
 
 
@@ -32,3 +32,8 @@ class CommandRecordAdmin(ReadOnlyAdmin):
 @admin.register(WorkerLease)
 class WorkerLeaseAdmin(ReadOnlyAdmin):
     list_display = ("name", "epoch", "state", "host", "pid", "started_at", "heartbeat_at")
+
+
+@admin.register(LongWork)
+class LongWorkAdmin(ReadOnlyAdmin):
+    list_display = ("name", "state", "claimed_by", "started_at", "heartbeat_at", "progress", "finished_at", "outcome")

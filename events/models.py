@@ -6,6 +6,18 @@ Only the process named beside each model writes it. Rows of the journal are neve
 from django.conf import settings
 from django.db import models
 
+from events.models_upkeep import LongWork
+
+__all__ = [
+    "CommandRecord",
+    "EventRecord",
+    "JournalCheck",
+    "LongWork",
+    "SetAside",
+    "WorkerEnd",
+    "WorkerLease",
+]
+
 
 class EventRecord(models.Model):
     """One journaled event. `seq` is the global order that pages resume from."""

@@ -26,8 +26,8 @@ _EASTERN = ZoneInfo("America/New_York")
 AskWindow = Callable[[date, date, int], dict[str, Any]]  # first and last day (Eastern), most rows → the answer's data
 
 
-def run(ticker: str, since_ms: int) -> int:
-    """Fetch and store what is newer than `since_ms`; returns how many predictions were new.
+def run(ticker: str, since_ms: int, *, step: Callable[[], None] = lambda: None) -> int:
+    """Fetch and store what is newer than `since_ms`; returns how many predictions were new. Calls `step` after each answer.
     Raises FlowBudgetSpent when our own budget ran out before the end; what was stored until then stays."""
     today = utc_now().astimezone(_EASTERN).date()
     first = max(datetime.fromtimestamp(since_ms / 1000, UTC).astimezone(_EASTERN).date(), today - LONGEST)
@@ -35,6 +35,7 @@ def run(ticker: str, since_ms: int) -> int:
     try:
         for answer in collect(partial(_ask, ticker), first, today):
             new += _store(ticker, answer, since_ms)
+            step()
     except FlowBudgetSpent:
         raise
     except FlowError as error:

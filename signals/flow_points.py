@@ -21,6 +21,7 @@ from signals.models import FlowPoint
 log = logging.getLogger(__name__)
 
 ROWS = 200
+PRUNED_AT_ONCE = 2_000
 _EASTERN = ZoneInfo("America/New_York")
 _BIG = 1e12
 _TRADE = ("price", "bid", "ask", "size", "trade_value", "price_threshold", "delta", "updated_delta", "underlying_price")
@@ -98,8 +99,13 @@ def read_row(kind: str, ticker: str, row: Any) -> FlowPoint:
     return FlowPoint(kind=kind, ticker=ticker, key=identity, at=from_milliseconds(moment), data=values)
 
 
-def prune(before: datetime) -> int:
-    return FlowPoint.objects.filter(at__lt=before).delete()[0]
+def prune(before: datetime, *, step: Callable[[], None] = lambda: None) -> int:
+    """Delete older points, some at a time with a `step` after each; returns how many went."""
+    gone = 0
+    while keys := list(FlowPoint.objects.filter(at__lt=before).order_by().values_list("id", flat=True)[:PRUNED_AT_ONCE]):
+        gone += FlowPoint.objects.filter(id__in=keys).delete()[0]
+        step()
+    return gone
 
 
 def status_summary(status: dict[str, Any], now: datetime) -> dict[str, Any]:

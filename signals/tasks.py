@@ -15,6 +15,8 @@ from celery import shared_task
 
 from events.bus import EventBus
 from events.clock import utc_now
+from events.long_tasks import long_task
+from events.long_work import Work
 from signals import backfill, flow_link, flow_points, flow_watch, source_health, store
 from signals.domain.client import OptionsFlowClient
 from signals.domain.flow_errors import FlowBudgetSpent, FlowConfigError, FlowError, FlowUnauthorized
@@ -148,11 +150,11 @@ def _note_source(ticker_health: TickerHealth, interval: timedelta, stopped: str)
     source_health.save(source_health.API, health)
 
 
-@shared_task
-def backfill_ticker(ticker: str, since_ms: int, tries: int = 1) -> int:
+@long_task(name="backfill", limit=timedelta(minutes=20), for_each=True)
+def backfill_ticker(work: Work, ticker: str, since_ms: int, tries: int = 1) -> int:
     """Store the predictions missed during a gap; they are never traded. Returns how many were new."""
     try:
-        return backfill.run(ticker, since_ms)
+        return backfill.run(ticker, since_ms, step=work.step)
     except FlowBudgetSpent:
         if tries < BACKFILL_TRIES:
             backfill_ticker.apply_async((ticker, since_ms, tries + 1), countdown=BACKFILL_AGAIN, expires=600)
@@ -229,10 +231,10 @@ def expire_signals() -> list[str]:
     return [signal.signal_id for signal in store.expire_due(utc_now())]
 
 
-@shared_task
-def prune_flow() -> int:
+@long_task(name="prune-flow", limit=timedelta(minutes=20))
+def prune_flow(work: Work) -> int:
     """Forget option prints, divergence points and minute bars older than 30 days."""
-    return flow_points.prune(utc_now() - timedelta(days=30))
+    return flow_points.prune(utc_now() - timedelta(days=30), step=work.step)
 
 
 def _first_in_slot(name: str, slot: int) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from django.db import connection
 
 from tradingsite.soundness import flaw
 
+WORK, LIMIT = "backup", timedelta(minutes=45)  # the claim, and how long one copy may take
+PAGES = 4096  # copied between two signs of life
+INSTRUCTIONS = 1_000_000  # of SQLite's machine, between two signs of life while a copy is looked through
 HOURS, DAYS = 6, 7  # the newest copies, and one of each of the last days
 NAME = "desk-%Y%m%d-%H%M%S.sqlite3"
 
@@ -29,8 +33,9 @@ def folder() -> Path:
     return Path(settings.DATA_DIR) / "backups"
 
 
-def back_up(to: Path) -> Path:
-    """Copy the database to `to`, which appears only when it is whole. Raises NoBackup."""
+def back_up(to: Path, *, step: Callable[[], None] = lambda: None) -> Path:
+    """Copy the database to `to`, which appears only when it is whole. Calls `step` again and again, which may raise to end it.
+    Raises NoBackup."""
     if connection.vendor != "sqlite":
         raise NoBackup("PostgreSQL is backed up with its own tools, for example pg_dump.")
     source, part = Path(connection.settings_dict["NAME"]), to.with_name(f".{to.name}.part")
@@ -40,9 +45,13 @@ def back_up(to: Path) -> Path:
             raise NoBackup(f"There is too little space in {to.parent} for a copy.")
         part.unlink(missing_ok=True)
         with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=20)) as link, closing(sqlite3.connect(part)) as copy:
-            link.backup(copy)  # one read of a moment; in WAL mode nobody waits for it
+            link.execute("BEGIN")  # one moment is copied, however many steps that takes; in WAL mode nobody waits for it
+            link.execute("SELECT 1 FROM sqlite_master").fetchone()
+            link.backup(copy, pages=PAGES, progress=lambda *_: step())
+            link.rollback()
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, nothing beside it
-            found = flaw(copy.cursor())
+            with _stepping(copy, step):
+                found = flaw(copy.cursor())
         if found:
             raise NoBackup(f"The copy is damaged ({found}).")
         part.chmod(0o600)
@@ -54,9 +63,33 @@ def back_up(to: Path) -> Path:
     return to
 
 
-def keep(now: datetime) -> Path:
+@contextmanager
+def _stepping(link: sqlite3.Connection, step: Callable[[], None]) -> Iterator[None]:
+    """Call `step` while SQLite works on one long statement; what it raises ends the statement and comes out here."""
+    raised: list[Exception] = []
+
+    def now_and_then() -> int:
+        try:
+            step()
+        except Exception as error:
+            raised.append(error)
+        return len(raised)
+
+    link.set_progress_handler(now_and_then, INSTRUCTIONS)
+    try:
+        yield
+    except sqlite3.Error:
+        if not raised:
+            raise
+    finally:
+        link.set_progress_handler(None, 0)
+    if raised:
+        raise raised[0]
+
+
+def keep(now: datetime, *, step: Callable[[], None] = lambda: None) -> Path:
     """One more copy in the folder, and fewer old ones. Raises NoBackup."""
-    made = back_up(folder() / now.strftime(NAME))
+    made = back_up(folder() / now.strftime(NAME), step=step)
     for superfluous in _superfluous(sorted(folder().glob("desk-*.sqlite3")), now):
         superfluous.unlink(missing_ok=True)
     return made

@@ -1,15 +1,20 @@
-"""Housekeeping that Celery beat asks for. Every task may run twice or not at all; each does nothing when nothing is due."""
+"""Housekeeping that Celery beat asks for. Every task may run twice or not at all; each does nothing when nothing is due.
+
+All of it may take long on years of data, so each is a long task: claimed by a row, with a limit of its own.
+"""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from celery import shared_task
 from django.core.management import call_command
 from django.db import connection
 from django.db.models import Max
 from django.db.models.functions import Trunc
 
 from events.clock import utc_now
+from events.long_tasks import long_task
+from events.long_work import Work
 from positions.models import EquityPoint
 from tradingsite import backup
 from tradingsite.replay import KEPT_WHOLE, remember, verify
@@ -20,24 +25,39 @@ log = logging.getLogger(__name__)
 AGES = {"minute": KEPT_WHOLE, "hour": timedelta(days=14), "day": timedelta(days=370)}
 FINER = {"minute": ("tick",), "hour": ("tick", "minute"), "day": ("tick", "minute", "hour")}
 CHUNK = 500
+ONE_DAY = timedelta(days=1)
 
 
-@shared_task
-def thin_equity_points() -> int:
+@long_task(name="thin-equity-points", limit=timedelta(minutes=20))
+def thin_equity_points(work: Work) -> int:
     """Roll old equity points up. Returns how many went."""
     now = utc_now()
-    return sum(thin(before=_start_of(resolution, now - age), resolution=resolution) for resolution, age in AGES.items())
+    return sum(thin(before=_start_of(resolution, now - age), resolution=resolution, step=work.step) for resolution, age in AGES.items())
 
 
-def thin(*, before: datetime, resolution: str) -> int:
-    """Of all finer points before that time keep the last of each period and account: the curve passes only through true points."""
-    finer = EquityPoint.objects.filter(at__lt=before, resolution__in=FINER[resolution])
-    periods = finer.order_by().annotate(period=Trunc("at", resolution, tzinfo=UTC)).values("account", "period")
-    last = set(periods.annotate(last=Max("at")).values_list("account", "last"))
+def thin(*, before: datetime, resolution: str, step: Callable[[], None] = lambda: None) -> int:
+    """Of all finer points before that time keep the last of each period and account: the curve passes only through true points.
+    One account's day at a time, with a `step` after each, so that memory does not grow with what has piled up."""
+    gone = 0
+    for account in EquityPoint.objects.order_by().values_list("account", flat=True).distinct():
+        for finer in FINER[resolution]:
+            points = EquityPoint.objects.filter(account=account, resolution=finer, at__lt=before)
+            since = datetime.min.replace(tzinfo=UTC)
+            while (oldest := points.filter(at__gte=since).order_by("at").values_list("at", flat=True).first()) is not None:
+                since = _start_of("day", oldest) + ONE_DAY
+                gone += _thin_stretch(account, _start_of("day", oldest), min(since, before), resolution)
+                step()
+    return gone
+
+
+def _thin_stretch(account: str, start: datetime, end: datetime, resolution: str) -> int:
+    finer = EquityPoint.objects.filter(account=account, at__gte=start, at__lt=end, resolution__in=FINER[resolution]).order_by()
+    periods = finer.annotate(period=Trunc("at", resolution, tzinfo=UTC)).values("period")
+    last = set(periods.annotate(last=Max("at")).values_list("last", flat=True))
     keep: list[int] = []
     drop: list[int] = []
-    for key, account, at in finer.order_by().values_list("id", "account", "at"):
-        (keep if (account, at) in last else drop).append(key)
+    for key, at in finer.values_list("id", "at"):
+        (keep if at in last else drop).append(key)
     for chunk in _chunks(drop):
         EquityPoint.objects.filter(id__in=chunk).delete()
     for chunk in _chunks(keep):
@@ -58,33 +78,34 @@ def _chunks(keys: list[int]) -> list[list[int]]:
     return [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)]
 
 
-@shared_task
-def clear_expired_sessions() -> None:
+@long_task(name="clear-expired-sessions", limit=timedelta(minutes=10))
+def clear_expired_sessions(work: Work) -> None:
     call_command("clearsessions")
 
 
-@shared_task
-def optimize_database() -> None:
+@long_task(name="optimize-database", limit=timedelta(minutes=10))
+def optimize_database(work: Work) -> None:
     """SQLite's planner statistics; PostgreSQL keeps its own."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA optimize")
 
 
-@shared_task(soft_time_limit=280, time_limit=300)
-def back_up_database() -> str:
+@long_task(name=backup.WORK, limit=backup.LIMIT, every=timedelta(hours=1))
+def back_up_database(work: Work) -> str:
     """One copy each hour; the file's name, "" where there is none to make."""
     if connection.vendor != "sqlite":
         return ""
     try:
-        return backup.keep(utc_now()).name
+        work.outcome = backup.keep(utc_now(), step=work.step).name
     except backup.NoBackup as error:
         log.error("no backup: %s", error)
         return ""
+    return work.outcome
 
 
-@shared_task(soft_time_limit=1500, time_limit=1600)
-def verify_journal() -> bool:
+@long_task(name="verify-journal", limit=timedelta(minutes=30), every=timedelta(days=1))
+def verify_journal(work: Work) -> bool:
     """Fold the whole journal and compare; the overview shows when the two were last equal."""
     replay = verify()
     remember(replay)

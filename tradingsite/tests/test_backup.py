@@ -78,6 +78,7 @@ def test_of_many_hours_few_copies_stay_and_of_every_day_one(books: Path) -> None
     assert names == sorted({*newest, *(day for day in days if day[:8] >= (last - timedelta(days=7)).strftime("%Y%m%d"))})
 
 
+@pytest.mark.django_db
 def test_what_is_no_database_leaves_no_copy_and_says_why(books: Path, tmp_path: Path) -> None:
     books.write_bytes(b"\xff" * 8192)
     with pytest.raises(CommandError, match="could not be copied"):

@@ -1,12 +1,14 @@
 """`manage.py demo_history --state-dir D`: fill an empty database with months of simulated trading, once."""
 
 from argparse import ArgumentParser
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from events.long_work import Held, working
 from signals.demo.history_rows import NotEmpty, make_history
 
 
@@ -23,7 +25,8 @@ class Command(BaseCommand):
             raise CommandError("A demo history is made only when TRADING_MODE=simulated.")
         say = self.stdout.write if verbosity else (lambda text: None)
         try:
-            history = make_history(seed=seed, state_dir=Path(state_dir), days=days, client_id=settings.IB_CLIENT_ID, say=say)
-        except NotEmpty as error:
+            with working("demo-history", limit=timedelta(hours=1)):
+                history = make_history(seed=seed, state_dir=Path(state_dir), days=days, client_id=settings.IB_CLIENT_ID, say=say)
+        except (NotEmpty, Held) as error:
             raise CommandError(f"No demo history was made: {error}.") from error
         say(f"{len(history.decided)} signals, {history.positions} positions, {history.realized:+,.2f} realized")

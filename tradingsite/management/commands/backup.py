@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from events.clock import utc_now
-from tradingsite.backup import NoBackup, back_up, keep
+from events.long_work import LongWorkError, working
+from tradingsite.backup import LIMIT, WORK, NoBackup, back_up, keep
 
 
 class Command(BaseCommand):
@@ -19,7 +21,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            made = back_up(Path(options["file"])) if options["file"] else keep(utc_now())
-        except NoBackup as error:
+            with working(WORK, limit=LIMIT) as work:
+                made = back_up(Path(options["file"]), step=work.step) if options["file"] else keep(utc_now(), step=work.step)
+                work.outcome = made.name
+        except (NoBackup, LongWorkError) as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"The database could not be copied: {error}") from error
         self.stdout.write(f"{made} ({made.stat().st_size / 1e6:.1f} MB)")
