@@ -10,6 +10,7 @@ class TradingSiteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        import tradingsite.celery  # noqa: F401  the app that shared tasks belong to
         from events import context, health  # models are loaded only now
 
         context.provide("trading_state", trading_state)

@@ -123,7 +123,7 @@ class Child:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C reaches only us, and we end them in the right order
-            preexec_fn=partial(_die_with_parent, self.service.orphaned) if sys.platform == "linux" else None,
+            preexec_fn=partial(die_with_parent, self.service.orphaned) if sys.platform == "linux" else None,
         )
         if self._stopping.is_set():  # stop() came while the process was being made
             _signal(process.pid, signal.SIGTERM)
@@ -194,6 +194,6 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         pass  # all gone already
 
 
-def _die_with_parent(number: signal.Signals) -> None:
+def die_with_parent(number: signal.Signals) -> None:
     """Between fork and exec on Linux: the kernel ends this process when the supervisor is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

@@ -1,4 +1,7 @@
-"""What must be true before anything starts: tables, static files, the first user, a first history. Each step says itself."""
+"""What must be true before anything starts: tables, static files, the first user, a first history. Each step says itself.
+
+Runs in a process of its own (`manage.py prepare_desk`): the libraries that make a history stay in memory as long as their process lives.
+"""
 
 import hashlib
 import secrets
@@ -12,7 +15,6 @@ from django.contrib.auth.models import Group
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import CommandError, call_command
 
-from tradingsite.desk.services import Plan
 from tradingsite.environment import kept_text, write_private
 from tradingsite.soundness import damage
 
@@ -20,22 +22,25 @@ DEMO_USER = "demo"
 Step = Callable[[str], None]
 
 
-def prepare(plan: Plan, *, mode: str, step: Step, demo_password: str) -> str:
-    """Run all steps; returns the line that tells a person how to come in."""
+def prepare(*, data_dir: Path, web_url: str, gateway_state: Path | None, mode: str, step: Step, demo_password: str) -> str:
+    """Run all steps; returns the line that tells a person how to come in.
+
+    `gateway_state` is the folder of our own simulated gateway, whose history an empty database is given; None beside any other.
+    """
     step("checking the database file")
     if found := damage():
         raise CommandError(found)
     step("bringing the database up to date")
     call_command("migrate", interactive=False, verbosity=0)
-    _collect_static_files(plan.data_dir, step)
-    if plan.own_gateway and settings.DEMO_HISTORY:
-        _fill_history(plan, step)
+    _collect_static_files(data_dir, step)
+    if gateway_state and settings.DEMO_HISTORY:
+        _fill_history(gateway_state, step)
     if mode == "live":
         get_user_model().objects.filter(username=DEMO_USER, is_active=True).update(is_active=False)
-        return f"Log in at {plan.web_url} (make the first user with: manage.py createsuperuser)"
+        return f"Log in at {web_url} (make the first user with: manage.py createsuperuser)"
     step("checking the demo user")
-    password = _demo_user(plan.data_dir, demo_password)
-    return f"Log in at {plan.web_url} as {DEMO_USER} with password {password}"
+    password = _demo_user(data_dir, demo_password)
+    return f"Log in at {web_url} as {DEMO_USER} with password {password}"
 
 
 def _collect_static_files(data_dir: Path, step: Step) -> None:
@@ -59,7 +64,7 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _fill_history(plan: Plan, step: Step) -> None:
+def _fill_history(gateway_state: Path, step: Step) -> None:
     """Once, on an empty database beside our own simulated gateway."""
     if find_spec("signals.demo.history") is None:
         return
@@ -68,7 +73,7 @@ def _fill_history(plan: Plan, step: Step) -> None:
     if OrderRecord.objects.exists() or EquityPoint.objects.exists():
         return
     step("making a first history of simulated trading")
-    call_command("demo_history", state_dir=str(plan.gateway_state), verbosity=0)
+    call_command("demo_history", state_dir=str(gateway_state), verbosity=0)
 
 
 def _demo_user(data_dir: Path, given: str) -> str:

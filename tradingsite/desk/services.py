@@ -21,7 +21,7 @@ GREETED = "SPY"  # the demo's first signal is about it
 WEBSOCKET_BYTES = "65536"
 WORKER_DELAY = 4.0  # seconds: positions are watched by nobody while it is away
 # The warning about root is for pickle, which we refuse.
-_CELERY = (sys.executable, "-W", "ignore:You're running the worker with superuser", "-m", "celery", "-q", "-A", "tradingsite")
+_CELERY = (sys.executable, "-W", "ignore:You're running the worker with superuser", "-m", "celery", "-q", "-A")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +98,12 @@ def _worker(base_dir: Path) -> Service:
 def _celery_worker() -> Service:
     options = ("-P", "threads", "-c", "4", "-l", "INFO", "--without-gossip", "--without-mingle", "--max-memory-per-child", "300000")
     # Without Redis its orderly end takes as long as its next try to connect; a task may be lost at any moment anyway.
-    return Service(name="celery", command=(*_CELERY, "worker", *options), orphaned=signal.SIGKILL)
+    return Service(name="celery", command=(*_CELERY, "tradingsite", "worker", *options), orphaned=signal.SIGKILL)
 
 
 def _celery_beat(data_dir: Path) -> Service:
     options = ("-l", "INFO", "--pidfile=", "-s", str(data_dir / "celerybeat-schedule"))
-    return Service(name="beat", command=(*_CELERY, "beat", *options))
+    return Service(name="beat", command=(*_CELERY, "tradingsite.beat", "beat", *options))
 
 
 def _web(port: int) -> Service:

@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from positions.models import EquityPoint
-from tradingsite.celery import HOUSEKEEPING, app
+from tradingsite.celery import app
+from tradingsite.schedule import HOUSEKEEPING
 from tradingsite.tasks import thin, thin_equity_points
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)

@@ -1,7 +1,9 @@
-"""`manage.py desk`: the whole desk on one machine, supervised. Ctrl-C ends it; all data stay in DATA_DIR."""
+"""`manage.py desk`: the whole desk on one machine, supervised. Ctrl-C ends it; all data stay in DATA_DIR.
+
+Runs bare (see manage.py), so nothing here may touch a table.
+"""
 
 import asyncio
-import os
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -10,13 +12,13 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 
 from tradingsite.desk.lock import AlreadyRunning, DeskLock
 from tradingsite.desk.output import Output
 from tradingsite.desk.ports import is_free
+from tradingsite.desk.preparing import NotPrepared, prepare_beside
 from tradingsite.desk.redis_binary import NoRedis
-from tradingsite.desk.services import Plan, make_plan
+from tradingsite.desk.services import make_plan
 from tradingsite.desk.supervisor import STATUS_FILE, Supervisor
 
 
@@ -51,22 +53,15 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         output = Output(data_dir / "logs", secrets=[settings.SECRET_KEY, plan.environment.get("FLOW_API_KEY", "")])
         try:
-            login_line = self._prepare(plan, output)
+            login_line = prepare_beside(plan, base_dir=settings.BASE_DIR, step=lambda text: output.say("desk", text))
             asyncio.run(Supervisor(plan, output, login_line=login_line).run())
-        except DatabaseError as error:
-            raise CommandError(f"The database does not work (DATABASE_URL): {str(error).strip().splitlines()[0]}") from error
+        except NotPrepared as error:
+            sys.exit(error.code or 1)
         except KeyboardInterrupt:  # before the supervisor listens to signals; no child runs yet
             output.say("desk", "stopped")
             sys.exit(130)
         finally:
             output.close()
-
-    def _prepare(self, plan: Plan, output: Output) -> str:
-        from tradingsite.desk.preparation import prepare
-
-        os.environ.update(plan.environment)
-        demo_password = os.environ.get("DEMO_PASSWORD", "").strip()
-        return prepare(plan, mode=settings.TRADING_MODE, step=lambda text: output.say("desk", text), demo_password=demo_password)
 
     def _show_status(self, data_dir: Path) -> None:
         path = data_dir / STATUS_FILE
