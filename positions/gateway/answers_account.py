@@ -49,11 +49,12 @@ _SAME = frozenset({("UnrealizedPnL", "USD"), ("RealizedPnL", "USD"), ("StockMark
 
 def send_account(session: Session) -> None:
     """Account values and portfolio, as a subscription pushes them."""
-    for tag, value, currency in value_rows(session):
-        session.send(out.message("updateAccountValue", tag, value, currency, ACCOUNT))
-    for holding in session.gateway.broker.holdings():
-        _send_portfolio(session, holding)
-    session.send(out.message("updateAccountTime", f"{datetime.fromtimestamp(session.gateway.now(), UTC):%H:%M}"))
+    with session.transport.together():
+        for tag, value, currency in value_rows(session):
+            session.send(out.message("updateAccountValue", tag, value, currency, ACCOUNT))
+        for holding in session.gateway.broker.holdings():
+            _send_portfolio(session, holding)
+        session.send(out.message("updateAccountTime", f"{datetime.fromtimestamp(session.gateway.now(), UTC):%H:%M}"))
 
 
 def send_position(session: Session, holding: Holding) -> None:

@@ -6,7 +6,7 @@ the list of reports handed out. Knows no sessions and no asyncio; `gateway.py` d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,11 +109,15 @@ class Brokerage:
         """A scripted execution of an order that is cancelled already."""
         return self._act("fill_late", _key_row(order), lambda: self._fill_late(order, quantity, price))
 
-    def match(self, symbol: str, quote: Quote) -> list[Report]:
-        """Lets the symbol's orders meet a quote."""
-        if not self.exchange.book.has_work(symbol):
-            return []
-        return self._act("", {}, lambda: self.exchange.on_quote(symbol, quote))
+    def match(self, quotes: Mapping[str, Quote]) -> list[Report]:
+        """Lets the orders of some symbols meet their quotes, all in one transaction; `quotes` maps symbol → quote."""
+
+        def meet() -> None:
+            for symbol, quote in quotes.items():
+                if self.exchange.book.has_work(symbol):
+                    self.exchange.on_quote(symbol, quote)
+
+        return self._act("", {}, meet)
 
     def revise(self, execution: Execution, *, price: float | None, quantity: float | None, bust: bool) -> list[Report]:
         """Corrects or busts an execution: a new revision of its id, and the account booked over."""

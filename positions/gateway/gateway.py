@@ -22,6 +22,7 @@ from positions.gateway.brokerage import Brokerage, Report
 from positions.gateway.faults import FaultBook
 from positions.gateway.hours import Hours
 from positions.gateway.market import Market, Quote, market_time
+from positions.gateway.market_calendar import DAY, day_of, day_start
 from positions.gateway.order_codec import PlacedOrder
 from positions.gateway.orders import OrderSpec
 from positions.gateway.pacing import MARKET_DATA_LINES
@@ -32,6 +33,7 @@ from positions.gateway.wire import Incoming
 
 log = logging.getLogger(__name__)
 
+NEXT_DAY_SECONDS = 300.0  # before midnight, in wall time: enough for 300 symbols at four a second, four times over
 MATCH_DELAY = 0.03  # seconds from the acknowledgement of an order to its first chance to trade
 _RECEIVED_KEPT = 5000
 
@@ -64,9 +66,9 @@ class Received:
 
 
 class Gateway:
-    """One simulated gateway. `speed` is how fast its market clock runs against the wall."""
+    """One simulated gateway. `speed` is how fast its market clock runs against the wall, `line_limit` the streams of one client."""
 
-    def __init__(self, *, seed: int, state_dir: Path, speed: float = 1.0, calendar: str = "") -> None:
+    def __init__(self, *, seed: int, state_dir: Path, speed: float = 1.0, calendar: str = "", line_limit: int = MARKET_DATA_LINES) -> None:
         self.speed = speed
         hours = Hours(calendar)
         self.broker = Brokerage(Market(seed, always_open=not calendar), hours, state_dir, self.now())
@@ -75,7 +77,7 @@ class Gateway:
         self.sessions: dict[int, Session] = {}  # client id → its session
         self.handlers = {**answers_data.HANDLERS, **answers_account.HANDLERS, **answers_orders.HANDLERS}
         self.received: deque[Received] = deque(maxlen=_RECEIVED_KEPT)
-        self.line_limit = MARKET_DATA_LINES
+        self.line_limit = line_limit
         self.farms_broken = False
         self.upstream_lost = False
         self.upstream_drops = False  # while the link is lost, requests about orders vanish instead of waiting
@@ -83,6 +85,7 @@ class Gateway:
         self.transport_mode = Mode.NORMAL  # of sockets opened from now on
         self.sockets = self.most_sockets = 0  # client connections open now, and at most at any time
         self.busy_ids: dict[int, float] = {}  # client id kept busy → monotonic time of its release
+        self._account_changed = False  # by a fill, since it was sent
         self._waiting: list[Callable[[], None]] = []
         self._frozen: dict[str, Quote] = {}
 
@@ -163,7 +166,7 @@ class Gateway:
     def match(self, symbol: str) -> None:
         if self.data_states.get(symbol) is not DataState.HALTED:
             self.broker.now = self.now()
-            self.deliver(self.broker.match(symbol, self.broker.prices.quote(symbol, self.broker.now)))
+            self.deliver(self.broker.match({symbol: self.broker.prices.quote(symbol, self.broker.now)}))
 
     def located_later(self, spec: OrderSpec, seconds: float) -> None:
         """The shares of a short sale are found after `seconds`."""
@@ -178,7 +181,7 @@ class Gateway:
 
     def match_silently(self, spec: OrderSpec) -> None:
         """Trades an order whose client shall hear nothing of it."""
-        self.broker.match(spec.symbol, self.broker.prices.quote(spec.symbol, self.now()))
+        self.broker.match({spec.symbol: self.broker.prices.quote(spec.symbol, self.now())})
 
     # Market data
 
@@ -197,8 +200,11 @@ class Gateway:
         return None
 
     def shown_quote(self, symbol: str) -> Quote:
-        """The quote as clients see it, with what is wrong with the symbol's data."""
-        quote = self.broker.prices.quote(symbol, self.now())
+        """The quote of now as clients see it."""
+        return self._shown(symbol, self.broker.prices.quote(symbol, self.now()))
+
+    def _shown(self, symbol: str, quote: Quote) -> Quote:
+        """With what is wrong with the symbol's data."""
         state = self.data_states.get(symbol)
         if state in (DataState.STALE, DataState.HALTED):
             return self._frozen.setdefault(symbol, quote)
@@ -229,17 +235,28 @@ class Gateway:
         """A quarter of a second has passed: time moves on, orders meet quotes, streams send what changed."""
         now = self.now()
         self.deliver(self.broker.advance(now))
-        for symbol in set(self.broker.exchange.book.symbols()):
-            self.match(symbol)
-        if self.upstream_lost or self.farms_broken:
-            return
+        working = {symbol for symbol in self.broker.exchange.book.symbols() if self.data_states.get(symbol) is not DataState.HALTED}
+        told = set() if self.upstream_lost or self.farms_broken else self._watched()
+        quotes = {symbol: self.broker.prices.quote(symbol, now) for symbol in working | told}
+        self.deliver(self.broker.match({symbol: quotes[symbol] for symbol in working}))
+        self._publish_changed_accounts()
+        shown = {symbol: self._shown(symbol, quotes[symbol]) for symbol in told}
+        for session in list(self.sessions.values()):
+            session.streams.tick(shown, now)
+        self._make_next_day(now)
+
+    def _watched(self) -> set[str]:
+        """Symbols whose prices somebody streams and that say something now."""
         watched = {symbol for session in self.sessions.values() for symbol in session.streams.symbols()}
-        for symbol in watched:
-            if self.data_states.get(symbol) in SILENT:
-                continue
-            quote = self.shown_quote(symbol)
-            for session in list(self.sessions.values()):
-                session.streams.tick(symbol, quote, now)
+        return {symbol for symbol in watched if self.data_states.get(symbol) not in SILENT}
+
+    def _make_next_day(self, now: float) -> None:
+        """In the last minutes of the market's day: one symbol's next day each tick, so that midnight makes none."""
+        if DAY - (now - day_start(day_of(now))) > NEXT_DAY_SECONDS * self.speed:
+            return
+        market = self.broker.prices.market
+        symbols = sorted(self._watched() | set(self.broker.exchange.book.symbols()))
+        next((symbol for symbol in symbols if market.make_ahead(symbol)), None)
 
     def publish_results(self) -> None:
         """The once-a-second updates of profit and loss subscriptions."""
@@ -280,10 +297,18 @@ class Gateway:
             request()
 
     def _push_positions(self, reports: list[Report]) -> None:
+        """Positions at once; the account follows with the tick, once for all fills of it."""
         symbols = {report.execution.symbol for report in reports if hasattr(report, "execution")}
+        self._account_changed = self._account_changed or bool(symbols)
         for session in list(self.sessions.values()) if symbols else ():
             if (answers_account.POSITIONS, 0) in session.account_requests:
                 for symbol in symbols:
                     answers_account.send_position(session, self.broker.account.holdings[symbol])
+
+    def _publish_changed_accounts(self) -> None:
+        if not self._account_changed or self.upstream_lost:
+            return
+        self._account_changed = False
+        for session in list(self.sessions.values()):
             if (answers_account.ACCOUNT_UPDATES, 0) in session.account_requests:
                 answers_account.send_account(session)

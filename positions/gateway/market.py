@@ -11,18 +11,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from positions.gateway.market_calendar import DAY, AlwaysOpen, Calendar, ExchangeCalendar, day_of, day_start, regular_session
-from positions.gateway.market_path import Factor, Floats, Paths, Recent, activity, generator
+from positions.gateway.market_calendar import DAY, AlwaysOpen, Calendar, ExchangeCalendar, day_of, day_start
+from positions.gateway.market_days import Day, Days
 from positions.gateway.market_symbols import SymbolInfo, UnknownSymbol, symbol_info
 
 __all__ = ["ANCHOR", "Bar", "Market", "Quote", "SymbolInfo", "UnknownSymbol", "market_time", "wall_time"]
 
 ANCHOR = 1_767_225_600.0  # 2026-01-01T00:00Z, where every market clock agrees with the wall
-_MARKET = Factor("market", 0.0085)
-_SECTOR_VOLATILITY = 0.006
-_MINUTES = DAY // 60
 
 
 def market_time(wall: float, speed: float = 1.0) -> float:
@@ -67,29 +63,6 @@ class Bar:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Day:
-    """One symbol's day in cents: last price per second, and per minute open, high, low, close and cumulated volume."""
-
-    start: int
-    first: int  # second of the day at which trading begins
-    end: int
-    last: npt.NDArray[np.int32]
-    high: npt.NDArray[np.int32]
-    low: npt.NDArray[np.int32]
-    top: npt.NDArray[np.int32]  # running high at the end of each minute
-    bottom: npt.NDArray[np.int32]
-    volume: npt.NDArray[np.int64]  # before each minute; 1441 entries
-
-    def traded(self, second: int) -> int:
-        """Shares traded from the start of the day through the end of `second` (-1 = none)."""
-        minute, rest = divmod(second + 1, 60)
-        if minute >= _MINUTES:
-            return int(self.volume[_MINUTES])
-        before = int(self.volume[minute])
-        return before + (int(self.volume[minute + 1]) - before) * rest // 60
-
-
 class Market:
     """The whole market of one seed. Unknown symbols raise UnknownSymbol; all else is answered for any time."""
 
@@ -97,8 +70,7 @@ class Market:
         self.seed = seed
         self.always_open = always_open
         self._calendar: Calendar = AlwaysOpen() if always_open else ExchangeCalendar()
-        self._paths = Paths(seed, self._calendar, always_open=always_open)
-        self._days: Recent[_Day] = Recent(120)
+        self._days = Days(seed, self._calendar, always_open=always_open)
         self._flicker = seed * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
 
     def contract(self, symbol: str) -> SymbolInfo:
@@ -118,13 +90,12 @@ class Market:
 
     def last(self, symbol: str, at: float) -> float:
         """The last trade price at a time: the cheap part of `quote`."""
-        day = self._day(symbol, day_of(at))
+        day = self._days.now(symbol, day_of(at))
         return int(day.last[_second(day, at)]) / 100
 
     def quote(self, symbol: str, at: float) -> Quote:
         info = symbol_info(symbol)
-        number = day_of(at)
-        day = self._day(symbol, number)
+        day = self._days.now(symbol, day_of(at))
         second = _second(day, at)
         last = int(day.last[second])
         noise = _mix(self._flicker ^ info.con_id * 0x1000193 ^ int(at * 4))
@@ -144,7 +115,7 @@ class Market:
             open=opening / 100,
             high=top / 100,
             low=bottom / 100,
-            prev_close=int(self._day(symbol, number - 1).last[-1]) / 100 if number else opening / 100,
+            prev_close=day.close_before / 100,
         )
 
     def bar(self, symbol: str, start: int, seconds: int = 60) -> Bar:
@@ -152,7 +123,7 @@ class Market:
         pieces = []
         at, stop = int(start), int(start) + int(seconds)
         while at < stop:
-            day = self._day(symbol, day_of(at))
+            day = self._days.get(symbol, day_of(at))
             until = min(stop, day.start + DAY) if at >= day.start else min(stop, day.start)
             pieces.append((day, max(0, at - day.start), max(1, until - day.start)))
             at = until
@@ -169,67 +140,21 @@ class Market:
         trading = self._calendar.trading(number) or (0, DAY)
         return self.bar(symbol, day_start(number) + trading[0], trading[1] - trading[0])
 
+    def make_ahead(self, symbol: str) -> bool:
+        """Make the symbol's next day before its time; False when that is done. A day takes some 10 ms."""
+        return self._days.make_ahead(symbol)
+
     def drift(self, symbol: str, at: float, horizon_seconds: float) -> float:
         """The return from `at` to `at + horizon_seconds`, as a fraction. The future: only the demo's own edge may look."""
         return self.last(symbol, at + horizon_seconds) / self.last(symbol, at) - 1
 
-    def _day(self, symbol: str, number: int) -> _Day:
-        return self._days.get((symbol, number), lambda: self._make_day(symbol, number))
 
-    def _make_day(self, symbol: str, number: int) -> _Day:
-        info = symbol_info(symbol)
-        level = info.beta * self._paths.path(_MARKET, number)
-        level = level + info.sector_load * self._paths.path(Factor(f"sector {info.sector}", _SECTOR_VOLATILITY), number)
-        level += self._paths.path(Factor(f"own {symbol}", info.volatility), number)
-        last = np.maximum(np.rint(info.base_price * 100 * np.exp(level)), 1).astype(np.int32)
-        by_minute = last.reshape(_MINUTES, 60)
-        trading = self._calendar.trading(number) or (0, 0)
-        first_minute = trading[0] // 60
-        high, low = by_minute.max(axis=1), by_minute.min(axis=1)
-        return _Day(
-            start=day_start(number),
-            first=trading[0],
-            end=trading[1],
-            last=last,
-            high=high,
-            low=low,
-            top=_running(np.maximum, high, first_minute),
-            bottom=_running(np.minimum, low, first_minute),
-            volume=self._volume(info, number, by_minute),
-        )
-
-    def _volume(self, info: SymbolInfo, number: int, by_minute: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-        """Cumulated shares before each minute: the day's activity curve, more when the price moves."""
-        total = np.zeros(_MINUTES + 1, dtype=np.int64)
-        trading = self._calendar.trading(number)
-        if trading is None:
-            return total
-        opens, closes = regular_session(number) if self.always_open else trading
-        shape: Floats = activity(opens, closes, self.always_open).reshape(_MINUTES, 60)[:, 0]
-        random = generator(self.seed, "volume", info.symbol, number)
-        move = np.abs(by_minute[:, -1] / by_minute[:, 0] - 1) * 600
-        shares = info.average_volume / 390 * shape**1.5 * np.exp(random.normal(-0.1, 0.45, _MINUTES)) * (0.8 + move)
-        total[1:] = np.cumsum(np.where(shape > 0, np.maximum(100, shares.astype(np.int64)), 0))
-        return total
-
-
-def _second(day: _Day, at: float) -> int:
+def _second(day: Day, at: float) -> int:
     """The second of the day, 0 for any time before the market began."""
     return max(0, math.floor(at) - day.start)
 
 
-def _running(
-    fold: np.ufunc,
-    values: npt.NDArray[np.int32],
-    first: int,
-) -> npt.NDArray[np.int32]:
-    """The running extreme from minute `first` on; earlier minutes keep their own value."""
-    result = values.copy()
-    result[first:] = fold.accumulate(values[first:])
-    return result
-
-
-def _extremes(day: _Day, second: int) -> tuple[int, int, int]:
+def _extremes(day: Day, second: int) -> tuple[int, int, int]:
     """Open, high and low of the trading day as of `second`."""
     if second < day.first or day.end <= day.first:
         flat = int(day.last[second])
@@ -242,7 +167,7 @@ def _extremes(day: _Day, second: int) -> tuple[int, int, int]:
     return int(day.last[day.first]), top, bottom
 
 
-def _joined(start: int, pieces: list[tuple[_Day, int, int]]) -> Bar:
+def _joined(start: int, pieces: list[tuple[Day, int, int]]) -> Bar:
     highs, lows, means, volume, length = [], [], 0.0, 0, 0
     for day, first, end in pieces:
         part = day.last[first:end]

@@ -8,6 +8,7 @@ session's open. Each number comes from a generator keyed by (seed, factor, day),
 from __future__ import annotations
 
 import math
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 T = TypeVar("T")
 
 _CHUNK_DAYS = 1024
+SHARED_PATHS = 24  # the market and ten sectors, of two days
 _REVERSION = 0.99  # a level keeps this much of its distance from the base each day
 _ALWAYS_OPEN_PACE = 1.3  # a day without a close moves more than a session, yet less than 24 hours of session would
 
@@ -86,30 +88,45 @@ class Paths:
         self._always_open = always_open
         self._pace = _ALWAYS_OPEN_PACE if always_open else 1.0
         self._gap_share = 0.12 if always_open else 0.35
-        self._levels: dict[str, list[float]] = {}
+        self._levels: dict[str, array[float]] = {}
         self._lock = Lock()
-        self._recent: Recent[Floats] = Recent(16)
+        self._recent: Recent[Floats] = Recent(SHARED_PATHS)
 
     def level(self, factor: Factor, day: int) -> float:
         """The log level at the start of a day."""
         with self._lock:
-            levels = self._levels.setdefault(factor.name, [0.0])
+            levels = self._levels.setdefault(factor.name, array("d", [0.0]))
             while len(levels) <= day:
                 self._extend(factor, levels)
             return levels[day]
 
-    def _extend(self, factor: Factor, levels: list[float]) -> None:
+    def _extend(self, factor: Factor, levels: array[float]) -> None:
         first = len(levels) - 1
         draws = generator(self._seed, "levels", factor.name, first // _CHUNK_DAYS).standard_t(4, _CHUNK_DAYS) / math.sqrt(2)
-        scale = factor.volatility * self._pace
+        steps = self._quiet(first) * (factor.volatility * self._pace) * np.clip(draws, -6.0, 6.0)
         value = levels[-1]
-        for offset, draw in enumerate(draws.tolist()):
-            quiet = 0.3 if not self._always_open and date_of(first + offset).weekday() >= 5 else 1.0
-            value = _REVERSION * value + scale * quiet * max(-6.0, min(6.0, draw))
+        for step in steps.tolist():
+            value = _REVERSION * value + step
             levels.append(value)
 
+    def _quiet(self, first: int) -> Floats | float:
+        """How much of a day's movement each day of the chunk has: little at weekends when only sessions trade."""
+        if self._always_open:
+            return 1.0
+        weekdays = (date_of(first).weekday() + np.arange(_CHUNK_DAYS)) % 7
+        return np.where(weekdays >= 5, 0.3, 1.0)
+
     def path(self, factor: Factor, day: int) -> Floats:
+        """Made anew each time: what moves one symbol alone is used once."""
+        return self._make(factor, day)
+
+    def shared(self, factor: Factor, day: int) -> Floats:
+        """The path of a factor that many symbols share, held for them."""
         return self._recent.get((factor.name, day), lambda: self._make(factor, day))
+
+    def end(self, factor: Factor, day: int) -> float:
+        """The last value of `path`: where the day after begins."""
+        return self._last_level(factor, day) if self._calendar.trading(day) is None else self.level(factor, day + 1)
 
     def _last_level(self, factor: Factor, day: int) -> float:
         """The level at which the last trading day before `day` ended."""

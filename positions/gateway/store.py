@@ -57,7 +57,7 @@ class Execution:
 
 
 class Store:
-    """The state directory. All writes happen inside `transaction()`, which commits once at its end."""
+    """The state directory. All writes happen inside `transaction()`, which begins with the first and commits once at its end."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -68,13 +68,20 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        """One that writes nothing costs nothing: most looks of the market at the book change nothing."""
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        if self._db.in_transaction:
+            self._db.execute("COMMIT")
+
+    def _write(self, statement: str, row: tuple[object, ...]) -> None:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(statement, row)
 
     def close(self) -> None:
         self._db.close()
@@ -84,12 +91,12 @@ class Store:
         return default if row is None else json.loads(row[0])
 
     def write(self, name: str, value: Any) -> None:
-        self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, json.dumps(value)))
+        self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, json.dumps(value)))
 
     def save_order(self, order: BookOrder) -> None:
         data = json.dumps(asdict(order))
         row = (*order.key, order.perm_id, int(order.live), order.completed_at, data)
-        self._db.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?)", row)
+        self._write("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def load_orders(self, since: float) -> list[BookOrder]:
         """Live orders and those completed at or after `since`, oldest first."""
@@ -98,7 +105,7 @@ class Store:
 
     def save_execution(self, execution: Execution) -> None:
         row = (execution.exec_id, execution.at, json.dumps(asdict(execution)))
-        self._db.execute("INSERT OR REPLACE INTO executions VALUES (?, ?, ?)", row)
+        self._write("INSERT OR REPLACE INTO executions VALUES (?, ?, ?)", row)
 
     def load_executions(self, since: float) -> list[Execution]:
         query = "SELECT data FROM executions WHERE at >= ? ORDER BY rowid"
@@ -107,7 +114,7 @@ class Store:
 
     def append(self, at: float, kind: str, data: dict[str, Any]) -> None:
         """One line of the ledger."""
-        self._db.execute("INSERT INTO ledger (at, kind, data) VALUES (?, ?, ?)", (at, kind, json.dumps(data)))
+        self._write("INSERT INTO ledger (at, kind, data) VALUES (?, ?, ?)", (at, kind, json.dumps(data)))
 
     def ledger(self, after: int = 0, limit: int = 10_000) -> list[dict[str, Any]]:
         query = "SELECT seq, at, kind, data FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"

@@ -5,6 +5,7 @@ The gateway calls `tick` about four times a second; a subscription sends only wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -83,17 +84,18 @@ class Streams:
         self._session.send(message("marketDataType", request_id, 3 if delayed else 1))
         self._session.send(message("tickReqParams", request_id, 0.01, "9c0001", 3))
 
-    def tick(self, symbol: str, quote: Quote, now: float) -> None:
-        """Sends what a new quote of `symbol` changed."""
-        for request_id, line in self.lines.items():
-            if line.symbol == symbol:
-                self.send_quote(request_id, line, quote)
-        for request_id, tick_line in self.ticks.items():
-            if tick_line.symbol == symbol:
-                self._send_tick(request_id, tick_line, quote)
-        for request_id, bar_line in self.bars.items():
-            if bar_line.symbol == symbol:
-                self._send_bar(request_id, bar_line, now)
+    def tick(self, quotes: Mapping[str, Quote], now: float) -> None:
+        """Sends what new quotes changed; `quotes` maps symbol → quote, a symbol without one says nothing."""
+        with self._session.transport.together():
+            for request_id, line in self.lines.items():
+                if (quote := quotes.get(line.symbol)) is not None:
+                    self.send_quote(request_id, line, quote)
+            for request_id, tick_line in self.ticks.items():
+                if (quote := quotes.get(tick_line.symbol)) is not None:
+                    self._send_tick(request_id, tick_line, quote)
+            for request_id, bar_line in self.bars.items():
+                if bar_line.symbol in quotes:
+                    self._send_bar(request_id, bar_line, now)
 
     def send_quote(self, request_id: int, line: Line, quote: Quote, *, full: bool = False) -> None:
         delayed = self._session.gateway.is_delayed(line.symbol)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from enum import StrEnum
 
 MAX_BUFFER = 8 << 20
@@ -36,11 +37,15 @@ class Transport:
         self.mode = mode
         self.closed = False
         self._writer = writer
+        self._gathered: list[bytes] | None = None
         self._waiting = bytearray()
         self._pump: asyncio.Task[None] | None = None
 
     def write(self, frame: bytes) -> None:
         if self.closed or self.mode is Mode.HALF_OPEN:
+            return
+        if self.mode is Mode.NORMAL and self._gathered is not None and not self._waiting:
+            self._gathered.append(frame)
             return
         if self.mode is Mode.TICKS_ONLY and not frame.startswith(_TICKS, _LENGTH_BYTES):
             return
@@ -52,6 +57,18 @@ class Transport:
         self._waiting += frame
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._run())
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside goes to the socket in one piece, where the network is a good one."""
+        gathered: list[bytes] = []
+        self._gathered = gathered
+        try:
+            yield
+        finally:
+            self._gathered = None
+            if gathered and not self.closed:
+                self._write(b"".join(gathered))
 
     async def drain(self) -> None:
         await self._writer.drain()

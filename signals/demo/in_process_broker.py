@@ -104,7 +104,7 @@ class InProcessBroker:
     def look(self, symbol: str) -> Tick:
         """The quote of this moment, after the symbol's orders have met it."""
         quote = self._brokerage.prices.quote(symbol, self._brokerage.now)
-        self._hear(self._brokerage.match(symbol, quote))
+        self._hear(self._brokerage.match({symbol: quote}))
         now = self._clock.now()
         return Tick(symbol=symbol, last=quote.last, bid=quote.bid, ask=quote.ask, volume=float(quote.volume), time=now)
 

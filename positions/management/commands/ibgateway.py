@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from positions.gateway.gateway import Gateway
+from positions.gateway.pacing import MARKET_DATA_LINES
 from positions.gateway.server import Server
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, required=True, help="same seed, same prices")
         parser.add_argument("--state-dir", type=Path, required=True, help="folder of the book, account and ledger")
         parser.add_argument("--speed", type=float, default=1.0, help="how fast the market clock runs (default 1)")
+        parser.add_argument("--market-data-lines", type=int, default=MARKET_DATA_LINES, help="streams of one client (default 100, as IB)")
         parser.add_argument("--calendar", default="", help="exchange calendar such as XNYS; without it always open")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,6 +45,7 @@ class Command(BaseCommand):
             state_dir=options["state_dir"],
             speed=options["speed"],
             calendar=options["calendar"],
+            line_limit=options["market_data_lines"],
         )
         server = Server(gateway, port=options["port"], control_port=options["control_port"])
         stop = asyncio.Event()

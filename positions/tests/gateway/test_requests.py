@@ -316,6 +316,6 @@ def test_out_of_hours_an_order_is_held_unless_it_may_trade_outside(tmp_path: Pat
     held = broker.place(OrderSpec(order_id=1, **order))
     assert [getattr(report, "code", 0) for report in held] == [0, 399]
     broker.place(OrderSpec(order_id=2, outside_rth=True, **order))
-    broker.match("AAPL", broker.prices.quote("AAPL", broker.now))
+    broker.match({"AAPL": broker.prices.quote("AAPL", broker.now)})
     assert [execution.order_id for execution in broker.executions] == [2]
     broker.store.close()

@@ -47,7 +47,7 @@ def reopened(_gateway: Gateway, state: Path) -> Gateway:
 def trade(gateway: Gateway) -> None:
     broker = gateway.broker
     broker.now = gateway.now()
-    broker.match("AAPL", broker.prices.quote("AAPL", broker.now))
+    broker.match({"AAPL": broker.prices.quote("AAPL", broker.now)})
 
 
 async def test_a_killed_gateway_comes_back_with_its_book_executions_positions_and_money(gateway_process: Process) -> None:
