@@ -101,6 +101,29 @@ def check_protection(lease: WorkerLease | None, worker: Check) -> Check:
     return Check(name="protection", label=label, state=state, detail=", ".join(words), at=parse_datetime(str(said.get("checked_at") or "")))
 
 
+def check_lines(lease: WorkerLease | None, worker: Check) -> Check:
+    """IB's market-data lines, and who has no live price because there are not enough. A position without one is no small thing."""
+    said = ((lease.health or {}).get("worker") or {}).get("lines") if lease else None
+    label = "Live prices"
+    if not isinstance(said, Mapping) or worker.state in ("down", "unknown"):
+        return Check(name="lines", label=label, state="unknown", detail="not reported")
+    return Check(name="lines", label=label, state=_lines_state(said), detail=lines_in_words(said), at=worker.at)
+
+
+def _lines_state(said: Mapping[str, Any]) -> str:
+    return "down" if said["positions_without"] else "degraded" if said["signals_without"] or said["watched_without"] else "ok"
+
+
+def lines_in_words(said: Mapping[str, Any]) -> str:
+    """Such as "100 of 100 lines used; 108 of the watch list have no live price"."""
+    words = [f"{said['used']} of {said['limit']} lines used"]
+    words += [f"IB serves fewer than the {said['setting']} of the setting"] if said["limit"] < said["setting"] else []
+    places = (("positions_without", "positions"), ("signals_without", "pending signals"), ("watched_without", "of the watch list"))
+    missing = [f"{said[key]} {what}" for key, what in places if said[key]]
+    words += [f"{', '.join(missing)} have no live price"] if missing else []
+    return "; ".join(words)
+
+
 def check_flow() -> Check:
     source = SourceHealth.objects.filter(ticker="").first()
     if source is None:
@@ -121,13 +144,14 @@ def readiness() -> list[Check]:
     return [check_gateway(lease, worker), worker, check_flow(), bus, database]
 
 
-def check_stops() -> Check:
-    """`check_protection` of the newest worker; unknown when the database cannot say."""
+def of_the_worker() -> list[Check]:
+    """What the newest worker says of stops and prices; unknown when the database cannot say."""
     try:
         lease = newest_lease()
     except DatabaseError:
         lease = None
-    return check_protection(lease, check_worker(lease, utc_now()))
+    worker = check_worker(lease, utc_now())
+    return [check_protection(lease, worker), check_lines(lease, worker)]
 
 
 def check_refused() -> Check:
@@ -163,4 +187,4 @@ def check_journal() -> Check:
 
 def proofs() -> list[Check]:
     """What a person should see beside the five, though none of it decides whether orders may leave."""
-    return [check_stops(), check_refused(), check_journal()]
+    return [*of_the_worker(), check_refused(), check_journal()]

@@ -79,12 +79,15 @@ class IbBroker:
         pacer: Pacer | None = None,
         on_fault: Callable[[str, BaseException], None] | None = None,
         before_send: Callable[[Sequence[OrderTicket]], None] | None = None,
+        on_no_line: Callable[[str], None] | None = None,
     ) -> None:
+        """`on_no_line` hears a symbol for which IB has no market-data line left (101)."""
         self.settings = settings
         self.listener = listener
         self.pacer = pacer or Pacer()
         self._on_fault = on_fault or (lambda what, error: None)
         self._before_send = before_send or (lambda tickets: None)
+        self._on_no_line = on_no_line or (lambda symbol: None)
         self._link = LinkState.DISCONNECTED
         self._account = ""
         self._ib: Any = None
@@ -143,7 +146,7 @@ class IbBroker:
     async def _handshake(self) -> None:
         ib = IB()
         ib.TimezoneTWS = self.settings.time_zone
-        ear = Ear(ib, self.listener, on_fault=self._on_fault, on_code=self._on_code)
+        ear = Ear(ib, self.listener, on_fault=self._on_fault, on_code=self._on_code, on_no_line=self._no_line)
         ib.wrapper, ib.client = ear, Client(ear)
         ib.client.decoder.interpret = ear.decoding(ib.client.decoder.handlers)
         ib.client.MaxRequests = 0  # our pacer has waited already; the library's silent queue is never used
@@ -357,6 +360,11 @@ class IbBroker:
         if contract is not None and self._ib is not None:
             await self.pacer.turn(Priority.DATA)
             self._need_session().cancelMktData(contract)
+
+    def _no_line(self, symbol: str) -> None:
+        """Only for a stream that we believe in: an answer may come for one that was given up meanwhile."""
+        if self._tickers.pop(symbol, None) is not None:
+            self._on_no_line(symbol)
 
     async def history(self, symbol: str, minutes: int) -> Sequence[Bar]:
         """Completed one-minute bars of the last `minutes`, oldest first."""

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 EXECUTION_FRAME = "11"
 # orderStatus, updateAccountValue, updatePortfolio, updateAccountTime; openOrder, execDetails, commissionReport, position, completedOrder
 LIST_FRAMES = frozenset({"3", "6", "7", "8", "5", EXECUTION_FRAME, "59", "61", "101"})
+NO_MORE_LINES = 101
 FINAL_STATUSES = frozenset({"Cancelled", "ApiCancelled", "Filled", "Inactive"})
 Key = tuple[int, int]  # (client_id, ib_order_id), or (-1, perm_id) for orders made by hand in TWS
 
@@ -63,12 +64,19 @@ class Ear(Wrapper):
     """The library's wrapper with our own ears for orders, fills, positions and errors; one per session."""
 
     def __init__(
-        self, ib: Any, listener: BrokerListener, *, on_fault: Callable[[str, BaseException], None], on_code: Callable[[int, str], None]
+        self,
+        ib: Any,
+        listener: BrokerListener,
+        *,
+        on_fault: Callable[[str, BaseException], None],
+        on_code: Callable[[int, str], None],
+        on_no_line: Callable[[str], None],
     ) -> None:
         super().__init__(ib)
         self.listener = listener
         self.on_fault = on_fault
         self.on_code = on_code
+        self.on_no_line = on_no_line
         self.reading: Reading | None = None
         self.refused = 0  # frames that could not be true, this session
         self.account_values: dict[str, float] = {}
@@ -266,8 +274,13 @@ class Ear(Wrapper):
 
     @guarded
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str = "") -> None:
+        contract = self._reqId2Contract.get(reqId)
         super().error(reqId, errorCode, errorString, advancedOrderRejectJson)  # ends the request it belongs to
         message = ib_convert.words(errorString)
+        if int(errorCode) == NO_MORE_LINES:  # about market data, whatever order has the same number
+            if contract is not None:  # else the stream was given up before its answer came
+                self.on_no_line(ib_convert.symbol_from_ib(contract.symbol))
+            return
         order_id = reqId if reqId > 0 and self.is_order(reqId) else -1
         self.on_code(int(errorCode), message)
         self.listener.on_error(ErrorReport(code=int(errorCode), message=message, ib_order_id=order_id, received_at=utc_now()))

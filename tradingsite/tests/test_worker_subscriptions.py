@@ -12,6 +12,7 @@ import time_machine
 from events.clock import utc_now
 from positions.domain.ports import LinkState
 from tradingsite.worker import subscriptions
+from tradingsite.worker.lines import FORGIVE_SECONDS, Lines
 from tradingsite.worker.subscriptions import SILENT_SECONDS, Subscriptions
 
 
@@ -24,6 +25,7 @@ class Line:
         self.asked: list[str] = []
         self.heard: dict[str, datetime] = {}
         self.open = True
+        self.watched, self.decided, self.held = ["AAPL", "MSFT"], list[str](), list[str]()
 
     async def subscribe(self, symbol: str) -> None:
         self.asked.append(f"+{symbol}")
@@ -46,10 +48,17 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Line:
     return line
 
 
-def listening(line: Line) -> Subscriptions:
+def listening(line: Line, most: int = 100) -> Subscriptions:
     stand_in = cast(Any, line)
     return Subscriptions(
-        stand_in, stand_in, watched=lambda: ["AAPL", "MSFT"], held=list, heard_at=line.heard.get, market_open=lambda: line.open
+        stand_in,
+        stand_in,
+        lines=Lines(most),
+        watched=lambda: line.watched,
+        decided=lambda: line.decided,
+        held=lambda: line.held,
+        heard_at=line.heard.get,
+        market_open=lambda: line.open,
     )
 
 
@@ -72,3 +81,55 @@ async def test_silence_while_the_market_is_closed_is_no_reason_to_ask(line: Line
         clock.shift(timedelta(seconds=SILENT_SECONDS + 1))
         await listener.sync()
     assert line.asked == ["+AAPL", "+MSFT"]
+
+
+async def test_positions_come_first_then_signals_then_the_watch_list(line: Line) -> None:
+    line.held, line.decided = ["POS"], ["SIG", "POS"]
+    await listening(line, most=3).sync()
+    assert line.asked == ["+POS", "+SIG", "+AAPL"]
+
+
+async def test_a_symbol_of_the_watch_list_gives_its_line_to_a_position_and_to_a_signal(line: Line) -> None:
+    listener = listening(line, most=2)
+    await listener.sync()
+    line.held = ["POS"]
+    await listener.sync()
+    line.decided = ["SIG"]
+    await listener.sync()
+    assert line.asked == ["+AAPL", "+MSFT", "-MSFT", "+POS", "-AAPL", "+SIG"]
+    assert listener.report() == {
+        "used": 2,
+        "limit": 2,
+        "setting": 2,
+        "positions_without": 0,
+        "signals_without": 0,
+        "watched_without": 2,
+    }
+
+
+async def test_what_somebody_is_about_to_trade_takes_the_line_that_matters_least(line: Line) -> None:
+    line.held = ["POS"]
+    listener = listening(line, most=2)
+    await listener.sync()
+    await listener.one("NOW")
+    assert line.asked == ["+POS", "+AAPL", "-AAPL", "+NOW"]
+
+
+async def test_fewer_lines_than_the_setting_says_are_learned_from_ib_and_forgiven_after_a_while(line: Line) -> None:
+    line.watched = ["A", "B", "C", "D"]
+    with time_machine.travel(utc_now(), tick=False) as clock:
+        listener = listening(line)
+        listener._lines._now = lambda: utc_now().timestamp()
+        await listener.sync()
+        listener.no_line("C")
+        listener.no_line("D")
+        await listener.sync()
+        assert line.asked == ["+A", "+B", "+C", "+D"], "it is not asked again at once"
+        assert (listener.report()["used"], listener.report()["limit"], listener.report()["watched_without"]) == (2, 2, 2)
+        line.held = ["POS"]
+        await listener.sync()
+        assert line.asked[4:] == ["-B", "+POS"]
+        line.open = False
+        clock.shift(timedelta(seconds=FORGIVE_SECONDS + 1))
+        await listener.sync()
+        assert line.asked[6:] == ["+B", "+C", "+D"]

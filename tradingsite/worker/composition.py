@@ -25,7 +25,7 @@ from positions.domain.tracker import PositionTracker
 from positions.lease import WorkerLock, check_epoch
 from positions.limits import limits_from
 from signals.approval import shown_at_approval
-from signals.models import SignalSettings, WatchListEntry
+from signals.models import SignalRecord, SignalSettings, WatchListEntry
 from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
 from tradingsite.worker.commands import CommandDesk
@@ -36,6 +36,7 @@ from tradingsite.worker.exit_commands import ExitDesk
 from tradingsite.worker.guard import Guard
 from tradingsite.worker.health import Health
 from tradingsite.worker.hours import session_closes, session_open
+from tradingsite.worker.lines import Lines
 from tradingsite.worker.margins import Margins
 from tradingsite.worker.marks import Marks
 from tradingsite.worker.protection import Protection
@@ -50,6 +51,9 @@ from tradingsite.worker.worker import Worker
 REF_PREFIX = "TD"  # begins every orderRef of ours at the broker
 
 
+MOST_DECIDED = 1_000  # symbols; more than any login has lines
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
     """What a worker needs to know from outside."""
@@ -57,12 +61,14 @@ class WorkerSettings:
     mode: str
     live_confirmed: str
     ib: IbSettings
+    market_data_lines: int = 100
 
     @classmethod
     def from_django(cls) -> WorkerSettings:
         s = django_settings
         ib = IbSettings(host=s.IB_HOST, port=s.IB_PORT, client_id=s.IB_CLIENT_ID, account=s.IB_ACCOUNT)
-        return cls(mode=s.TRADING_MODE, live_confirmed=s.LIVE_TRADING_CONFIRMED, ib=ib)
+        lines = s.IB_MARKET_DATA_LINES
+        return cls(mode=s.TRADING_MODE, live_confirmed=s.LIVE_TRADING_CONFIRMED, ib=ib, market_data_lines=lines)
 
 
 def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
@@ -94,6 +100,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         ears,
         on_fault=lambda what, error: switch.halt_now(f"The broker's {what} could not be read: {type(error).__name__}: {error}"),
         before_send=late.before_send,
+        on_no_line=late.no_line,
     )
     tracker = PositionTracker(bus, account=settings.ib.account)
     marks = Marks(bus, tracker, feed, showing)
@@ -134,8 +141,8 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         books=books,
     )
     subscriptions = Subscriptions(
-        broker, database, watched=watched_symbols, held=lambda: [p.symbol for p in tracker.active()],
-        heard_at=marks.heard_at, market_open=lambda: market_open(broker),
+        broker, database, lines=Lines(settings.market_data_lines), watched=watched_symbols, decided=decided_symbols,
+        held=lambda: held_symbols(tracker), heard_at=marks.heard_at, market_open=lambda: market_open(broker),
     )  # fmt: skip
     guard = Guard(
         bus=bus, database=database, manager=manager, tracker=tracker, session=session, equity=equity, switch=switch,
@@ -248,6 +255,10 @@ class _Late:
         if self.worker is not None:
             self.worker.subscriptions.reset()
 
+    def no_line(self, symbol: str) -> None:
+        if self.worker is not None:
+            self.worker.subscriptions.no_line(symbol)
+
     def on_picture(self, snapshot: BrokerSnapshot) -> None:
         if self.worker is not None:
             self.worker.equity.on_snapshot(snapshot)
@@ -297,6 +308,18 @@ def market_closes(broker: IbBroker) -> datetime | None:
 
 def watched_symbols() -> list[str]:
     return list(WatchListEntry.objects.filter(enabled=True).values_list("symbol", flat=True))
+
+
+def decided_symbols() -> list[str]:
+    """Of signals that were just approved, then of those that a person may approve, newest first."""
+    states = [SignalRecord.State.APPROVED, SignalRecord.State.PENDING]  # in the order of their words, too
+    waiting = SignalRecord.objects.filter(state__in=states, expires_at__gt=utc_now()).order_by("state", "-created_at")
+    return list(waiting.values_list("symbol", flat=True)[:MOST_DECIDED])
+
+
+def held_symbols(tracker: PositionTracker) -> list[str]:
+    """Positions whose rules need a price first: a stop at the broker holds without one."""
+    return [position.symbol for position in sorted(tracker.active(), key=lambda position: not position.exit_rules.armed)]
 
 
 def entry_life_seconds() -> float:

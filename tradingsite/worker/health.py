@@ -83,6 +83,7 @@ class Health:
             "started_at": self.started_at,
             "reconciled_at": compared.isoformat() if compared else None,
             "unknown_symbols": self.subscriptions.unknown,
+            "lines": self.subscriptions.report(),
         }
 
     def _books(self) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Which symbols we listen to: the watch list and whatever we hold. Back-fills their minute bars from IB's history.
+"""Which symbols we listen to: what we hold, what may be approved, the watch list. Back-fills their minute bars from IB's history.
+
+IB's lines are few (`lines.py`): when a position or a signal needs one, a symbol of the watch list gives its own up.
 
 A symbol IB does not know is remembered and shown, and asked for again after a while; the others do not wait for it.
 A line that says nothing while the market is open is asked for anew: IB may have refused it (354, 10089, 10197) or let it die
@@ -19,10 +21,10 @@ from positions.domain.ports import Broker, BrokerError, LinkState, UnknownContra
 from positions.models import MinuteBar
 from positions.store import save_bars
 from tradingsite.worker.database import Database
+from tradingsite.worker.lines import Lines, Wanted
 
 log = logging.getLogger(__name__)
 
-MOST_LINES = 95  # IB serves 100 streaming symbols by default
 RETRY_UNKNOWN_SECONDS = 300.0
 SILENT_SECONDS = 20.0
 MOST_MINUTES, LEAST_MINUTES = 1440, 60
@@ -38,17 +40,23 @@ class Subscriptions:
         broker: Broker,
         database: Database,
         *,
+        lines: Lines,
         watched: Callable[[], Iterable[str]],
+        decided: Callable[[], Iterable[str]],
         held: Callable[[], Iterable[str]],
         heard_at: Callable[[str], datetime | None],
         market_open: Callable[[], bool | None],
     ) -> None:
-        """`heard_at` is when a symbol last ticked, UTC."""
+        """`held` are symbols of positions, `decided` those of signals that wait for a person or were just approved, both in the
+        order in which they matter. `heard_at` is when a symbol last ticked, UTC."""
         self.unknown: dict[str, str] = {}  # symbol → why IB does not stream it
         self.symbols: set[str] = set()
         self._broker = broker
         self._database = database
+        self._lines = lines
+        self._wanted = Wanted()
         self._watched = watched
+        self._decided = decided
         self._held = held
         self._heard_at = heard_at
         self._market_open = market_open
@@ -58,35 +66,62 @@ class Subscriptions:
 
     def reset(self) -> None:
         """The broker has forgotten our subscriptions; bars have a gap since then."""
+        self._lines.forget()
         self.symbols.clear()
         self._filled.clear()
 
     async def sync(self) -> None:
-        """Subscribe to what is wanted, held symbols first, and drop the rest."""
+        """Subscribe to what is wanted, in the order in which it matters and as far as the lines go, and drop the rest."""
         if self._broker.link is not LinkState.CONNECTED:
             return
-        held = list(dict.fromkeys(self._held()))
-        watched = await self._database.run(lambda: list(self._watched()))
-        wanted = list(dict.fromkeys([*held, *watched]))[:MOST_LINES]
-        for symbol in self.symbols.difference(wanted):
-            self.symbols.discard(symbol)
-            await self._broker.unsubscribe(symbol)
+        watched, decided = await self._database.run(lambda: (list(self._watched()), list(self._decided())))
+        self._wanted = Wanted.of(self._held(), decided, watched)
+        served = [symbol for symbol in self._wanted.in_order() if symbol in self.symbols or self._worth_asking(symbol)][: self._lines.limit]
+        for symbol in self.symbols.difference(served):
+            await self._give_up(symbol)
         for symbol in self._silent():
             log.warning("nothing was heard of %s for %.0f s; its data are asked for anew", symbol, SILENT_SECONDS)
-            self.symbols.discard(symbol)
-            await self._broker.unsubscribe(symbol)
-        for symbol in wanted:
-            if symbol not in self.symbols and self._worth_asking(symbol):
+            await self._give_up(symbol)
+        for symbol in served:
+            if symbol not in self.symbols and len(self.symbols) < self._lines.limit:
                 await self._subscribe(symbol)
         if self._filling is None or self._filling.done():
-            self._filling = asyncio.create_task(self._fill([s for s in wanted if s in self.symbols]), name="bar-history")
+            self._filling = asyncio.create_task(self._fill([s for s in served if s in self.symbols]), name="bar-history")
 
     async def one(self, symbol: str) -> None:
         """A symbol somebody is about to trade; raises UnknownContract."""
-        if symbol not in self.symbols:
-            self._asked_at[symbol] = monotonic()
+        if symbol in self.symbols:
+            return
+        await self._make_room()
+        self._asked_at[symbol] = monotonic()
+        self.symbols.add(symbol)  # before it is asked for: an answer that there is no line takes it out again
+        try:
             await self._broker.subscribe(symbol)
-            self.symbols.add(symbol)
+        except BaseException:
+            self.symbols.discard(symbol)
+            raise
+        if symbol not in self.symbols:
+            await self._broker.unsubscribe(symbol)  # given up while it was asked for
+
+    def no_line(self, symbol: str) -> None:
+        """IB's error 101: it serves no more lines than those that we have without this one."""
+        self.symbols.discard(symbol)
+        self._lines.refused(len(self.symbols))
+        log.warning("IB serves %d market-data lines: none is left for %s", self._lines.limit, symbol)
+
+    def report(self) -> dict[str, int | bool]:
+        """The lines as health shows them."""
+        return self._lines.report(self._wanted, self.symbols)
+
+    async def _make_room(self) -> None:
+        """The symbol that matters least gives up its line when there is none left."""
+        order = {symbol: place for place, symbol in enumerate(self._wanted.in_order())}
+        while self.symbols and len(self.symbols) >= self._lines.limit:
+            await self._give_up(max(self.symbols, key=lambda symbol: order.get(symbol, len(order))))
+
+    async def _give_up(self, symbol: str) -> None:
+        self.symbols.discard(symbol)
+        await self._broker.unsubscribe(symbol)
 
     def stop(self) -> None:
         if self._filling is not None:
@@ -104,15 +139,13 @@ class Subscriptions:
         return symbol not in self.unknown or monotonic() - self._asked_at.get(symbol, 0.0) > RETRY_UNKNOWN_SECONDS
 
     async def _subscribe(self, symbol: str) -> None:
-        self._asked_at[symbol] = monotonic()
         try:
-            await self._broker.subscribe(symbol)
+            await self.one(symbol)
         except UnknownContract as error:
             self.unknown[symbol] = str(error)
             log.warning("no market data for %s: %s", symbol, error)
             return
         self.unknown.pop(symbol, None)
-        self.symbols.add(symbol)
 
     async def _fill(self, symbols: list[str]) -> None:
         """Bars of the gap since the last stored one, so that ATR and charts work at once."""

@@ -9,10 +9,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from positions.gateway.gateway import Gateway
-from positions.gateway.pacing import MARKET_DATA_LINES
 from positions.gateway.server import Server
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,12 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, required=True, help="same seed, same prices")
         parser.add_argument("--state-dir", type=Path, required=True, help="folder of the book, account and ledger")
         parser.add_argument("--speed", type=float, default=1.0, help="how fast the market clock runs (default 1)")
-        parser.add_argument("--market-data-lines", type=int, default=MARKET_DATA_LINES, help="streams of one client (default 100, as IB)")
+        parser.add_argument(
+            "--market-data-lines",
+            type=int,
+            default=settings.IB_MARKET_DATA_LINES,
+            help="streams of one client (default: the setting IB_MARKET_DATA_LINES)",
+        )
         parser.add_argument("--calendar", default="", help="exchange calendar such as XNYS; without it always open")
 
     def handle(self, *args: Any, **options: Any) -> None:
