@@ -13,6 +13,7 @@ from events import feed
 from events.clock import utc_now
 from events.models import CommandRecord
 from positions.models import BrokerCheck
+from tradingsite.testing.browser import when_steady
 
 if TYPE_CHECKING:
     from tradingsite.testing.live import LiveWeb
@@ -90,7 +91,7 @@ def test_an_open_resolution_is_not_pulled_away_and_is_filed_with_its_reason(trad
     trader_page.wait_for_timeout(1500)
     expect(row.locator('input[name="stop_loss"]')).to_have_value("140.50")
     row.locator('form[action$="/adopt"] input[name="reason"]').fill("my own shares")
-    row.get_by_role("button", name="Adopt 60 AAPL").click()
+    when_steady(row.get_by_role("button", name="Adopt 60 AAPL")).click()
     expect(trader_page.locator("[data-resolution]")).to_contain_text("my own shares")
     record = CommandRecord.objects.get()
     assert (record.name, record.payload["stop_loss"]) == ("AdoptHolding", 140.5)

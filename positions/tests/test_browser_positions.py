@@ -15,6 +15,7 @@ from events.models import CommandRecord
 from events.rows import command_row
 from positions.models import MinuteBar, PositionRecord
 from positions.tests.rows import Trip, make_equity, make_order, make_position
+from tradingsite.testing.browser import when_steady
 
 if TYPE_CHECKING:
     from tradingsite.testing.live import LiveWeb
@@ -66,12 +67,12 @@ def _publish_until(cell: Locator, row: dict[str, object], text: str) -> None:
 def test_confirming_twice_closes_once_and_the_safe_button_has_the_focus(trader_page: Page, live_web: LiveWeb) -> None:
     hold()
     trader_page.goto(f"{live_web.url}/positions/")
-    trader_page.click('tr[data-row="held"] [data-close]')
+    when_steady(trader_page.locator('tr[data-row="held"] [data-close]')).click()
     dialog = trader_page.locator("#close-dialog")
     expect(dialog.get_by_role("button", name="Keep position")).to_be_focused()
     expect(dialog).to_contain_text("Sell 100 AAPL, market")
     dialog.locator("[data-part='0.5']").click()
-    dialog.get_by_role("button", name="Sell 50 AAPL").dblclick()
+    when_steady(dialog.get_by_role("button", name="Sell 50 AAPL")).dblclick()
     expect(trader_page.locator('tr[data-row="held"] [data-f="wish"]')).to_contain_text("Close: sent")
     assert [record.payload["quantity"] for record in CommandRecord.objects.all()] == [50]
 
@@ -82,7 +83,7 @@ def test_a_stop_is_moved_in_the_row_and_its_refusal_stands_there(trader_page: Pa
     cell = trader_page.locator('tr[data-row="held"] [data-edit="stop"]')
     cell.locator("summary").click()
     cell.locator("[name=price]").fill("148.5")
-    cell.get_by_role("button", name="Move stop").dblclick()
+    when_steady(cell.get_by_role("button", name="Move stop")).dblclick()
     wish = trader_page.locator('tr[data-row="held"] [data-f="wish"]')
     expect(wish).to_have_text("Stop move: sent…")
     record = CommandRecord.objects.get()
@@ -95,11 +96,11 @@ def test_a_stop_is_moved_in_the_row_and_its_refusal_stands_there(trader_page: Pa
 def test_a_cancel_names_the_order_and_is_filed_once(trader_page: Page, live_web: LiveWeb) -> None:
     make_order("ord-1", role="stop", order_type="stop", stop_price=145.0, side="sell", at=utc_now())
     trader_page.goto(f"{live_web.url}/orders/")
-    trader_page.click('tr[data-order="ord-1"] form button')
+    when_steady(trader_page.locator('tr[data-order="ord-1"] form button')).click()
     dialog = trader_page.locator("#cancel-dialog")
     expect(dialog).to_contain_text("Sell 100 AAPL, stop")
     expect(dialog).to_contain_text("Without it the loss is not limited")
-    dialog.get_by_role("button", name="Cancel order").dblclick()
+    when_steady(dialog.get_by_role("button", name="Cancel order")).dblclick()
     expect(trader_page.locator('tr[data-order="ord-1"] [data-o="wish"]')).to_contain_text("Cancel: sent")
     assert CommandRecord.objects.count() == 1
 

@@ -10,9 +10,17 @@ from tradingsite.testing.chromium import find_browser
 from tradingsite.testing.fixtures import unavailable
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Locator, Page
 
     from tradingsite.testing.live import LiveWeb
+
+
+def when_steady(control: "Locator") -> "Locator":
+    """The control, in view, once a click on it counts: the page takes no click within 700 ms of a change under the pointer."""
+    control.scroll_into_view_if_needed()
+    element = control.element_handle()
+    control.page.wait_for_function("control => !control.isConnected || window.deskSteady(control)", arg=element)
+    return control
 
 
 @pytest.fixture(scope="session")

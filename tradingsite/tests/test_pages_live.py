@@ -16,6 +16,7 @@ from events.clock import utc_now
 from events.feed import encode, group_of, publish, send_to_group
 from events.health import health_now
 from events.models import CommandRecord, WorkerLease
+from tradingsite.testing.browser import when_steady
 from tradingsite.tests.page_data import equity_point, fit_to_trade, held_position
 
 LIVE, POLLING = "Live", "Polling"
@@ -216,7 +217,7 @@ def test_halting_takes_two_steps_and_a_double_click_files_one_command(
     assert not CommandRecord.objects.exists()
     assert trader_page.evaluate("document.activeElement.textContent") == "Keep trading"
     eventually(lambda: dialog.locator('[data-scope="positions"]').inner_text() == "1")
-    dialog.get_by_role("button", name="Halt trading").dblclick(no_wait_after=True)
+    when_steady(dialog.get_by_role("button", name="Halt trading")).dblclick(no_wait_after=True)
     trader_page.wait_for_url("**/trading/")
     assert [row.name for row in CommandRecord.objects.all()] == ["HaltTrading"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tradingsite.testing.browser import when_steady
 from tradingsite.testing.live_desk import PASSWORD, LiveDesk
 from tradingsite.testing.network import LOOPBACK
 from tradingsite.testing.patience import eventually
@@ -86,8 +87,8 @@ def test_a_newcomer_approves_a_signal_moves_its_stop_in_the_admin_and_closes(liv
 
     # Closing it from its own page leaves nothing at the gateway and a result on the signal's chain.
     page.goto(f"{live_desk.url}/positions/{position}/")
-    page.get_by_role("link", name="Close", exact=True).click()
-    page.get_by_role("dialog").locator("button[type=submit]").click()
+    when_steady(page.get_by_role("link", name="Close", exact=True)).click()
+    when_steady(page.get_by_role("dialog").locator("button[type=submit]")).click()
     eventually(lambda: not [p for p in ask_gateway(live_desk, query="positions") if p["quantity"]], seconds=20, what="flat")
     page.get_by_text("Why it closed").wait_for()  # the page turns itself into the closed position's
     page.goto(f"{live_desk.url}{detail}")
