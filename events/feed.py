@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -48,13 +48,18 @@ class Feed:
 
     def __init__(self, *, epoch: int = 0, interval: float = 1 / FRAMES_PER_SECOND) -> None:
         self.epoch = epoch
-        self.counters: Counter[str] = Counter()  # frames_sent, frames_lost, rows_put, tape_dropped
+        self.counters: Counter[str] = Counter()  # frames_sent, frames_lost, rows_put, tape_dropped, updates_failed
         self._interval = interval
         self._dirty: dict[str, dict[str, dict[str, Any]]] = {}  # topic → key → newest row
         self._tape: list[dict[str, Any]] = []
+        self._updates: list[Callable[[], None]] = []
         self._heartbeat: dict[str, Any] | None = None
         self._numbers: Counter[str] = Counter()  # topic → n of its last frame
         self._stopping = asyncio.Event()
+
+    def before_each_frame(self, update: Callable[[], None]) -> None:
+        """Call `update` just before frames leave, so that what it puts is as new as the frame and waits for no pace of its own."""
+        self._updates.append(update)
 
     def put(self, topic: str, key: str, row: dict[str, Any]) -> None:
         """Show `row` in the next frame, instead of any older row of the same key."""
@@ -88,6 +93,7 @@ class Feed:
 
     async def flush(self) -> None:
         """Send everything waiting now, one frame per topic."""
+        self._update()
         if self._heartbeat is not None:
             health, self._heartbeat = self._heartbeat, None
             await self._send("health", [health], kind="heartbeat")
@@ -99,6 +105,15 @@ class Feed:
             if not await self._send(topic, list(rows_by_key.values())):
                 # Redis is away: keep the newest of each key, so that pages are right again with the first frame after it.
                 self._dirty[topic] = rows_by_key | self._dirty.get(topic, {})
+
+    def _update(self) -> None:
+        """A failing update is logged and counted; the frames leave with what there is."""
+        for update in self._updates:
+            try:
+                update()
+            except Exception:
+                self.counters["updates_failed"] += 1
+                log.exception("%s failed before a frame", getattr(update, "__qualname__", update))
 
     async def _send(self, topic: str, rows: list[dict[str, Any]], *, kind: str = "rows") -> bool:
         self._numbers[topic] += 1

@@ -314,6 +314,33 @@ async def test_the_running_feed_sends_at_its_pace_and_once_more_at_the_end(live_
     assert all(len(row) == 1 for row in rows)
 
 
+async def test_what_moved_until_a_frame_leaves_is_in_that_frame(live_redis: Any) -> None:
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("desk.positions", channel)
+    feed, price = Feed(), {"now": 100.0}
+    feed.before_each_frame(lambda: feed.put("positions", "p", {"price": price["now"]}))
+    price["now"] = 101.0
+    await feed.flush()
+    assert orjson.loads((await layer.receive(channel))["text"])["rows"] == [{"price": 101.0}]
+
+
+async def test_an_update_that_fails_holds_no_frame_back(live_redis: Any) -> None:
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("desk.positions", channel)
+    feed = Feed()
+
+    def fails() -> None:
+        raise RuntimeError("a defect")
+
+    feed.before_each_frame(fails)
+    feed.put("positions", "p", {"v": 1})
+    await feed.flush()
+    assert orjson.loads((await layer.receive(channel))["text"])["rows"] == [{"v": 1}]
+    assert feed.counters["updates_failed"] == 1
+
+
 async def test_a_row_put_while_the_last_frame_is_on_its_way_still_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     sent, on_its_way, may_arrive = [], asyncio.Event(), asyncio.Event()
 

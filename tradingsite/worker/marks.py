@@ -93,7 +93,7 @@ class Marks:
         self._feed.put("bars", f"{bar.symbol} {bar.at.isoformat()}", bar_row(bar))
 
     def publish(self) -> None:
-        """Four times a second: the rows of positions that moved, and the bars being built."""
+        """Before each frame: the rows of positions that moved, and the bars being built."""
         for position in self._tracker.moved():
             row = position.to_dict()
             self._moved[position.position_id] = row

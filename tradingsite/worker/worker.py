@@ -178,7 +178,8 @@ class Worker:
         }
 
     def _start_rhythm(self) -> None:
-        self.rhythm.every(0.25, "marks", self._publish_marks)
+        self.feed.before_each_frame(self._publish_marks)
+        self.rhythm.every(1.0, "marks", self._keep_marks)  # loss limits and records need them while Redis holds frames up
         self.rhythm.every(1.0, "lease", self._confirm_lease)
         self.rhythm.every(1.0, "orders", self.manager.tick)
         self.rhythm.every(0.5, "exits", self.protection.guard)
@@ -206,10 +207,13 @@ class Worker:
 
     # --- going on ---
 
-    async def _publish_marks(self) -> None:
+    def _publish_marks(self) -> None:
         """Positions and equity of the same moment go into the same frame, so that the sums on a page agree."""
         self.marks.publish()
         self.equity.show()
+
+    async def _keep_marks(self) -> None:
+        self._publish_marks()
 
     async def _confirm_lease(self) -> None:
         """Lock and epoch are still ours; after a sleep of the whole process this runs before anything is sent."""
