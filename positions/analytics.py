@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import calendar
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Sum
 
-from positions.domain.performance import Performance, Result, measure
+from positions.domain.performance import Performance, measure
+from positions.exact_sql import EpochSeconds, TenThousandths, money_of
 from positions.models import PositionRecord
 
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
@@ -47,21 +49,15 @@ PERIOD_LABELS: dict[Period, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedRow:
-    """What the figures need of one closed position; `day` is the exchange day it closed on."""
+class ClosedRow(NamedTuple):
+    """What the figures need of one closed position; `day` is the exchange day it closed on. A tuple: years have 20,000 of them."""
 
-    position_id: str
     signal_id: str
     symbol: str
     day: date
     net: Decimal
     commission: Decimal
     r_multiple: float | None
-
-    @property
-    def result(self) -> Result:
-        return Result(net=self.net, commission=self.commission, r_multiple=self.r_multiple)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,30 +130,27 @@ def closed_positions(*, first: date | None = None, last: date | None = None) -> 
 
 
 def closed_rows(found: QuerySet[PositionRecord]) -> list[ClosedRow]:
-    """The rows in the order they closed. Added up in Python: SQLite sums decimals as floats."""
-    columns = ("position_id", "signal_id", "symbol", "close_time", "realized_pnl", "commission", "r_multiple")
-    values = found.order_by("close_time", "position_id").values_list(*columns)
-    return [
-        ClosedRow(
-            position_id=position_id,
-            signal_id=signal_id,
-            symbol=symbol,
-            day=exchange_date(close_time),
-            net=net,
-            commission=commission,
-            r_multiple=r_multiple,
-        )
-        for position_id, signal_id, symbol, close_time, net, commission, r_multiple in values.iterator(chunk_size=2000)
-    ]
+    """The rows in the order they closed."""
+    numbers = (EpochSeconds("close_time"), TenThousandths("realized_pnl"), TenThousandths("commission"))
+    values = found.order_by("close_time", "position_id").values_list("signal_id", "symbol", *numbers, "r_multiple")
+    days: dict[int, date] = {}  # of an hour since 1970: the exchange's midnight is always on a whole hour
+    rows = []
+    for signal_id, symbol, at, net, commission, r_multiple in values.iterator(chunk_size=5000):
+        day = days.get(at // 3600)
+        if day is None:
+            day = days[at // 3600] = exchange_date(datetime.fromtimestamp(at, UTC))
+        rows.append(ClosedRow(signal_id, symbol, day, money_of(net), money_of(commission), r_multiple))
+    return rows
 
 
 def performance_of(rows: Iterable[ClosedRow]) -> Performance:
-    return measure(row.result for row in rows)
+    return measure(rows)
 
 
-def net_of(found: QuerySet[PositionRecord]) -> Decimal:
-    """The exact sum of realized P&L of the positions found."""
-    return sum(found.order_by().values_list("realized_pnl", flat=True).iterator(chunk_size=2000), ZERO)
+def count_and_net(found: QuerySet[PositionRecord]) -> tuple[int, Decimal]:
+    """How many positions were found, and the exact sum of their realized P&L."""
+    totals = found.order_by().aggregate(count=Count("*"), net=Sum(TenThousandths("realized_pnl")))
+    return totals["count"], money_of(totals["net"])
 
 
 # --- by day, month, group ------------------------------------------------------------------------------------------
@@ -208,8 +201,8 @@ def _grouped(rows: Iterable[ClosedRow], label: Callable[[ClosedRow], str]) -> li
 
 # --- breakdowns that floors above know ------------------------------------------------------------------------------
 
-# signal ids → {signal id: label}. The floors above know what a signal was; the money stays here.
-Labels = Callable[[Collection[str]], Mapping[str, str]]
+# closed positions → {signal id: label}. The floors above know what a signal was; the money stays here.
+Labels = Callable[[QuerySet[PositionRecord]], Mapping[str, str]]
 _breakdowns: dict[str, Labels] = {}
 UNLABELLED = "No signal"
 
@@ -219,12 +212,14 @@ def register_breakdown(title: str, labels: Labels) -> None:
     _breakdowns[title] = labels
 
 
-def breakdowns(rows: Sequence[ClosedRow]) -> list[tuple[str, list[Group]]]:
-    """(title, groups in label order) for every registered breakdown; positions without a known signal come last."""
-    signal_ids = {row.signal_id for row in rows if row.signal_id}
+def breakdowns(closed: QuerySet[PositionRecord], rows: Sequence[ClosedRow]) -> list[tuple[str, list[Group]]]:
+    """(title, groups in label order) for every registered breakdown; positions without a known signal come last.
+
+    `rows` are those of `closed`.
+    """
     found = []
     for title, labels in _breakdowns.items():
-        known = labels(signal_ids)
+        known = labels(closed)
         groups = _grouped(rows, lambda row, known=known: known.get(row.signal_id, UNLABELLED))  # type: ignore[misc]
         found.append((title, sorted(groups, key=lambda group: (group.label == UNLABELLED, group.label))))
     return found

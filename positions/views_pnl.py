@@ -22,6 +22,7 @@ from positions.models import PositionRecord
 from positions.wishes import first_error
 
 DEFAULT_PERIOD = Period.MONTH
+MOST_DAYS = 260  # of the table beside the chart: a year of sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +48,24 @@ def pnl(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "positions/refused.html", {"message": first_error(form), "back": request.path}, status=400)
     window = window_of(form)
-    rows = closed_rows(closed_positions(first=window.first, last=window.last))
+    closed = closed_positions(first=window.first, last=window.last)
+    rows = closed_rows(closed)
     days = analytics.daily_totals(rows)
+    account = latest_account()
     context = {
         "window": window,
         "periods": list(PERIOD_LABELS.items()),
         "figures": analytics.performance_of(rows),
         "formulas": FORMULAS,
-        "sharpe": sharpe(day_ends(latest_account(), first=window.first, last=window.last)),
-        "days": days[::-1],
+        "sharpe": sharpe(day_ends(account, first=window.first, last=window.last)),
+        "days": days[::-1][:MOST_DAYS],
+        "days_left_out": max(0, len(days) - MOST_DAYS),
         "daily_data": chart_days(days),
         "by_symbol": analytics.by_symbol(rows),
-        "breakdowns": analytics.breakdowns(rows),
+        "breakdowns": analytics.breakdowns(closed, rows),
         "calendar": _calendar(form.cleaned_data["month"], window, rows),
         "open_pnl": _open_pnl(),
-        "account": latest_account(),
+        "account": account,
     }
     return render(request, "positions/pnl.html", context)
 

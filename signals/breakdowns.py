@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+
+from django.db.models import QuerySet
 
 from positions.analytics import register_breakdown
+from positions.models import PositionRecord
 from signals.models import SignalRecord
 
 TITLE = "By signal confidence"
-IDS_PER_QUERY = 500  # SQLite binds a limited number of parameters
 
 
 def bucket(confidence: float) -> str:
@@ -17,16 +19,10 @@ def bucket(confidence: float) -> str:
     return f"{low}–{low + 5} %"
 
 
-def confidence_buckets(signal_ids: Collection[str]) -> Mapping[str, str]:
-    """{signal id: bucket} of the signals that are stored."""
-    found: dict[str, str] = {}
-    ids = list(signal_ids)
-    for start in range(0, len(ids), IDS_PER_QUERY):
-        rows = (
-            SignalRecord.objects.filter(signal_id__in=ids[start : start + IDS_PER_QUERY]).order_by().values_list("signal_id", "confidence")
-        )
-        found.update((signal_id, bucket(confidence)) for signal_id, confidence in rows)
-    return found
+def confidence_buckets(closed: QuerySet[PositionRecord]) -> Mapping[str, str]:
+    """{signal id: bucket} of the stored signals behind those positions, in one statement however many there are."""
+    behind = SignalRecord.objects.filter(signal_id__in=closed.order_by().values("signal_id"))
+    return {signal_id: bucket(confidence) for signal_id, confidence in behind.order_by().values_list("signal_id", "confidence")}
 
 
 def register() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
+from typing import Protocol
 
 TRADING_DAYS_PER_YEAR = 252
 MIN_DAYS_FOR_SHARPE = 20  # below this the figure is mostly noise, so none is given
@@ -34,6 +35,17 @@ FORMULAS: dict[str, str] = {
         f"Needs {MIN_DAYS_FOR_SHARPE} days; deposits and withdrawals count as returns."
     ),
 }
+
+
+class Closed(Protocol):
+    """What the figures ask of a closed position; see Result."""
+
+    @property
+    def net(self) -> Decimal: ...
+    @property
+    def commission(self) -> Decimal: ...
+    @property
+    def r_multiple(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +91,7 @@ class Drawdown:
     trough: int
 
 
-def measure(results: Iterable[Result]) -> Performance:
+def measure(results: Iterable[Closed]) -> Performance:
     """All figures of the results, which must come in the order the positions closed (the streak depends on it)."""
     rows = list(results)
     won = [row.net for row in rows if row.net > 0]

@@ -83,7 +83,7 @@ def test_every_way_of_adding_up_random_positions_agrees_with_the_fills_to_the_ce
     calendar = sum((week.net for month in months for week in analytics.month_calendar(days, *month)), Decimal(0))
     by_symbol = sum((group.performance.net for group in analytics.by_symbol(rows)), Decimal(0))
     assert analytics.performance_of(rows).net == sum((total.net for total in days), Decimal(0)) == calendar == by_symbol
-    assert analytics.net_of(closed_positions()) == calendar
+    assert analytics.count_and_net(closed_positions()) == (120, calendar)
     assert calendar.quantize(Decimal("0.01")) == net
     assert sum(total.count for total in days) == 120
 
@@ -103,10 +103,12 @@ def test_a_month_is_whole_weeks_from_monday_and_shades_by_size() -> None:
 
 def test_a_registered_breakdown_groups_by_the_signal_and_puts_the_unknown_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analytics, "_breakdowns", {})
-    analytics.register_breakdown("By luck", lambda ids: {name: "lucky" for name in ids if name == "s1"})
+    analytics.register_breakdown(
+        "By luck", lambda closed: dict.fromkeys(closed.filter(signal_id="s1").values_list("signal_id", flat=True), "lucky")
+    )
     make_position(Trip(signal_id="s1"))
     make_position(Trip(signal_id="s2", exit=140.0))
-    [(title, groups)] = analytics.breakdowns(closed_rows(closed_positions()))
+    [(title, groups)] = analytics.breakdowns(closed_positions(), closed_rows(closed_positions()))
     assert title == "By luck"
     assert [(group.label, group.performance.count) for group in groups] == [("lucky", 1), (analytics.UNLABELLED, 1)]
 
