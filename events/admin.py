@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from events.admin_lists import IndexedValues, by_date
 from events.admin_pages import ReadOnlyAdmin
 from events.models import CommandRecord, EventRecord, LongWork, WorkerLease
 from events.tape import tape_text
@@ -12,8 +13,9 @@ from events.tape import tape_text
 @admin.register(EventRecord)
 class EventRecordAdmin(ReadOnlyAdmin):
     list_display = ("seq", "timestamp", "event_type", "symbol", "told", "signal_id", "order_id", "position_id")
-    list_filter = ("event_type", "source")
+    list_filter = (("event_type", IndexedValues),)
     search_fields = ("symbol", "event_id", "signal_id", "order_id", "position_id")
+    sorted_by = ("seq",)
 
     @admin.display(description="Told")
     def told(self, record: EventRecord) -> str:
@@ -23,10 +25,10 @@ class EventRecordAdmin(ReadOnlyAdmin):
 @admin.register(CommandRecord)
 class CommandRecordAdmin(ReadOnlyAdmin):
     list_display = ("id", "created_at", "name", "state", "code", "reason", "created_by", "signal_id", "order_id", "position_id")
-    list_filter = ("state", "name")
+    list_filter = ("state", ("name", IndexedValues), by_date("created_at"))
     search_fields = ("signal_id", "order_id", "position_id", "key")
     list_select_related = ("created_by",)
-    date_hierarchy = "created_at"
+    sorted_by = ("id", "created_at")
 
 
 @admin.register(WorkerLease)

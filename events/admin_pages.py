@@ -14,6 +14,7 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from events.admin_lists import BigListAdmin
 from events.templatetags import desk
 
 Cell = Any  # Callable[[Model], str]; the stubs of the admin want bool or str of each option, never both
@@ -76,12 +77,10 @@ def plain_number(value: Decimal) -> str:
     return desk.money(value, 2 if places == 1 else min(places, 6))
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(BigListAdmin):
     """Pages to read and search; no add, no save, no delete, no bulk action. Every column is shown as a `cell`."""
 
     actions: Any = None
-    list_per_page = 50
-    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -100,6 +99,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.get_fields(request, obj)
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        return [self._shown(name) for name in self.sorted_by]
 
     def _shown(self, name: Any) -> Any:
         columns = {field.name for field in self.model._meta.fields}

@@ -83,7 +83,14 @@ class CommandRecord(models.Model):
     class Meta:
         verbose_name = "command"
         ordering = ["-id"]
-        indexes = [models.Index(fields=["state", "id"]), models.Index(fields=["position_id"]), models.Index(fields=["signal_id"])]
+        indexes = [
+            models.Index(fields=["state", "id"]),
+            models.Index(fields=["name", "id"]),
+            models.Index(fields=["created_at"]),
+            models.Index(fields=["position_id"]),
+            models.Index(fields=["signal_id"]),
+            models.Index(fields=["order_id"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} #{self.pk} ({self.state})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -10,12 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from events.keyset import keyset_page
 from events.models import EventRecord
 from events.rows import tape_row, without_quiet
 
 PAGE_ROWS = 50
 TRACE_ROWS = 200
-MAX_SEQ = 2**63 - 1
 GROUPS = {
     "orders": ("NewOrderEvent", "OrderStatusEvent", "FillEvent", "CancelEvent", "RejectEvent", "OrderGroupEvent"),
     "positions": ("PositionOpenEvent", "PositionUpdateEvent", "PositionCloseEvent"),
@@ -64,37 +63,6 @@ class Filters:
         return bool(self.type or self.symbol or self.id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A stretch of the journal, newest first; `older` and `newer` are the seq to go on from, None at an end."""
-
-    rows: Sequence[EventRecord]
-    older: int | None
-    newer: int | None
-
-
-def journal_page(rows: QuerySet[EventRecord], *, before: int | None = None, after: int | None = None, size: int = PAGE_ROWS) -> Page:
-    """Keyset paging by seq: constant cost however long the journal, and new rows never shift a page being read."""
-    if after is not None:
-        found = list(reversed(rows.filter(seq__gt=after).order_by("seq")[:size]))
-    else:
-        older_than = rows.filter(seq__lt=before) if before is not None else rows
-        found = list(older_than.order_by("-seq")[:size])
-    if not found:
-        return Page(rows=[], older=None, newer=None)
-    first, last = found[0].seq, found[-1].seq
-    return Page(
-        rows=found,
-        older=last if rows.filter(seq__lt=last).exists() else None,
-        newer=first if rows.filter(seq__gt=first).exists() else None,
-    )
-
-
-def _seq(request: HttpRequest, name: str) -> int | None:
-    text = request.GET.get(name, "")
-    return min(int(text), MAX_SEQ) if text.isascii() and text.isdigit() and len(text) < 25 else None
-
-
 def _choices() -> list[tuple[str, tuple[str, ...]]]:
     return list(GROUPS.items())
 
@@ -114,7 +82,7 @@ def trace(request: HttpRequest) -> HttpResponse:
 def journal(request: HttpRequest) -> HttpResponse:
     """Everything that was remembered, by type, symbol or id."""
     filters = Filters.of(request)
-    page = journal_page(filters.apply(EventRecord.objects.all()), before=_seq(request, "before"), after=_seq(request, "after"))
+    page = keyset_page(filters.apply(EventRecord.objects.all()), ("seq",), request.GET, size=PAGE_ROWS, counted=False)
     rows = [(record, tape_row(record.data, record.seq)["text"]) for record in page.rows]
     context = {"page": page, "rows": rows, "filters": filters, "groups": _choices()}
     return render(request, "events/journal.html", context)

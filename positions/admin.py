@@ -12,7 +12,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -20,11 +19,13 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from events.admin_lists import BigListAdmin, IndexedValues, by_date, one_of
 from events.admin_pages import ReadOnlyAdmin, cell, cells, plain_number
 from events.clock import monotonic, utc_now
 from events.commands import BadCommand, ChangeStop, ChangeTarget, Command, HaltTrading, ReduceOnly
 from events.inbox import file_command
 from events.models import CommandRecord
+from events.order import OrderRole, OrderSide
 from events.position import PositionStatus
 from events.roles import can
 from events.tape import COMMANDS
@@ -75,7 +76,7 @@ class PositionForm(forms.ModelForm):
 
 
 @admin.register(PositionRecord)
-class PositionAdmin(ModelAdmin):
+class PositionAdmin(BigListAdmin):
     """Stop and target are editable while the position lives; saving asks the worker."""
 
     form = PositionForm
@@ -84,10 +85,14 @@ class PositionAdmin(ModelAdmin):
         "take_profit", "stop_state", "open_time",
     )  # fmt: skip
     list_display_links = list_display[:1]
-    list_filter = ("status", "symbol", "stop_state")
-    list_per_page = 50
+    list_filter = (
+        ("status", IndexedValues),
+        ("symbol", IndexedValues),
+        one_of("stop_state", "none", "pending", "resting", "missing"),
+        by_date("created_at"),
+    )
     search_fields = ("symbol", "position_id", "signal_id")
-    date_hierarchy = "created_at"
+    sorted_by = tuple(list_display)  # some ten thousand rows
     fieldsets = (
         ("Protection", {"fields": ("stop_loss", "take_profit", cell(PositionRecord, "stop_state"), "wishes", "key")}),
         (
@@ -217,31 +222,31 @@ def _outcome(command: CommandRecord) -> str:
 class OrderAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "symbol", "role", "side", "order_type", "quantity", "limit_price", "stop_price", "state", "pending",
                     "filled_quantity", "average_price", "ib_status", "message", "external")  # fmt: skip
-    list_filter = ("state", "role", "external", "symbol")
+    list_filter = (("state", IndexedValues), one_of("role", *OrderRole), "external", ("symbol", IndexedValues), by_date("created_at"))
     search_fields = ("symbol", "order_id", "order_ref", "position_id", "signal_id", "perm_id")
-    date_hierarchy = "created_at"
+    sorted_by = ("created_at",)
 
 
 @admin.register(FillRecord)
 class FillAdmin(ReadOnlyAdmin):
     list_display = ("fill_time", "symbol", "side", "quantity", "price", "commission", "realized_pnl", "recovered", "superseded", "exec_id")
-    list_filter = ("symbol", "side", "recovered", "superseded")
+    list_filter = (("symbol", IndexedValues), one_of("side", *OrderSide), "recovered", "superseded", by_date("fill_time"))
     search_fields = ("symbol", "exec_id", "order_id", "position_id", "order_ref")
-    date_hierarchy = "fill_time"
+    sorted_by = ("fill_time",)
 
 
 @admin.register(EquityPoint)
 class EquityAdmin(ReadOnlyAdmin):
     list_display = ("at", "account", "resolution", "equity", "cash", "unrealized_pnl", "realized_pnl", "day_pnl", "open_risk")
-    list_filter = ("account", "resolution")
-    date_hierarchy = "at"
+    list_filter = (("account", IndexedValues), by_date("at"))
+    sorted_by = ("at",)
 
 
 @admin.register(MinuteBar)
 class MinuteBarAdmin(ReadOnlyAdmin):
     list_display = ("at", "symbol", "open", "high", "low", "close", "volume")
-    list_filter = ("symbol",)
-    date_hierarchy = "at"
+    list_filter = (("symbol", IndexedValues), by_date("at"))
+    sorted_by = ("at",)
 
 
 @admin.register(TradingState)

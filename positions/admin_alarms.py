@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from events.admin_lists import by_date
 from positions.admin_risk import OnlyLooks
 from positions.models import AlarmRecord, ErrorTrade
 
@@ -11,13 +12,14 @@ from positions.models import AlarmRecord, ErrorTrade
 @admin.register(AlarmRecord)
 class AlarmAdmin(OnlyLooks):
     list_display = ("first_seen", "kind", "about", "text", "ended_at", "acknowledged_by", "acknowledged_at", "note")
-    list_filter = ("kind",)
-    search_fields = ("about", "text", "note")
-    date_hierarchy = "first_seen"
+    list_filter = ("kind", by_date("first_seen"))
+    search_fields = ("kind", "about", "acknowledged_by")
+    sorted_by = ("first_seen", "kind", "about", "ended_at")
 
 
 @admin.register(ErrorTrade)
 class ErrorTradeAdmin(OnlyLooks):
     list_display = ("marked_at", "symbol", "source", "note", "marked_by", "settled_at", "settled_by", "outcome")
-    search_fields = ("symbol", "note", "outcome", "position_id")
-    date_hierarchy = "marked_at"
+    list_filter = (by_date("marked_at"),)
+    search_fields = ("symbol", "position_id")
+    sorted_by = ("marked_at", "symbol")

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
+from events.admin_lists import BigListAdmin, by_date
 from positions.models import OperatorTask, ProtectionSettings
 
 
@@ -24,12 +25,13 @@ class ProtectionSettingsAdmin(admin.ModelAdmin):
 
 
 @admin.register(OperatorTask)
-class OperatorTaskAdmin(admin.ModelAdmin):
+class OperatorTaskAdmin(BigListAdmin):
     """Read only: the worker opens a task, a person ends it on the tasks page."""
 
     list_display = ("opened_at", "state", "kind", "symbol", "title", "done_by", "done_at")
-    list_filter = ("state", "kind", "symbol")
-    search_fields = ("symbol", "title", "position_id")
+    list_filter = ("state", "kind", "symbol", by_date("opened_at"))
+    search_fields = ("symbol", "position_id")
+    sorted_by = ("opened_at", "state", "kind", "symbol")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
+from events.admin_lists import BigListAdmin, by_date
 from events.clock import utc_now
 from events.roles import can
 from events.step_up import Act, step_up
@@ -128,7 +129,9 @@ class ScopedLimitAdmin(KeptLimitAdmin):
     search_fields = ("name",)
 
 
-class OnlyLooks(ModelAdmin):
+class OnlyLooks(BigListAdmin):
+    """Rows that people read; the worker or a page writes them."""
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -142,9 +145,9 @@ class OnlyLooks(ModelAdmin):
 @admin.register(LimitChange)
 class LimitChangeAdmin(OnlyLooks):
     list_display = ("at", "changed_by", "limit", "field", "old", "new", "reason")
-    list_filter = ("field", "changed_by")
-    search_fields = ("limit", "field", "reason")
-    date_hierarchy = "at"
+    list_filter = ("field", "changed_by", by_date("at"))
+    search_fields = ("limit", "field")
+    sorted_by = ("at", "changed_by", "limit", "field")
 
 
 @admin.register(RiskLock)
@@ -152,9 +155,9 @@ class RiskLockAdmin(OnlyLooks):
     """Cleared on the trading page, with a reason."""
 
     list_display = ("since", "code", "scope", "name", "reason", "until", "active", "cleared_by", "clear_reason")
-    list_filter = ("code", "scope")
-    search_fields = ("name", "reason", "cause")
-    date_hierarchy = "since"
+    list_filter = ("code", "scope", by_date("since"))
+    search_fields = ("name", "cause")
+    sorted_by = ("since", "code", "name", "until")
 
     @admin.display(boolean=True)
     def active(self, lock: RiskLock) -> bool:

@@ -26,7 +26,7 @@ def positions(request: HttpRequest) -> list[dict[str, Any]]:
 def orders(request: HttpRequest) -> list[dict[str, Any]]:
     """Every living order, and the newest of the last day."""
     living = OrderRecord.objects.exclude(state__in=FINISHED)
-    done = OrderRecord.objects.filter(state__in=FINISHED, updated_at__gte=utc_now() - LATELY)[:300]
+    done = OrderRecord.objects.filter(state__in=FINISHED, updated_at__gte=utc_now() - LATELY).order_by("-updated_at")[:300]
     return [record.as_row() for record in (*living, *done)]
 
 

@@ -103,7 +103,10 @@ class OrderRecord(models.Model):
         verbose_name = "order"
         ordering = ["-created_at"]
         indexes = [
-            models.Index(fields=["state"]),
+            models.Index(fields=["state", "created_at"]),
+            models.Index(fields=["created_at", "order_id"]),
+            models.Index(fields=["updated_at"]),
+            models.Index(fields=["intent_id"]),
             models.Index(fields=["position_id"]),
             models.Index(fields=["signal_id"]),
             models.Index(fields=["symbol", "-created_at"]),
@@ -153,7 +156,13 @@ class FillRecord(models.Model):
     class Meta:
         verbose_name = "fill"
         ordering = ["-fill_time", "-id"]
-        indexes = [models.Index(fields=["order_id"]), models.Index(fields=["position_id"]), models.Index(fields=["fill_time"])]
+        indexes = [
+            models.Index(fields=["order_id"]),
+            models.Index(fields=["position_id"]),
+            models.Index(fields=["signal_id"]),
+            models.Index(fields=["symbol", "fill_time"]),
+            models.Index(fields=["fill_time"]),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["account", "exec_base", "revision"], name="fill_once"),
             models.CheckConstraint(condition=models.Q(quantity__gte=0, price__gt=0), name="fill_in_range"),
@@ -221,6 +230,7 @@ class PositionRecord(models.Model):
         indexes = [
             models.Index(fields=["status"]),
             models.Index(fields=["symbol"]),
+            models.Index(fields=["created_at"]),
             models.Index(fields=["close_time"]),
             models.Index(fields=["signal_id"]),
         ]
@@ -255,7 +265,7 @@ class EquityPoint(models.Model):
         verbose_name = "equity point"
         ordering = ["at"]
         constraints = [models.UniqueConstraint(fields=["account", "at"], name="equity_point_once")]
-        indexes = [models.Index(fields=["account", "resolution", "at"])]
+        indexes = [models.Index(fields=["account", "resolution", "at"]), models.Index(fields=["at"])]
 
     def as_row(self) -> dict[str, Any]:
         return {
@@ -284,6 +294,7 @@ class MinuteBar(models.Model):
         verbose_name = "minute bar"
         ordering = ["at"]
         constraints = [models.UniqueConstraint(fields=["symbol", "at"], name="minute_bar_once")]
+        indexes = [models.Index(fields=["at"])]
 
 
 class RiskLimits(models.Model):

@@ -6,12 +6,12 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from events.clock import utc_now
+from events.keyset import keyset_page
 from events.roles import can, requires, trader_required
 from events.step_up import Act, steps_up
 from positions import error_trades
@@ -30,7 +30,7 @@ def alarms(request: HttpRequest) -> HttpResponse:
     history = AlarmRecord.objects.exclude(acknowledged_at=None)
     context = {
         "waiting": [(alarm, alarm.severity(now, settings.ALARM_ESCALATE_SECONDS)) for alarm in waiting()],
-        "page_obj": Paginator(history, PAGE_SIZE).get_page(request.GET.get("page")),
+        "page": keyset_page(history, ("first_seen", "id"), request.GET, size=PAGE_SIZE),
         "minutes": settings.ALARM_ESCALATE_SECONDS / 60,
     }
     return render(request, "positions/alarms.html", context)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from events.keyset import is_first, keyset_page
 from events.models import CommandRecord, EventRecord
 from events.tape import order_state_words
 from positions.analytics import day_start
@@ -30,17 +30,17 @@ def order_list(request: HttpRequest) -> HttpResponse:
     form = OrderFilter(request.GET)
     valid = form.is_valid()
     found = _filtered(form.cleaned_data) if valid else OrderRecord.objects.none()
-    page = Paginator(found.order_by("-created_at", "order_id"), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = keyset_page(found, ("created_at", "order_id"), request.GET, size=PAGE_SIZE)
     filtered = valid and any(form.cleaned_data.values())
     context = {
         "form": form,
         "filter_error": "" if valid else first_error(form),
         "filtered": filtered,
-        "page_obj": page,
-        "rows": [order_line(record) for record in page.object_list],
+        "page": page,
+        "rows": [order_line(record) for record in page.rows],
         "live_count": OrderRecord.objects.filter(state__in=LIVE_STATES).count(),
         # New orders are put on top only where they belong: the unfiltered first page, or the filter "live".
-        "grows": page.number == 1 and (not filtered or _only_live(form.cleaned_data)),
+        "grows": is_first(request.GET) and (not filtered or _only_live(form.cleaned_data)),
         "live_states": sorted(LIVE_STATES),
         **WORDS,
     }

@@ -7,15 +7,15 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from events.clock import utc_now
+from events.keyset import keyset_page
 from events.models import CommandRecord, EventRecord
-from positions.analytics import closed_positions, net_of
+from positions.analytics import closed_positions, count_and_net
 from positions.curves import candles
 from positions.forms import ClosedFilter
 from positions.history import history_lines
@@ -44,16 +44,17 @@ def position_list(request: HttpRequest) -> HttpResponse:
     form = ClosedFilter(request.GET)
     valid = form.is_valid()
     found = _filtered(form.cleaned_data) if valid else PositionRecord.objects.none()
-    page = Paginator(found.order_by("-close_time", "position_id"), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = keyset_page(found.defer("data"), ("close_time", "position_id"), request.GET, size=PAGE_SIZE, counted=False)
+    count, net = count_and_net(found)
     context = {
         "open_rows": [record.as_row() for record in open_positions()],
         "form": form,
         "filter_error": "" if valid else first_error(form),
         "filtered": valid and any(form.cleaned_data.values()),
-        "page_obj": page,
-        "closed": [_closed_line(record) for record in page.object_list],
-        "closed_net": net_of(found),
-        "closed_count": page.paginator.count,
+        "page": page,
+        "closed": [_closed_line(record) for record in page.rows],
+        "closed_net": net,
+        "closed_count": count,
     }
     return render(request, "positions/list.html", context, status=200 if valid else 400)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from events.admin_lists import IndexedValues, by_date, one_of
 from events.admin_pages import ReadOnlyAdmin
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
 
@@ -20,10 +22,16 @@ class WatchListAdmin(admin.ModelAdmin):
     list_filter = ["enabled", "allow_short"]
     search_fields = ["symbol", "note"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WatchListEntry]:
+        polled = SourceHealth.objects.filter(ticker=OuterRef("symbol"))
+        told = {"polling": Subquery(polled.values("state")), "polling_error": Subquery(polled.values("last_error"))}
+        return super().get_queryset(request).annotate(**told)
+
     @admin.display(description="polling")
-    def health(self, entry: WatchListEntry) -> str:
-        row = SourceHealth.objects.filter(ticker=entry.symbol).first()
-        return "not polled yet" if row is None else f"{row.state}: {row.last_error}" if row.last_error else row.state
+    def health(self, entry: Any) -> str:
+        if entry.polling is None:
+            return "not polled yet"
+        return f"{entry.polling}: {entry.polling_error}" if entry.polling_error else str(entry.polling)
 
 
 @admin.register(SignalSettings)
@@ -51,28 +59,31 @@ class SignalSettingsAdmin(admin.ModelAdmin):
 @admin.register(SignalRecord)
 class SignalAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "symbol", "direction", "action", "confidence", "state", "reason", "decided_by", "decided_at"]
-    list_filter = ["state", "action", "symbol"]
-    search_fields = ["symbol", "signal_id", "decided_by"]
-    date_hierarchy = "created_at"
+    list_filter = ["state", ("symbol", IndexedValues), by_date("created_at")]
+    search_fields = ["symbol", "signal_id"]
+    sorted_by = ("created_at",)
 
 
 @admin.register(PredictionRecord)
 class PredictionAdmin(ReadOnlyAdmin):
     list_display = ["received_at", "ticker", "word", "confidence", "verdict", "reason", "data_time", "revision"]
-    list_filter = ["verdict", "word", "ticker"]
-    search_fields = ["ticker", "signal_id", "model_path"]
-    date_hierarchy = "received_at"
+    list_filter = ["verdict", ("ticker", IndexedValues), by_date("received_at")]
+    search_fields = ["ticker"]
+    sorted_by = ("received_at",)
 
 
 @admin.register(SourceHealth)
 class SourceHealthAdmin(ReadOnlyAdmin):
     list_display = ["__str__", "state", "last_success", "last_new", "errors_in_row", "last_error"]
     list_filter = ["state"]
-    search_fields = ["ticker", "last_error"]
+    search_fields = ["ticker"]
+    sorted_by = ("state", "last_success", "last_new", "errors_in_row")
 
 
 @admin.register(FlowPoint)
 class FlowPointAdmin(ReadOnlyAdmin):
     list_display = ["at", "kind", "ticker", "key"]
-    list_filter = ["kind", "ticker"]
-    search_fields = ["ticker", "key"]
+    list_filter = [one_of("kind", "trade", "divergence", "minute", "range"), ("ticker", IndexedValues)]
+    search_fields = ["ticker"]
+    ordering = ["-id"]  # as they were stored; the table has no index of times alone
+    sorted_by = ()

@@ -125,7 +125,11 @@ class PredictionRecord(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["source", "ticker", "timestamp", "model_path", "use_default_only"], name="prediction_once")
         ]
-        indexes = [models.Index(fields=["ticker", "-timestamp"])]
+        indexes = [
+            models.Index(fields=["ticker", "-timestamp"]),
+            models.Index(fields=["received_at"]),
+            models.Index(fields=["verdict", "received_at"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.ticker} {self.word} {self.confidence:.2f}"
@@ -166,7 +170,12 @@ class SignalRecord(models.Model):
     class Meta:
         verbose_name = "signal"
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["state", "expires_at"]), models.Index(fields=["symbol", "-created_at"])]
+        indexes = [
+            models.Index(fields=["state", "expires_at"]),
+            models.Index(fields=["state", "created_at"]),
+            models.Index(fields=["created_at", "signal_id"]),
+            models.Index(fields=["symbol", "-created_at"]),
+        ]
         constraints = [models.UniqueConstraint(fields=["symbol"], condition=models.Q(state="pending"), name="one_pending_signal")]
 
     def __str__(self) -> str:

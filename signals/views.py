@@ -10,13 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from events.clock import utc_now
+from events.keyset import keyset_page
 from events.models import CommandRecord, EventRecord
 from events.roles import trader_required
 from events.rows import command_row
@@ -44,7 +44,7 @@ def signal_list(request: HttpRequest) -> HttpResponse:
     form = HistoryFilter(request.GET)
     valid = form.is_valid()
     found = _filtered(form.cleaned_data) if valid else SignalRecord.objects.none()
-    page = Paginator(found.order_by("-created_at", "signal_id"), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = keyset_page(found, ("created_at", "signal_id"), request.GET, size=PAGE_SIZE)
     proposals = pending_proposals()
     context = {
         "proposals": proposals,
@@ -53,7 +53,7 @@ def signal_list(request: HttpRequest) -> HttpResponse:
         "form": form,
         "filter_error": "" if valid else first_error(form),
         "filtered": valid and bool(form.applied()),
-        "page_obj": page,
+        "page": page,
     }
     return render(request, "signals/list.html", context, status=200 if valid else 400)
 

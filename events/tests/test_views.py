@@ -9,13 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.django import TestCase
 
 from events.clock import utc_now
 from events.models import EventRecord
-from events.views import journal_page
 
 pytestmark = pytest.mark.django_db
 
@@ -35,29 +31,6 @@ def reader(client: Client) -> Client:
 def shown(client: Client, **query: object) -> list[int]:
     page = client.get(reverse("events:journal"), query).content.decode()
     return [int(seq) for seq in re.findall(r'event-seq num">(\d+)<', page)]
-
-
-class TestPaging(TestCase):
-    @given(count=st.integers(0, 23), size=st.integers(1, 9))
-    def test_walking_to_older_and_back_visits_every_row_once(self, count: int, size: int) -> None:
-        EventRecord.objects.all().delete()
-        for _ in range(count):
-            stored()
-        everything = list(EventRecord.objects.order_by("-seq").values_list("seq", flat=True))
-        rows = EventRecord.objects.all()
-
-        page = journal_page(rows, size=size)
-        down = [row.seq for row in page.rows]
-        while page.older is not None:
-            page = journal_page(rows, before=page.older, size=size)
-            down += [row.seq for row in page.rows]
-        assert down == everything
-
-        up = [row.seq for row in page.rows]
-        while page.newer is not None:
-            page = journal_page(rows, after=page.newer, size=size)
-            up = [row.seq for row in page.rows] + up
-        assert up == everything
 
 
 def test_the_newest_event_comes_first(reader: Client) -> None:
