@@ -7,8 +7,8 @@ from collections.abc import Callable
 from events import benchmarks as events
 from positions import benchmarks as positions
 from positions.domain import benchmarks as domain
-from tradingsite.bench import desk, ib_ticks
-from tradingsite.bench.runner import Part, on_a_desk, on_a_gateway, on_postgres, on_redis, on_sqlite
+from tradingsite.bench import desk, ib_ticks, page_times
+from tradingsite.bench.runner import Part, Place, on_a_desk, on_a_gateway, on_postgres, on_redis, on_sqlite
 from tradingsite.bench.table import Row
 
 
@@ -17,6 +17,7 @@ def in_memory() -> list[Row]:
     return [*events.bus(), *events.making(), *events.encoding(), *domain.rows()]
 
 
+HOURS = 3 * 3600
 MEASURES: dict[str, Callable[[], list[Row]]] = {
     "memory": in_memory,
     "ib_ticks": ib_ticks.rows,
@@ -24,6 +25,7 @@ MEASURES: dict[str, Callable[[], list[Row]]] = {
     "sockets": events.fan_out,
     "equity": positions.rows,
     "desk": desk.rows,
+    "years": page_times.rows,
 }
 
 PARTS = (
@@ -35,3 +37,13 @@ PARTS = (
     Part(name="equity curve", measure="equity", place=on_sqlite),
     Part(name="the whole desk", measure="desk", place=on_a_desk),
 )
+
+
+def years_parts(scale: float) -> tuple[Part, ...]:
+    """Every page over five years of data, `scale` times the whole size, on either database."""
+    places: tuple[tuple[str, Place], ...] = (("SQLite", on_sqlite), ("PostgreSQL", on_postgres))
+    more = {page_times.SCALE: str(scale)}
+    return tuple(
+        Part(name=f"pages over years on {name}", measure="years", place=place, suffix=f", {name}", environment=more, seconds=HOURS)
+        for name, place in places
+    )

@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Part:
     measure: str
     place: Place
     suffix: str = ""  # added to each row's name, where the same work is measured in two places
+    environment: dict[str, str] = field(default_factory=dict)  # besides what its place gives
+    seconds: float = SECONDS
 
 
 def run(part: Part) -> list[Row]:
@@ -45,7 +47,7 @@ def run(part: Part) -> list[Row]:
         folder.chmod(0o755)
         try:
             with part.place(folder) as environment:
-                rows = _rows(part, folder, environment)
+                rows = _rows(part, folder, environment | part.environment)
         except (NoPostgres, PartFailed) as error:
             return [unmeasured(part.name, (str(error).strip().splitlines() or [""])[-1])]
     return [{**row, "name": row["name"] + part.suffix} for row in rows]
@@ -58,7 +60,7 @@ def _rows(part: Part, folder: Path, environment: dict[str, str]) -> list[Row]:
     )
     process.start()
     try:
-        process.wait(seconds=SECONDS)
+        process.wait(seconds=part.seconds)
     finally:
         process.reap()
     if not answer.exists():
