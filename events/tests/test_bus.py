@@ -14,6 +14,7 @@ from events.base import BaseEvent
 from events.bus import EventBus
 from events.market import MarketEvent, PriceEvent, VolumeEvent
 from events.system import HandlerFailedEvent
+from tradingsite.testing.patience import PATIENCE
 
 
 def tick(symbol: str = "AAPL") -> PriceEvent:
@@ -80,7 +81,7 @@ async def test_a_handler_that_emits_through_wait_for_does_not_wait_for_itself() 
     async def handler(event: PriceEvent) -> None:
         heard.append(event.symbol)
         if event.symbol == "A":
-            await asyncio.wait_for(bus.emit(tick("B")), 2)
+            await asyncio.wait_for(bus.emit(tick("B")), PATIENCE)
 
     await bus.subscribe(PriceEvent, handler)
     await bus.emit(tick("A"))
@@ -121,7 +122,7 @@ async def test_a_cancelled_emit_does_not_lose_what_queued_up_behind_it() -> None
     second = asyncio.create_task(bus.emit(tick("B")))
     await asyncio.sleep(0)
     first.cancel()
-    await asyncio.wait_for(second, 2)
+    await asyncio.wait_for(second, PATIENCE)
     assert heard == ["B"]
     await bus.emit(tick("C"))
     assert heard == ["B", "C"]
@@ -229,7 +230,7 @@ async def test_a_failing_listener_of_failures_does_not_feed_itself() -> None:
         raise ValueError("no")
 
     await bus.subscribe(BaseEvent, broken, core=False)
-    await asyncio.wait_for(bus.emit(tick()), 2)
+    await asyncio.wait_for(bus.emit(tick()), PATIENCE)
     assert sum(bus.failures.values()) == 2
 
 
@@ -246,7 +247,7 @@ async def test_an_emit_on_failure_makes_is_delivered_too() -> None:
 
     bus.on_failure = halt
     await bus.subscribe(PriceEvent, broken)
-    await asyncio.wait_for(bus.emit(tick("A")), 2)
+    await asyncio.wait_for(bus.emit(tick("A")), PATIENCE)
     assert heard == ["HALT"]
 
 
@@ -255,7 +256,7 @@ async def test_other_threads_emit_through_one_explicit_call() -> None:
     await bus.subscribe(PriceEvent, heard.append)
 
     def from_a_thread(symbol: str) -> None:
-        bus.emit_threadsafe(tick(symbol)).result(5)
+        bus.emit_threadsafe(tick(symbol)).result(PATIENCE)
 
     await asyncio.gather(*(asyncio.to_thread(from_a_thread, str(n)) for n in range(20)))
     assert sorted(event.symbol for event in heard) == sorted(str(n) for n in range(20))

@@ -16,6 +16,7 @@ from events.commands import BadCommand, Command, parse_command
 from events.inbox import Inbox, Outcome
 from events.models import CommandRecord
 from events.rows import command_row
+from tradingsite.testing.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,7 +65,7 @@ async def test_rows_of_garbage_are_refused_with_a_reason_and_the_next_wish_is_ob
     worker, shown = Worker(), []
     inbox = Inbox(worker, epoch=1, on_row=shown.append)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             handled = await inbox.work_off()
     finally:
         inbox.stop()

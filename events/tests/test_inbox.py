@@ -14,6 +14,7 @@ from events.commands import BadCommand, CancelOrder, ChangeStop, Command, HaltTr
 from events.failpoints import FailpointReached, arm
 from events.inbox import Inbox, Outcome, file_command
 from events.models import CommandRecord
+from tradingsite.testing.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -253,16 +254,15 @@ async def test_a_fenced_worker_claims_nothing() -> None:
 
 async def test_the_running_inbox_is_woken_through_the_channel_layer(live_redis: Any, eventually_async: Any) -> None:
     worker = Worker()
-    inbox = Inbox(worker, epoch=1, poll_seconds=60)
+    inbox = Inbox(worker, epoch=1, poll_seconds=10 * PATIENCE)
     running = asyncio.create_task(inbox.run())
     try:
-        # Until its subscription stands a nudge is lost; afterwards the poll of 60 s is not what finds the command.
+        # Until its subscription stands a nudge is lost; afterwards the poll is not what finds the command.
         async def filed_and_seen() -> bool:
             await asyncio.to_thread(_file, f"o{len(worker.seen)}-{asyncio.get_running_loop().time()}")
-            await asyncio.sleep(0.1)
             return bool(worker.seen)
 
-        await eventually_async(filed_and_seen)
+        await eventually_async(filed_and_seen, every=0.1)
     finally:
         inbox.stop()
         await running

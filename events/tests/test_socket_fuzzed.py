@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 import pytest
-from channels.testing import WebsocketCommunicator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +16,8 @@ from events.feed import Feed
 from events.hub import the_hub
 from events.live import TOPICS
 from events.models import CommandRecord, EventRecord
-from events.tests.test_hub import browser, cookie_of, frame, join, off_loop, tab  # noqa: F401 - tab is a fixture
+from events.tests.test_hub import Tab, browser, cookie_of, frame, join, off_loop, tab  # noqa: F401 - tab is a fixture
+from tradingsite.testing.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,10 +66,10 @@ def expected(message: str | bytes) -> int | frozenset[str]:
     return frozenset(topics) if good and isinstance(topics, list) else CLOSE_BAD_MESSAGE
 
 
-async def say(socket: WebsocketCommunicator, message: str | bytes) -> dict[str, Any]:
+async def say(socket: Tab, message: str | bytes) -> dict[str, Any]:
     """Send it; the consumer's next word. Raises what the consumer raised."""
     await socket.send_input({"type": "websocket.receive", "text" if isinstance(message, str) else "bytes": message})
-    answer: dict[str, Any] = await socket.receive_output(timeout=5)
+    answer: dict[str, Any] = await socket.receive_output()
     return answer
 
 
@@ -83,13 +83,13 @@ async def attack(session: str, messages: list[str | bytes]) -> None:
         if isinstance(wanted, int):
             assert (answer["type"], answer.get("code")) == ("websocket.close", wanted), message
             await socket.send_to(text_data='{"join": ["positions"]}')
-            assert await socket.receive_nothing(timeout=0.01)
             break
         assert orjson.loads(answer["text"]) == {"kind": "joined", "topics": sorted(wanted)}, message
     await socket.disconnect()
+    assert socket.output_queue.empty(), "a closed socket is answered no more"
 
 
-async def test_any_messages_are_answered_or_end_their_own_socket_only(tab: WebsocketCommunicator, person: Any) -> None:  # noqa: F811
+async def test_any_messages_are_answered_or_end_their_own_socket_only(tab: Tab, person: Any) -> None:  # noqa: F811
     session = await off_loop(lambda: cookie_of(person("mallory")))
     await join(tab, "positions")
     loop, feed = asyncio.get_running_loop(), Feed(epoch=7)
@@ -98,7 +98,7 @@ async def test_any_messages_are_answered_or_end_their_own_socket_only(tab: Webso
     @given(st.lists(MESSAGE, min_size=1, max_size=5))
     @settings(max_examples=300, deadline=None)
     def storm(messages: list[str | bytes]) -> None:
-        asyncio.run_coroutine_threadsafe(attack(session, messages), loop).result(30)
+        asyncio.run_coroutine_threadsafe(attack(session, messages), loop).result(PATIENCE)
 
     await asyncio.to_thread(storm)
 

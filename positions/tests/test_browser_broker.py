@@ -13,7 +13,7 @@ from events import feed
 from events.clock import utc_now
 from events.models import CommandRecord
 from positions.models import BrokerCheck
-from tradingsite.testing.browser import when_steady
+from tradingsite.testing.browser import Frames, let_pass, when_steady
 
 if TYPE_CHECKING:
     from tradingsite.testing.live import LiveWeb
@@ -75,7 +75,7 @@ def test_a_new_comparison_replaces_the_rows_without_a_reload(trader_page: Page, 
     expect(row).to_contain_text("match")
     trader_page.evaluate("window.sameDocument = true")
     publish(compared(40))
-    expect(row).to_contain_text("differs", timeout=15_000)
+    expect(row).to_contain_text("differs")
     expect(trader_page.locator("[data-verdict]")).to_contain_text("Entries are refused")
     assert trader_page.evaluate("window.sameDocument")
     assert complaints == []
@@ -83,12 +83,15 @@ def test_a_new_comparison_replaces_the_rows_without_a_reload(trader_page: Page, 
 
 def test_an_open_resolution_is_not_pulled_away_and_is_filed_with_its_reason(trader_page: Page, live_web: LiveWeb) -> None:
     compared(100)
+    frames = Frames(trader_page)
     trader_page.goto(f"{live_web.url}/broker/")
+    frames.wait_for('"joined"')
     row = trader_page.locator('tr[data-row="position:AAPL"]')
     row.get_by_text("Resolve").click()
     row.locator('input[name="stop_loss"]').fill("140.50")
     publish(compared(40))
-    trader_page.wait_for_timeout(1500)
+    frames.wait_for('"broker"', after=1)
+    let_pass(trader_page, 1500)  # the page tries again every second
     expect(row.locator('input[name="stop_loss"]')).to_have_value("140.50")
     row.locator('form[action$="/adopt"] input[name="reason"]').fill("my own shares")
     when_steady(row.get_by_role("button", name="Adopt 60 AAPL")).click()
@@ -101,7 +104,7 @@ def test_a_comparison_grows_old_before_ones_eyes(trader_page: Page, live_web: Li
     compared(100, at=utc_now() - timedelta(seconds=72))
     trader_page.goto(f"{live_web.url}/broker/")
     expect(trader_page.get_by_text("This comparison is old")).to_be_hidden()
-    expect(trader_page.get_by_text("This comparison is old")).to_be_visible(timeout=10_000)
+    expect(trader_page.get_by_text("This comparison is old")).to_be_visible()
     expect(trader_page.locator(".books")).to_have_class("books old")
 
 

@@ -16,6 +16,7 @@ from events.rows import command_row
 from positions.models import MinuteBar, PositionRecord
 from positions.tests.rows import Trip, make_equity, make_order, make_position
 from tradingsite.testing.browser import when_steady
+from tradingsite.testing.patience import eventually
 
 if TYPE_CHECKING:
     from tradingsite.testing.live import LiveWeb
@@ -56,12 +57,7 @@ def test_a_frame_changes_the_row_and_an_older_one_does_not(trader_page: Page, li
 
 def _publish_until(cell: Locator, row: dict[str, object], text: str) -> None:
     """Publish until the page shows it: frames sent before its socket joined are lost, as the design allows."""
-    for _ in range(60):
-        publish("positions", [row])
-        if cell.text_content() == text:
-            return
-        cell.page.wait_for_timeout(250)
-    raise AssertionError(f"the cell still shows {cell.text_content()!r}")
+    eventually(lambda: publish("positions", [row]) or cell.text_content() == text, every=0.25, what=f"the cell shows {text}")
 
 
 def test_confirming_twice_closes_once_and_the_safe_button_has_the_focus(trader_page: Page, live_web: LiveWeb) -> None:

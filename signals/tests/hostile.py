@@ -9,6 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tradingsite.testing.patience import PATIENCE
+
 LOOPBACK = "127.0.0.1"
 JUNK = st.one_of(
     st.sampled_from([None, True, -1, 0, 1e308, -1e308, 10**400, 2**63, float("nan"), float("inf"), -float("inf"), 4_102_444_800_001]),
@@ -58,7 +60,7 @@ class HostileServer:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=PATIENCE)
 
 
 def places(document: Any) -> list[tuple[Any, Any]]:

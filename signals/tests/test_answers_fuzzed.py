@@ -25,6 +25,7 @@ from signals.domain.limiter import Budget, CallClass, LocalLimiter
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SourceHealth
 from signals.tests.conftest import KEY
 from signals.tests.hostile import CHANGE, DAMAGE, HostileServer, bent, damaged
+from tradingsite.testing.patience import PATIENCE
 
 DAY = "2026-06-03"
 # path of a call → its parameters and how the client makes it
@@ -150,7 +151,7 @@ async def test_no_answer_makes_a_call_do_anything_but_return_an_object_or_raise_
     returned = refused = 0
     for path, body, headers, status in steps:
         hostile.say(body, status=status, headers=headers)
-        async with OptionsFlowClient(hostile.base_url, KEY, limiter=Plenty(), retries=0) as client, asyncio.timeout(5):
+        async with OptionsFlowClient(hostile.base_url, KEY, limiter=Plenty(), retries=0) as client, asyncio.timeout(PATIENCE):
             try:
                 data = await CALLS[path][1](client)
             except FlowError:
@@ -180,7 +181,7 @@ async def test_no_answer_makes_a_call_do_anything_but_return_an_object_or_raise_
 )
 async def test_what_is_hardly_http_is_an_error_of_the_flow_api(hostile, answer):
     hostile.answer = answer
-    async with OptionsFlowClient(hostile.base_url, KEY, limiter=Plenty(), retries=0) as client, asyncio.timeout(5):
+    async with OptionsFlowClient(hostile.base_url, KEY, limiter=Plenty(), retries=0) as client, asyncio.timeout(PATIENCE):
         with pytest.raises(FlowError):
             await client.prediction.get_latest_prediction_async("AAPL")
 

@@ -15,6 +15,7 @@ from signals.domain import limiter
 from signals.domain.polling import SourceState, TickerHealth
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
 from signals.schedule import SCHEDULE
+from tradingsite.testing.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db
 
@@ -286,8 +287,8 @@ def test_every_scheduled_task_exists_and_expires_before_it_is_due_again():
 def test_the_control_endpoint_switches_faults_and_wants_the_key(desk_demo):
     url = desk_demo.base_url.replace("/api/v1", "/control/faults")
     key = {"X-API-Key": desk_demo.provider._api_key}
-    assert httpx.post(url, json={"name": "stale", "value": 60}).status_code == 401
-    assert httpx.post(url, json={"name": "stale", "value": 60}, headers=key).json()["on"] == ["stale"]
-    assert httpx.post(url, json={"name": "nonsense"}, headers=key).status_code == 400
-    assert httpx.post(url, content=b"[]", headers=key).status_code == 400
-    assert httpx.delete(url, headers=key).json()["on"] == []
+    assert httpx.post(url, json={"name": "stale", "value": 60}, timeout=PATIENCE).status_code == 401
+    assert httpx.post(url, json={"name": "stale", "value": 60}, headers=key, timeout=PATIENCE).json()["on"] == ["stale"]
+    assert httpx.post(url, json={"name": "nonsense"}, headers=key, timeout=PATIENCE).status_code == 400
+    assert httpx.post(url, content=b"[]", headers=key, timeout=PATIENCE).status_code == 400
+    assert httpx.delete(url, headers=key, timeout=PATIENCE).json()["on"] == []

@@ -40,12 +40,12 @@ FINAL = ("done", "refused", "expired")
 
 def rows() -> list[Row]:
     """All rows about the running desk."""
-    eventually(_fit_to_trade, seconds=90, every=0.5, what="the desk is fit to trade")
+    eventually(_fit_to_trade, every=0.5, what="the desk is fit to trade")
     time.sleep(5)
     memory = _memory()
     _lift_limits()
     cookie = sign_in(PORT, "demo", os.environ["DEMO_PASSWORD"])
-    symbols = eventually(_quoted, seconds=30, what="the worker has quotes")
+    symbols = eventually(_quoted, what="the worker has quotes")
     for symbol in symbols[:3]:
         _answered(_approve(symbol, through=0.005))
     return [*asyncio.run(_live(cookie, symbols[3:])), memory]
@@ -161,7 +161,7 @@ def _answered(record: CommandRecord) -> None:
         record.refresh_from_db()
         return record.state in FINAL
 
-    eventually(done, seconds=30, every=0.01, what=f"{record} is answered")
+    eventually(done, every=0.01, what=f"{record} is answered")
     if record.state != "done":
         raise RuntimeError(f"{record}: {record.code} {record.reason}")
 

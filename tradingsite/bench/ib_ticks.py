@@ -116,7 +116,7 @@ class _Ours(_Reader):
         await broker.connect()
         for symbol in SYMBOLS:
             await broker.subscribe(symbol)
-        await eventually_async(lambda: len(marks.quotes) == len(SYMBOLS), seconds=20, what="every symbol ticks")
+        await eventually_async(lambda: len(marks.quotes) == len(SYMBOLS), what="every symbol ticks")
         for symbol in SYMBOLS:
             await tracker.create_stock_position(symbol, 100, 100.0, stop_loss=90.0, take_profit=120.0)
         return cls(wire, broker._ib, tracker.last_price, lambda: broker._drop_session("measured"))

@@ -125,10 +125,10 @@ def on_a_desk(folder: Path) -> Iterator[dict[str, str]]:
     desk = LiveProcess.manage("desk", "desk", environment=environment, folder=folder)
     desk.start()
     try:
-        desk.wait_for_output("Log in at http", seconds=120)
+        desk.wait_for_output("Log in at http")
         yield environment
     finally:
-        desk.terminate(seconds=30)
+        desk.terminate()
 
 
 def _migrate(folder: Path, environment: dict[str, str]) -> None:

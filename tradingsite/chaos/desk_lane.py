@@ -83,7 +83,7 @@ class DeskLane:
         self.breaker.wake_all()
         pids = [row["pid"] for row in self.breaker.children().values() if row["pid"]]
         try:
-            self._desk.terminate(seconds=12)
+            self._desk.terminate()
         except subprocess.TimeoutExpired:
             pass
         for pid in pids:  # each leads a session of its own

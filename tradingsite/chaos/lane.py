@@ -20,9 +20,10 @@ from typing import Any
 
 from tradingsite.chaos import oracle
 from tradingsite.chaos.oracle import Violation
-from tradingsite.chaos.starvation import Starvation
 from tradingsite.testing.network import LOOPBACK, free_port, wait_until_accepting
+from tradingsite.testing.patience import PATIENCE
 from tradingsite.testing.processes import ROOT, LiveProcess, clean_environment
+from tradingsite.testing.starvation import Starvation, Stopwatch
 
 SYMBOLS = ("AAPL", "AMZN", "META", "MSFT", "NVDA", "TSLA")
 HEAL_SECONDS = 30.0
@@ -141,7 +142,7 @@ class Lane:
 
     def control(self, **command: Any) -> dict[str, Any]:
         """One command to the gateway's control channel."""
-        with socket.create_connection((LOOPBACK, self.control_port), timeout=5) as link:
+        with socket.create_connection((LOOPBACK, self.control_port), timeout=PATIENCE) as link:
             link.sendall(json.dumps(command).encode() + b"\n")
             answer: dict[str, Any] = json.loads(link.makefile().readline())
         return answer
@@ -170,14 +171,14 @@ class Lane:
         line = _converse(self._person, json.dumps(request))
         if line:
             return dict(json.loads(line))
-        code = self._person.wait(10)
+        code = self._person.wait(PATIENCE)
         self._person = None
         return {"died": code}
 
     def dismiss_person(self) -> None:
         if self._person is not None:
             self._person.kill()
-            self._person.wait(10)
+            self._person.wait(PATIENCE)
             self._person = None
 
     # --- looking ---
@@ -210,9 +211,9 @@ class Lane:
         return SYMBOLS[self._next % len(SYMBOLS)]
 
     def wait(self, check: Callable[[], Any], seconds: float) -> bool:
-        """Whether it became true in time."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        """Whether it became true in time; the seconds are those of worker and gateway, as in `healed`."""
+        clock = Stopwatch(self.worker, self.gateway)
+        while clock.seconds < seconds:
             if check():
                 return True
             time.sleep(0.1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -173,6 +172,4 @@ def _clean_up(lane: Lane) -> None:
         "SELECT order_id FROM positions_orderrecord WHERE role = 'entry' AND state IN ('working', 'held', 'pending_new')"
     ):
         lane.ask(do="wish", name="CancelOrder", order_id=order)
-    deadline = time.monotonic() + 20
-    while lane.open_positions() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    lane.wait(lambda: not lane.open_positions(), 20)

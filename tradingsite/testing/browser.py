@@ -8,6 +8,7 @@ import pytest
 
 from tradingsite.testing.chromium import find_browser
 from tradingsite.testing.fixtures import unavailable
+from tradingsite.testing.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator, Page
@@ -37,6 +38,38 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> Iterat
 @pytest.fixture(scope="session")
 def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
     return browser_context_args | {"viewport": {"width": 1366, "height": 900}, "timezone_id": "America/New_York", "locale": "en-US"}
+
+
+@pytest.fixture
+def context(context: "BrowserContext") -> "BrowserContext":
+    """A browser that waits as long as every other part of a test."""
+    from playwright.sync_api import expect
+
+    context.set_default_timeout(PATIENCE * 1000)
+    expect.set_options(timeout=PATIENCE * 1000)
+    return context
+
+
+class Frames:
+    """What the sockets of a page have received, from their opening on: made before the page is opened."""
+
+    def __init__(self, page: "Page") -> None:
+        self._page = page
+        self.all: list[str] = []
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: self.all.append(str(frame))))
+
+    def wait_for(self, text: str, *, after: int = 0) -> None:
+        """Until a frame with this text came, counted from the `after`th."""
+        eventually(lambda: self._hear() and any(text in frame for frame in self.all[after:]), what=f"a frame with {text!r}")
+
+    def _hear(self) -> bool:
+        """The browser's events come in while something is asked of it."""
+        return self._page.evaluate("true")
+
+
+def let_pass(page: "Page", milliseconds: int) -> None:
+    """Time of the page itself: every timer that it had set for sooner has fired, however slow the machine is."""
+    page.evaluate("milliseconds => new Promise((over) => setTimeout(over, milliseconds))", milliseconds)
 
 
 @pytest.fixture

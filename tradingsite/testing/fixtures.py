@@ -37,7 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
             item.add_marker(pytest.mark.browser)
         if names & PROCESS_FIXTURES:
             item.add_marker(pytest.mark.processes)
-            item.add_marker(pytest.mark.timeout(300))
         if item.get_closest_marker("django_db") or names & DATABASE_FIXTURES:  # from all others pytest-django keeps the database away
             item.add_marker(pytest.mark.database)
     yield  # -m selects by these marks, and the order is shuffled

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 
 from tradingsite.testing.network import LOOPBACK, free_port, wait_until_accepting
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 from tradingsite.testing.processes import ROOT, LiveProcess, clean_environment
 from tradingsite.testing.redis_server import RedisServer
 
@@ -161,8 +161,8 @@ class LiveWorker:
 
     process: LiveProcess
 
-    def wait_until_ready(self, *, seconds: float = 30) -> None:
-        eventually(self._is_ready, seconds=seconds, what="the worker's lease says ready")
+    def wait_until_ready(self) -> None:
+        eventually(self._is_ready, what="the worker's lease says ready")
 
     def _is_ready(self) -> bool:
         from events.models import WorkerLease
@@ -196,11 +196,11 @@ class LiveWeb:
     port: int
 
     def wait(self) -> None:
-        eventually(self._answers, seconds=30, what="/healthz answers 200")
+        eventually(self._answers, what="/healthz answers 200")
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200
+            return httpx.get(f"{self.url}/healthz", timeout=PATIENCE).status_code == 200
         except httpx.HTTPError:
             return False
 

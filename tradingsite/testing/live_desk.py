@@ -13,7 +13,7 @@ import pytest
 
 from tradingsite.testing.live import keep_log
 from tradingsite.testing.network import LOOPBACK, free_port
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 from tradingsite.testing.postgres_server import empty_postgres_database
 from tradingsite.testing.processes import LiveProcess
 
@@ -38,10 +38,10 @@ class LiveDesk:
         """Start it and wait for the line that tells how to log in."""
         seen = len(self.process.output)
         self.process.start()
-        eventually(lambda: self._said_login_line(seen), seconds=90, every=0.2, what="the desk prints how to log in")
+        eventually(lambda: self._said_login_line(seen), every=0.2, what="the desk prints how to log in")
 
-    def stop(self, *, seconds: float = 10) -> int:
-        return self.process.terminate(seconds=seconds)
+    def stop(self) -> int:
+        return self.process.terminate()
 
     @property
     def rows(self) -> dict[str, dict[str, object]]:
@@ -62,12 +62,12 @@ class LiveDesk:
     def is_fit_to_trade(self) -> bool:
         """/readyz answers 200."""
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=PATIENCE, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
 
-    def wait_until_fit_to_trade(self, *, seconds: float = 60) -> None:
-        eventually(self.is_fit_to_trade, seconds=seconds, every=0.25, what="/readyz answers 200")
+    def wait_until_fit_to_trade(self) -> None:
+        eventually(self.is_fit_to_trade, every=0.25, what="/readyz answers 200")
 
     def _said_login_line(self, seen: int) -> bool:
         if not self.process.running:
@@ -111,7 +111,7 @@ def _reap(desk: LiveDesk) -> None:
     """The children lead sessions of their own; their pids are in the status file."""
     if desk.process.running:
         try:
-            desk.stop(seconds=12)
+            desk.stop()
         except Exception:
             desk.process.kill()
     if not desk.own_folder or not (desk.data_dir / "status.json").exists():

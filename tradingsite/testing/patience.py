@@ -1,4 +1,9 @@
-"""Waiting for something to become true: the only way a test waits."""
+"""Waiting for something to become true: the only way a test waits.
+
+There is one patience for everything: how long a test waits before it calls what it waits for missing. Nobody measures anything
+with it, and a test that succeeds does not use it up; so it is long enough for a machine that is busy with other things. Where a
+time itself is under test, `starvation.Stopwatch` measures it in the processes' own terms.
+"""
 
 import asyncio
 import inspect
@@ -8,12 +13,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 120.0  # seconds
+
 
 class NeverHappened(AssertionError):
     """What the test waited for did not come in time."""
 
 
-def eventually(check: Callable[[], T], *, seconds: float = 10, every: float = 0.05, what: str = "") -> T:
+def eventually(check: Callable[[], T], *, seconds: float = PATIENCE, every: float = 0.05, what: str = "") -> T:
     """Call `check` until it returns something true, and return that; an AssertionError inside it means "not yet"."""
     deadline = time.monotonic() + seconds
     while True:
@@ -25,7 +32,7 @@ def eventually(check: Callable[[], T], *, seconds: float = 10, every: float = 0.
         time.sleep(every)
 
 
-async def eventually_async(check: Callable[[], T | Awaitable[T]], *, seconds: float = 10, every: float = 0.02, what: str = "") -> T:
+async def eventually_async(check: Callable[[], T | Awaitable[T]], *, seconds: float = PATIENCE, every: float = 0.02, what: str = "") -> T:
     """`eventually` for a running event loop; `check` may be a coroutine function."""
     deadline = time.monotonic() + seconds
     while True:

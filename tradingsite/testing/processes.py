@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 _OURS = (
@@ -72,21 +72,21 @@ class LiveProcess:
         """kill -9, and nothing else."""
         if self._process is not None and self.running:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
 
-    def terminate(self, *, seconds: float = 15) -> int:
+    def terminate(self) -> int:
         """SIGTERM; returns the exit code. Raises TimeoutExpired when it does not go."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(seconds)
+        return self._process.wait(PATIENCE)
 
-    def wait(self, *, seconds: float = 15) -> int:
-        """Exit code of a process that ends by itself."""
+    def wait(self, *, seconds: float = PATIENCE) -> int:
+        """Exit code of a process that ends by itself. Raises TimeoutExpired when it does not."""
         assert self._process is not None
         return self._process.wait(seconds)
 
-    def wait_for_output(self, text: str, *, seconds: float = 30) -> None:
-        eventually(lambda: self._said(text), seconds=seconds, what=f"{self.name} prints {text!r}")
+    def wait_for_output(self, text: str) -> None:
+        eventually(lambda: self._said(text), what=f"{self.name} prints {text!r}")
 
     def _said(self, text: str) -> bool:
         if text in self.output:
@@ -103,4 +103,4 @@ class LiveProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self._process.wait(10)
+        self._process.wait(PATIENCE)

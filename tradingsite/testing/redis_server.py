@@ -8,7 +8,7 @@ import redis
 
 from tradingsite.desk.redis_binary import find_redis_binary
 from tradingsite.testing.network import LOOPBACK
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 
 
 @dataclass(slots=True)
@@ -35,10 +35,10 @@ class RedisServer:
         assert self._process.stdin is not None
         self._process.stdin.write(config.encode())
         self._process.stdin.close()
-        eventually(self.answers, seconds=10, what="Redis answers PING")
+        eventually(self.answers, what="Redis answers PING")
 
     def answers(self) -> bool:
-        client = redis.Redis.from_url(self.url, socket_connect_timeout=1, socket_timeout=1)
+        client = redis.Redis.from_url(self.url, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE)
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -47,7 +47,7 @@ class RedisServer:
             client.close()
 
     def flush(self) -> None:
-        client = redis.Redis.from_url(self.url, socket_timeout=5)
+        client = redis.Redis.from_url(self.url, socket_timeout=PATIENCE)
         client.flushall()
         client.close()
 
@@ -55,5 +55,5 @@ class RedisServer:
         """As kill -9: everything it knew is gone."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
             self._process = None

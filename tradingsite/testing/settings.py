@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tradingsite.testing.network import LOOPBACK, free_port
+from tradingsite.testing.patience import PATIENCE
 from tradingsite.testing.postgres_server import postgres_server_url
 
 _folder = Path(tempfile.mkdtemp(prefix="desk-tests-"))
@@ -54,4 +55,4 @@ STORAGES = {  # pages are rendered without collecting static files first
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":  # noqa: F405
     # A test that is one transaction from beginning to end idles in it while it talks to a real server.
-    DATABASES["default"]["OPTIONS"] = {"options": "-c statement_timeout=5000"}  # noqa: F405
+    DATABASES["default"]["OPTIONS"] = {"options": f"-c statement_timeout={PATIENCE * 1000:.0f}"}  # noqa: F405

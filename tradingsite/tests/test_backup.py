@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from tradingsite import backup
+from tradingsite.testing.patience import PATIENCE
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -48,7 +49,7 @@ def test_a_copy_of_a_busy_database_is_one_moment_of_it(books: Path, tmp_path: Pa
     done = threading.Event()
 
     def write() -> None:
-        with closing(sqlite3.connect(books, timeout=20)) as link:
+        with closing(sqlite3.connect(books, timeout=PATIENCE)) as link:
             while not done.is_set():
                 with link:
                     link.execute("INSERT INTO one VALUES (1)")

@@ -45,7 +45,7 @@ def test_it_shows_what_a_switch_led_to_and_lets_trading_be_released_without_a_re
     expect(resume).to_be_disabled()
     admin_page.locator("form[action$='/trading/resume'] [name=typed]").fill("RESU")
     reduced_by_the_worker()
-    expect(admin_page.locator("[data-trading-state]")).to_contain_text("reduce only", timeout=15_000)
+    expect(admin_page.locator("[data-trading-state]")).to_contain_text("reduce only")
     expect(resume).to_be_enabled()
     expect(admin_page.locator("[data-part=history]")).to_contain_text("all closed")
     expect(admin_page.locator("form[action$='/trading/resume'] [name=typed]")).to_have_value("RESU")

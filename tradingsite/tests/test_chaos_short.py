@@ -9,7 +9,6 @@ import pytest
 
 from tradingsite.chaos.matrix import all_cases
 from tradingsite.chaos.rounds import STEPS, told_by
-from tradingsite.chaos.starvation import Starvation
 from tradingsite.testing.processes import ROOT, clean_environment
 
 only_once = pytest.mark.skipif(os.environ.get("TEST_DB") == "postgres", reason="these lanes are always on SQLite")
@@ -26,7 +25,6 @@ def chaos(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.processes
 @pytest.mark.timed
-@pytest.mark.timeout(400)
 def test_no_invariant_is_violated_by_crashes_at_the_worst_moments(tmp_path):
     database = "postgres" if os.environ.get("TEST_DB") == "postgres" else "sqlite"
     assert "PROVEN" in chaos(tmp_path, "--short", "--seed", "20260101", "--database", database)
@@ -35,7 +33,6 @@ def test_no_invariant_is_violated_by_crashes_at_the_worst_moments(tmp_path):
 @only_once
 @pytest.mark.processes
 @pytest.mark.timed
-@pytest.mark.timeout(400)
 def test_defects_that_cost_others_money_cost_none_here(tmp_path):
     assert "4 of 4 scenarios ended well" in chaos(tmp_path, "--museum", "--only", "B5,B7,B9,B10")
 
@@ -43,7 +40,6 @@ def test_defects_that_cost_others_money_cost_none_here(tmp_path):
 @only_once
 @pytest.mark.processes
 @pytest.mark.timed
-@pytest.mark.timeout(400)
 def test_the_judge_turns_red_when_a_defect_is_planted_and_only_then(tmp_path):
     told = chaos(tmp_path, "--sabotage", "--only", "send_twice,watchdog_sleeps,never_reconnect")
     assert "3 of 3 defects caught; 3 of 3 whole desks found whole" in told
@@ -53,17 +49,6 @@ def test_every_failpoint_is_a_case_in_every_kind_that_means_something():
     cases = {case.failpoint for case in all_cases()}
     assert {"order.sent:exit", "order.sent:raise", "order.sent:stall", "order.sent:cut", "approve.signal:exit"} <= cases
     assert not {"approve.signal:cut", "restore.loaded:cut"} & cases
-
-
-def test_the_judge_does_not_count_what_a_process_waited_for_a_processor():
-    waited = {1: 5.0, 2: 0.0}
-    starved = Starvation(waited.__getitem__)
-    starved.look(1)
-    waited[1] = 7.5
-    starved.look(1)
-    waited[2] = 1.0  # born meanwhile: all its waiting was in our time
-    starved.look(2)
-    assert starved.seconds == 3.5
 
 
 def test_one_seed_is_one_story():

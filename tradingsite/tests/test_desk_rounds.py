@@ -23,13 +23,12 @@ from tradingsite.chaos.desk_steps import STEPS, is_failure, told_by
 from tradingsite.chaos.oracle import Violation
 from tradingsite.testing.chromium import find_browser
 from tradingsite.testing.fixtures import unavailable
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 from tradingsite.testing.processes import ROOT, clean_environment
 
 
 @pytest.mark.processes
 @pytest.mark.browser
-@pytest.mark.timeout(400)
 def test_a_desk_under_fire_keeps_every_invariant_and_its_pages_say_so(tmp_path: Path) -> None:
     if not find_browser():
         unavailable("no Chromium: install chromium, or set CHROMIUM to its path")
@@ -77,7 +76,7 @@ def sleeper(tmp_path: Path) -> Any:
     (tmp_path / "status.json").write_text(json.dumps([{"name": "celery", "pid": process.pid, "state": "running", "restarts": 0}]))
     yield process
     process.kill()
-    process.wait(10)
+    process.wait(PATIENCE)
 
 
 def state_of(process: Any) -> str:
@@ -104,7 +103,7 @@ def test_killing_and_restarting_are_different_ends_and_nobody_is_killed_twice(tm
     breaker = Breaker(tmp_path, "http://127.0.0.1:1")
     assert breaker.kill("web") is None
     assert breaker.restart("celery") == sleeper.pid
-    assert sleeper.wait(10) == -signal.SIGTERM
+    assert sleeper.wait(PATIENCE) == -signal.SIGTERM
     assert breaker.kill("celery") is None
 
 

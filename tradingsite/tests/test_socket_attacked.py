@@ -21,7 +21,7 @@ from events.tests.test_socket_fuzzed import MESSAGE, expected
 from positions.models import OrderRecord
 from tradingsite.bench.pages import Page, upgraded
 from tradingsite.testing.live import LiveWeb
-from tradingsite.testing.patience import eventually_async
+from tradingsite.testing.patience import PATIENCE, eventually_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +29,6 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING = 0, 1, 2, 8, 9
 PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1002, 1007, 1009  # RFC 6455, 7.4.1
 LARGEST = 65_536  # what the web server is started with
 GONE = 0  # the server closed the connection without a word
-SOON = 10  # seconds; a socket that says nothing for so long hangs
 
 
 def frame(kind: int, payload: bytes, *, last: bool = True, masked: bool = True, reserved: int = 0, length: int | None = None) -> bytes:
@@ -87,13 +86,13 @@ class Attacker:
 
     @classmethod
     async def open(cls, port: int, cookie: str) -> Attacker:
-        return cls(*await asyncio.wait_for(upgraded(port, cookie), SOON))
+        return cls(*await asyncio.wait_for(upgraded(port, cookie), PATIENCE))
 
     async def answer(self, sent: bytes) -> bytes | int:
         """The text that comes back, or the close code, or GONE; raises TimeoutError when nothing does."""
         try:
             self.writer.write(sent)
-            async with asyncio.timeout(SOON):
+            async with asyncio.timeout(PATIENCE):
                 return await self._read()
         except (asyncio.IncompleteReadError, ConnectionError):
             return GONE
@@ -143,7 +142,7 @@ def storm(port: int, cookie: str, loop: asyncio.AbstractEventLoop) -> None:
     @settings(max_examples=60, deadline=None)
     def one(message: str | bytes) -> None:
         wanted = expected(message)
-        got = asyncio.run_coroutine_threadsafe(send(message), loop).result(3 * SOON)
+        got = asyncio.run_coroutine_threadsafe(send(message), loop).result(PATIENCE)
         if isinstance(message, str) and any("\ud800" <= letter <= "\udfff" for letter in message):
             assert got in (NOT_UTF8, GONE), message
         elif len(message.encode() if isinstance(message, str) else message) > LARGEST:
@@ -171,7 +170,7 @@ def test_whatever_is_sent_ends_its_own_socket_and_the_others_go_on(live_web: Liv
             await asyncio.to_thread(publish, "positions", [{"id": "p1", "v": 1}])
             return any(said.get("topic") == "positions" for said in heard)
 
-        await eventually_async(a_frame, seconds=SOON, what="the other page still gets its frames")
+        await eventually_async(a_frame, what="the other page still gets its frames")
         page.close()
 
     pid = live_web.process.pid

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tradingsite.testing.browser import when_steady
+from tradingsite.testing.browser import Frames, when_steady
 from tradingsite.testing.live_desk import PASSWORD, LiveDesk
 from tradingsite.testing.network import LOOPBACK
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def demo_page(page: Page, live_desk: LiveDesk) -> Page:
     """The overview, logged in through the form as the demo user."""
-    page.set_default_timeout(20_000)
     page.goto(live_desk.url)
     page.fill("input[name=username]", "demo")
     page.fill("input[name=password]", PASSWORD)
@@ -35,7 +34,7 @@ def demo_page(page: Page, live_desk: LiveDesk) -> Page:
 def ask_gateway(desk: LiveDesk, **command: Any) -> list[dict[str, Any]]:
     """The simulated gateway's own truth, by its control channel."""
     port = int((desk.data_dir / "gateway" / "control_port").read_text())
-    with socket.create_connection((LOOPBACK, port), timeout=5) as link:
+    with socket.create_connection((LOOPBACK, port), timeout=PATIENCE) as link:
         link.sendall(json.dumps(command).encode() + b"\n")
         answer: dict[str, Any] = json.loads(link.makefile().readline())
     assert answer["ok"], answer
@@ -44,7 +43,7 @@ def ask_gateway(desk: LiveDesk, **command: Any) -> list[dict[str, Any]]:
 
 def first_approvable(page: Page) -> Locator:
     """The first card whose Approve button is alive; predictions come every minute."""
-    page.locator(".signal-card button[data-approve]:enabled").first.wait_for(timeout=120_000)
+    page.locator(".signal-card button[data-approve]:enabled").first.wait_for()
     return page.locator(".signal-card", has=page.locator("button[data-approve]:enabled")).first
 
 
@@ -59,7 +58,7 @@ def test_a_newcomer_approves_a_signal_moves_its_stop_in_the_admin_and_closes(liv
     detail = card.locator("[data-f=symbol]").get_attribute("href")
     card.locator("input[name=quantity]").fill("7")
     card.get_by_role("button", name="Approve").click()
-    held = eventually(lambda: [p for p in ask_gateway(live_desk, query="positions") if p["quantity"]], seconds=30, what="a holding")
+    held = eventually(lambda: [p for p in ask_gateway(live_desk, query="positions") if p["quantity"]], what="a holding")
     assert [(p["symbol"], abs(p["quantity"])) for p in held] == [(symbol, 7)]
     sign = 1 if held[0]["quantity"] > 0 else -1
 
@@ -68,7 +67,7 @@ def test_a_newcomer_approves_a_signal_moves_its_stop_in_the_admin_and_closes(liv
     row = page.locator("[data-open-rows] tr[data-row]", has_text=symbol)
     row.get_by_text("resting").wait_for()
     seen = row.inner_text()
-    eventually(lambda: page.wait_for_timeout(100) or row.inner_text() != seen, seconds=20, what="the row ticks")
+    eventually(lambda: row.inner_text() != seen, what="the row ticks")
     position = row.get_attribute("data-row")
 
     # Its stop moves in the admin, and at the gateway.
@@ -80,19 +79,18 @@ def test_a_newcomer_approves_a_signal_moves_its_stop_in_the_admin_and_closes(liv
     page.click("input[name=_continue]")
     eventually(
         lambda: [o for o in ask_gateway(live_desk, query="orders") if o["kind"] == "STP" and o["stop_price"] == new],
-        seconds=15,
         what="the resting stop moved",
     )
-    eventually(lambda: page.reload() and "done" in wishes.inner_text().lower(), seconds=15, every=0.5, what="the admin says done")
+    eventually(lambda: page.reload() and "done" in wishes.inner_text().lower(), every=0.5, what="the admin says done")
 
     # Closing it from its own page leaves nothing at the gateway and a result on the signal's chain.
     page.goto(f"{live_desk.url}/positions/{position}/")
     when_steady(page.get_by_role("link", name="Close", exact=True)).click()
     when_steady(page.get_by_role("dialog").locator("button[type=submit]")).click()
-    eventually(lambda: not [p for p in ask_gateway(live_desk, query="positions") if p["quantity"]], seconds=20, what="flat")
+    eventually(lambda: not [p for p in ask_gateway(live_desk, query="positions") if p["quantity"]], what="flat")
     page.get_by_text("Why it closed").wait_for()  # the page turns itself into the closed position's
     page.goto(f"{live_desk.url}{detail}")
-    eventually(lambda: page.reload() and "closed" in page.inner_text("body"), seconds=15, every=0.5, what="the chain ends in a result")
+    eventually(lambda: page.reload() and "closed" in page.inner_text("body"), every=0.5, what="the chain ends in a result")
 
     # Months of results are charted, and today's is among them.
     page.goto(f"{live_desk.url}/pnl/?range=max")
@@ -101,15 +99,13 @@ def test_a_newcomer_approves_a_signal_moves_its_stop_in_the_admin_and_closes(liv
 
 
 def test_pages_live_through_the_death_of_redis_gateway_and_worker(live_desk: LiveDesk, demo_page: Page) -> None:
-    page, beats = demo_page, []
-    page.on("websocket", lambda link: link.on("framereceived", lambda frame: beats.append(frame) if '"heartbeat"' in str(frame) else None))
+    page, frames = demo_page, Frames(demo_page)
     page.goto(live_desk.url)
     light = page.locator("#live-light", has_text="Live")
     light.wait_for()
     for child in ("redis", "ibgateway", "ibworker"):
         died = live_desk.kill_child(child)
-        eventually(lambda child=child, died=died: live_desk.rows[child]["pid"] not in (None, died), seconds=20, what=f"{child} is back")
-        live_desk.wait_until_fit_to_trade(seconds=60)
-        heard = len(beats)
-        eventually(lambda heard=heard: page.wait_for_timeout(200) or len(beats) > heard, seconds=20, what=f"a heartbeat after {child} died")
-        light.wait_for(timeout=40_000)
+        eventually(lambda child=child, died=died: live_desk.rows[child]["pid"] not in (None, died), what=f"{child} is back")
+        live_desk.wait_until_fit_to_trade()
+        frames.wait_for('"heartbeat"', after=len(frames.all))
+        light.wait_for()

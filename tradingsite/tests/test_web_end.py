@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from tradingsite.testing.network import LOOPBACK, free_port
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 from tradingsite.testing.processes import ROOT, LiveProcess, clean_environment
 
 # What a request leaves that was in a thread when the loop ended: a thread that waits for it, and is waited for by Python's end.
@@ -27,14 +27,14 @@ def test_it_ends_though_a_thread_of_a_request_never_will(tmp_path: Path, live_en
     web = LiveProcess("web", command, environment, tmp_path / "web.log")
     web.start()
     try:
-        eventually(lambda: answers(port), seconds=30, what="/healthz answers")
-        assert web.terminate(seconds=10) == 0
+        eventually(lambda: answers(port), what="/healthz answers")
+        assert web.terminate() == 0
     finally:
         web.reap()
 
 
 def answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://{LOOPBACK}:{port}/healthz", timeout=2).status_code == 200
+        return httpx.get(f"http://{LOOPBACK}:{port}/healthz", timeout=PATIENCE).status_code == 200
     except httpx.HTTPError:
         return False

@@ -38,7 +38,7 @@ def compare_now(truth):
     truth.ask(fault="notice", code=1102, text="Connectivity restored, data maintained.")
 
 
-def row_in_state(row_id, state, truth, *, seconds=30):
+def row_in_state(row_id, state, truth):
     def found():
         row = row_of(row_id)
         if row is None or row["state"] != state:
@@ -46,7 +46,7 @@ def row_in_state(row_id, state, truth, *, seconds=30):
             return None
         return row
 
-    return eventually(found, seconds=seconds, every=1.0, what=f"{row_id} is {state}")
+    return eventually(found, every=1.0, what=f"{row_id} is {state}")
 
 
 def test_equal_books_are_compared_stored_and_say_so(live_worker, truth):
@@ -168,7 +168,7 @@ def test_shares_nobody_can_explain_stop_entries_until_a_person_acknowledges_them
     OrderRecord.objects.update(state="canceled", position_id="", updated_at="2026-01-01T00:00Z")
     FillRecord.objects.all().delete()
     live_worker.process.start()
-    eventually(lambda: "carries our reference" in newest().blocked, seconds=30, what="the orders that nobody here knows")
+    eventually(lambda: "carries our reference" in newest().blocked, what="the orders that nobody here knows")
     wish = outcome(file_wish(approval("MSFT", price=100.0)))
     assert (wish.state, wish.code) == ("refused", "books_differ")
 
@@ -178,7 +178,7 @@ def test_shares_nobody_can_explain_stop_entries_until_a_person_acknowledges_them
                 outcome(file_wish(AcknowledgeDifference(row=row["id"], ours=row["ours"] or 0, theirs=row["theirs"] or 0, reason="a copy")))
         return newest().blocked == ""
 
-    eventually(all_acknowledged, seconds=40, every=1.0, what="nothing blocks any more")
+    eventually(all_acknowledged, every=1.0, what="nothing blocks any more")
     live_worker.wait_until_ready()
     assert EventRecord.objects.filter(event_type="CommandEvent", data__name="AcknowledgeDifference").exists()
 
@@ -199,7 +199,7 @@ def test_cash_that_moves_without_an_execution_is_found_and_acknowledged(live_wor
     open_position("AAPL")
     before = truth.ask(query="account")["rows"]["cash"]
     truth.ask(set_cash=before + 500)
-    row = row_in_state("cash:USD", "differs", truth, seconds=60)  # the gateway repeats account values every 30 s
+    row = row_in_state("cash:USD", "differs", truth)  # the gateway repeats account values every 30 s
     assert round(row["difference"], 2) == 500
     assert "Cash" in newest().blocked
     wish = outcome(file_wish(AcknowledgeDifference(row="cash:USD", ours=row["ours"], theirs=row["theirs"], reason="a deposit")))

@@ -21,7 +21,7 @@ from positions.tests.broker.damager import GENTLE, SHAPE, Damager
 from signals.models import WatchListEntry
 from tradingsite.replay import verify
 from tradingsite.testing.live import LiveGateway
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 from tradingsite.tests.trading_story import approval, file_wish, last_price, open_position, outcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,9 +42,9 @@ def damager(request: pytest.FixtureRequest, live_gateway: LiveGateway, live_envi
     loop, man = asyncio.new_event_loop(), Damager(live_gateway.port, request.param)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    live_environment["IB_PORT"] = str(asyncio.run_coroutine_threadsafe(man.start(), loop).result(5))
+    live_environment["IB_PORT"] = str(asyncio.run_coroutine_threadsafe(man.start(), loop).result(PATIENCE))
     yield man
-    asyncio.run_coroutine_threadsafe(man.stop(), loop).result(5)
+    asyncio.run_coroutine_threadsafe(man.stop(), loop).result(PATIENCE)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
@@ -93,7 +93,7 @@ def test_damaged_frames_store_nothing_impossible_cause_no_order_and_the_journal_
         truth.ask(fault="notice", code=1102, text="Connectivity restored, data maintained.")
         return pieces == PIECES and sum(damager.done.values()) >= FRAMES
 
-    eventually(enough, seconds=90, every=0.5, what=f"{FRAMES} damaged frames")
+    eventually(enough, every=0.5, what=f"{FRAMES} damaged frames")
     damager.calm()
 
     def whole() -> bool:
@@ -103,8 +103,8 @@ def test_damaged_frames_store_nothing_impossible_cause_no_order_and_the_journal_
         told = {(e["exec_id"], float(e["quantity"]), float(e["price"])) for e in truth.executions()}
         return held == truth.positions() and stored == told
 
-    eventually(whole, seconds=40, every=1.0, what="our books are the gateway's again")
-    live_worker.wait_until_ready(seconds=30)
+    eventually(whole, every=1.0, what="our books are the gateway's again")
+    live_worker.wait_until_ready()
     assert live_worker.process.running
     assert live_worker.process.pid == pid  # it has not ended once
     assert set(damager.done) == set(GENTLE)

@@ -93,7 +93,7 @@ def breaking_worker(spawn, live_gateway, live_environment):
             return self.worker
 
         def ended(self):
-            return self.worker.process.wait(seconds=30)
+            return self.worker.process.wait()
 
         def heal(self):
             self.start().wait_until_ready()
@@ -126,13 +126,13 @@ def test_an_execution_that_breaks_every_worker_is_set_aside_and_the_desk_lives_o
         assert breaking_worker.ended() == EXIT_UNTRUSTED
     assert set(WorkerEnd.objects.values_list("cause", flat=True)) == {f"execution {truth.executions()[0]['exec_id']}"}
     breaking_worker.start("fill.applied:raise:2")
-    kept = eventually(SetAside.objects.first, seconds=30, what="it was set aside")
-    state = eventually(lambda: TradingState.objects.filter(state="halted").first(), seconds=30, what="trading is halted")
+    kept = eventually(SetAside.objects.first, what="it was set aside")
+    state = eventually(lambda: TradingState.objects.filter(state="halted").first(), what="trading is halted")
     assert kept.key in state.reason
     assert "ExecutionReport" in kept.content
-    eventually(lambda: outcome(wish, seconds=30).state == "done", seconds=30, what="the desk goes on working")
+    eventually(lambda: outcome(wish).state == "done", what="the desk goes on working")
     assert breaking_worker.worker.process.running
-    refused = outcome(file_wish(approval("MSFT", price=100.0)), seconds=30)
+    refused = outcome(file_wish(approval("MSFT", price=100.0)))
     assert refused.state == "refused"
 
 
@@ -147,8 +147,8 @@ def test_a_close_broken_anywhere_is_one_exit_and_says_what_became_of_it(breaking
     wish = file_wish(ClosePosition(position_id=position.pk))
     breaking_worker.ended()
     breaking_worker.heal()
-    assert outcome(wish, seconds=30).state == "done", wish.reason
-    eventually(lambda: PositionRecord.objects.get(pk=position.pk).status == "closed", seconds=40, what="closed")
+    assert outcome(wish).state == "done", wish.reason
+    eventually(lambda: PositionRecord.objects.get(pk=position.pk).status == "closed", what="closed")
     exits = OrderRecord.objects.filter(role="exit")
     assert [order.intent_id for order in exits] == [f"command-{wish.pk}"]
     assert truth.positions() == {}
@@ -167,8 +167,8 @@ def test_flattening_broken_anywhere_is_one_exit_for_each_position(breaking_worke
     wish = file_wish(FlattenAll(reason="enough"))
     breaking_worker.ended()
     breaking_worker.heal()
-    assert outcome(wish, seconds=30).state == "done", wish.reason
-    eventually(lambda: not PositionRecord.objects.exclude(status="closed").exists(), seconds=40, what="nothing is held or on its way")
+    assert outcome(wish).state == "done", wish.reason
+    eventually(lambda: not PositionRecord.objects.exclude(status="closed").exists(), what="nothing is held or on its way")
     assert truth.positions() == {}
     assert sorted((o["symbol"], o["side"]) for o in truth.orders() if o["kind"] == "MKT") == [("AAPL", "SELL"), ("MSFT", "SELL")]
 
@@ -184,7 +184,7 @@ def test_a_partial_close_broken_anywhere_is_at_most_one_exit_and_the_stop_fits_w
     wish = file_wish(ClosePosition(position_id=position.pk, quantity=40))
     breaking_worker.ended()
     breaking_worker.heal()
-    answered = outcome(wish, seconds=30)
+    answered = outcome(wish)
     assert (answered.state, answered.code) in (("done", ""), ("refused", "never_sent")), answered.reason
     sold = 40 if answered.state == "done" else 0
 
@@ -193,5 +193,5 @@ def test_a_partial_close_broken_anywhere_is_at_most_one_exit_and_the_stop_fits_w
         stops = [o["quantity"] - o["filled"] for o in truth.orders() if o["kind"] == "STP" and o["status"] in ("PreSubmitted", "Submitted")]
         return held == 100 - sold and stops == [held]
 
-    eventually(as_told, seconds=40, what=f"{sold} sold, once, and a stop for the rest")
+    eventually(as_told, what=f"{sold} sold, once, and a stop for the rest")
     assert len([o for o in truth.orders() if o["kind"] == "MKT"]) == (1 if sold else 0)

@@ -27,12 +27,12 @@ def busted_while_its_target_fills(truth):
     truth.ask(fault="bust", match={"symbol": "AAPL", "side": "BUY"})
     truth.ask(set_price="AAPL", price=round(target * 1.001, 2), hold=True)
     eventually(lambda: truth.positions() == {"AAPL": -100}, what="the target sells what was never bought")
-    return eventually(lambda: PositionRecord.objects.filter(status="open", direction=-1).first(), seconds=15, what="it is shown as a short")
+    return eventually(lambda: PositionRecord.objects.filter(status="open", direction=-1).first(), what="it is shown as a short")
 
 
 def test_it_is_alarmed_until_a_person_sets_a_stop(live_worker, truth):
     short = busted_while_its_target_fills(truth)
-    alarm = eventually(lambda: AlarmRecord.objects.filter(kind="no_stop", ended_at=None).first(), seconds=15, what="it is an alarm")
+    alarm = eventually(lambda: AlarmRecord.objects.filter(kind="no_stop", ended_at=None).first(), what="it is an alarm")
     assert (alarm.about, "no level" in alarm.text, alarm.acknowledged_at) == (short.pk, True, None)
     eventually(lambda: AlarmRecord.objects.filter(kind="unmeant", about=short.pk, ended_at=None).exists(), what="and nobody asked for it")
     assert [row["symbol"] for row in eventually(lambda: health().get("alarms"), what="health tells it")] == ["AAPL"]
@@ -51,7 +51,7 @@ def test_it_is_flattened_where_that_is_the_rule(live_worker, truth):
     ProtectionSettings.objects.update_or_create(pk=1, defaults={"when_refused": "flatten"})
     eventually(lambda: health().get("rule") == "flatten", what="the worker knows the rule")
     short = busted_while_its_target_fills(truth)
-    eventually(lambda: truth.positions() == {}, seconds=20, what="it is flat")
+    eventually(lambda: truth.positions() == {}, what="it is flat")
     record = eventually(lambda: PositionRecord.objects.filter(pk=short.pk, status="closed").first(), what="the book says so")
     assert record.reason == "no stop could be placed"
     told = [event.data for event in EventRecord.objects.filter(event_type="ProtectionEvent").order_by("seq")]

@@ -33,7 +33,7 @@ def test_flatten_all_takes_entries_back_and_leaves_nothing_bare(live_worker, tru
     open_position("AAPL")
     resting_entry()
     assert outcome(file_wish(FlattenAll(reason="enough"))).state == "done"
-    eventually(lambda: truth.positions() == {} and not working(truth), seconds=20, what="flat, and nothing works")
+    eventually(lambda: truth.positions() == {} and not working(truth), what="flat, and nothing works")
     eventually(lambda: PositionRecord.objects.filter(symbol="AAPL", status="closed").exists(), what="the record says so")
     history = truth.orders()
     entry = next(o for o in history if o["symbol"] == "MSFT" and o["side"] == "BUY")
@@ -48,7 +48,7 @@ def test_a_halt_at_the_console_refuses_and_takes_working_entries_back(live_worke
     call_command("halt", reason="smoke")
     refused = outcome(file_wish(approval("MSFT", quantity=1)))
     assert (refused.state, refused.code) == ("refused", "halted")
-    eventually(lambda: not working(truth, symbol="MSFT"), seconds=15, what="the entry is taken back")
+    eventually(lambda: not working(truth, symbol="MSFT"), what="the entry is taken back")
     assert {o["kind"] for o in working(truth, symbol="AAPL")} == {"STP", "LMT"}
 
 

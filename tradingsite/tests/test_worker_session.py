@@ -82,7 +82,7 @@ async def test_a_difference_that_was_only_a_moment_is_looked_at_again_within_sec
     running = asyncio.create_task(session.run())
     await eventually_async(lambda: books.compared_times == 1)
     assert session.state is State.RECONCILING
-    await eventually_async(lambda: session.state is State.READY, seconds=6)
+    await eventually_async(lambda: session.state is State.READY)
     session.stop()
     await running
 
@@ -91,11 +91,11 @@ async def test_a_lost_link_is_told_in_the_same_moment_and_not_with_the_next_dial
     broker, books, told = Broker(), Books(), []
     session = session_over(broker, books, lambda: told.append((session.state, session.detail)))
     running = asyncio.create_task(session.run())
-    await eventually_async(lambda: session.state is State.READY, seconds=6)
+    await eventually_async(lambda: session.state is State.READY)
     broker.link = LinkState.DISCONNECTED
     session.on_link(LinkState.DISCONNECTED, "no answer for 4.5 s", RecoveryHint.NONE)
     assert (session.state, told[-1]) == (State.CONNECTING, (State.CONNECTING, "no answer for 4.5 s"))
-    await eventually_async(lambda: session.state is State.READY, seconds=6, what="the next dial works")
+    await eventually_async(lambda: session.state is State.READY, what="the next dial works")
     session.stop()
     await running
 
@@ -114,7 +114,7 @@ async def test_a_link_lost_while_the_books_are_compared_makes_nothing_ready() ->
     books = LosingBooks()
     session = session_over(broker, books, lambda: told.append((books.compared_times, session.state)))
     running = asyncio.create_task(session.run())
-    await eventually_async(lambda: session.state is State.READY, seconds=6)
+    await eventually_async(lambda: session.state is State.READY)
     assert (1, State.READY) not in told
     assert (1, State.CONNECTING) in told
     session.stop()
@@ -123,14 +123,15 @@ async def test_a_link_lost_while_the_books_are_compared_makes_nothing_ready() ->
 
 async def test_exits_wait_for_the_first_reading_after_ib_was_away() -> None:
     """A stop may have filled meanwhile: an exit sent on the heels of the 1102 would trade what is held no more."""
-    broker, books, reading = Broker(), Books(), asyncio.Event()
+    broker, books, asked, reading = Broker(), Books(), asyncio.Event(), asyncio.Event()
     session = session_over(broker, books)
     running = asyncio.create_task(session.run())
-    await eventually_async(lambda: session.state is State.READY, seconds=6)
+    await eventually_async(lambda: session.state is State.READY)
     assert session.link_up
     snapshot = broker.snapshot
 
     async def slow() -> Any:
+        asked.set()
         await reading.wait()
         return await snapshot()
 
@@ -139,10 +140,10 @@ async def test_exits_wait_for_the_first_reading_after_ib_was_away() -> None:
     session.on_link(LinkState.UPSTREAM_LOST, "1100", RecoveryHint.NONE)
     broker.link = LinkState.CONNECTED
     session.on_link(LinkState.CONNECTED, "1102", RecoveryHint.DATA_KEPT)
-    await asyncio.sleep(0.1)
+    await eventually_async(asked.is_set, what="the first reading")
     assert not session.link_up
     reading.set()
-    await eventually_async(lambda: session.link_up and session.state is State.READY, seconds=6)
+    await eventually_async(lambda: session.link_up and session.state is State.READY)
     session.stop()
     await running
 
@@ -167,6 +168,6 @@ async def test_a_doubt_is_settled_in_its_time_although_the_clock_was_set_back_by
     manager = InDoubt()
     session = session_over(SetBack(), Books(), manager=manager)
     running = asyncio.create_task(session.run())
-    await eventually_async(lambda: manager.pairs == 1, seconds=6)
+    await eventually_async(lambda: manager.pairs == 1)
     session.stop()
     await running

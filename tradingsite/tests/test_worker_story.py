@@ -64,12 +64,12 @@ def test_the_worker_and_the_gateway_agree_on_what_the_account_is_worth(live_work
         cash, worth = account["cash"], account["NetLiquidation"]
         return abs(equity["cash"] - float(cash)) < 0.01 and abs(equity["equity"] - float(worth)) < 0.01
 
-    eventually(agree, seconds=15, what="both say the same to the cent")
+    eventually(agree, what="both say the same to the cent")
 
 
 def test_an_account_of_the_wrong_kind_is_refused_in_words_and_traded_by_nobody(live_gateway, truth, spawn, live_environment):
     paper = spawn("ibworker", "ibworker", environment=live_environment | {"TRADING_MODE": "paper"})
-    lease = eventually(lambda: WorkerLease.objects.filter(state="refused").first(), seconds=30, what="the refusal is shown")
+    lease = eventually(lambda: WorkerLease.objects.filter(state="refused").first(), what="the refusal is shown")
     assert "the gateway is the simulated one" in lease.health["worker"]["detail"]
     wish = file_wish(approval("AAPL", price=100.0), expires_in=1)
     assert outcome(wish).state == "expired"
@@ -141,20 +141,18 @@ def test_a_fill_learned_after_a_restart_is_recorded_once(live_worker, truth):
 def test_after_a_gateway_restart_the_worker_comes_back_and_agrees(live_worker, live_gateway, truth):
     open_position("AAPL")
     live_gateway.restart()
-    eventually(lambda: WorkerLease.objects.filter(state="ready").first(), seconds=30, what="ready again")
-    eventually(
-        lambda: EventRecord.objects.filter(event_type="ReconcileEvent", data__ok=True).count() >= 2, seconds=30, what="compared again"
-    )
+    eventually(lambda: WorkerLease.objects.filter(state="ready").first(), what="ready again")
+    eventually(lambda: EventRecord.objects.filter(event_type="ReconcileEvent", data__ok=True).count() >= 2, what="compared again")
     assert truth.positions() == {"AAPL": 100}
     position = PositionRecord.objects.get(symbol="AAPL")
     assert (position.status, float(position.quantity)) == ("open", 100)
-    assert outcome(file_wish(ClosePosition(position_id=position.pk)), seconds=30).state == "done"
+    assert outcome(file_wish(ClosePosition(position_id=position.pk))).state == "done"
     eventually(lambda: not truth.positions(), what="flat at the gateway")
 
 
 def test_a_second_worker_refuses_to_start_with_one_sentence(live_worker, spawn, live_environment):
     second = spawn("second", "ibworker", environment=live_environment)
-    assert second.wait(seconds=20) == 75
+    assert second.wait() == 75
     assert "another worker is running" in second.output
     assert "Traceback" not in second.output
     assert live_worker.process.running
@@ -165,7 +163,7 @@ def test_sigterm_leaves_the_brokers_orders_as_they_are(live_worker, truth):
     before = sorted(o["order_ref"] for o in working(truth))
     assert len(before) == 2
     live_worker.process.signal(signal.SIGTERM)
-    assert live_worker.process.wait(seconds=5) == 0
+    assert live_worker.process.wait() == 0
     assert sorted(o["order_ref"] for o in working(truth)) == before
     assert WorkerLease.objects.get().state == "stopped"
     assert "Traceback" not in live_worker.process.output
@@ -199,7 +197,7 @@ def test_an_unknown_symbol_is_refused_in_words(live_worker):
 
 
 def test_the_watch_list_has_bars_and_quotes_soon_after_the_start(live_worker):
-    eventually(lambda: MinuteBar.objects.filter(symbol="AAPL").count() > 100, seconds=20, what="AAPL is back-filled")
+    eventually(lambda: MinuteBar.objects.filter(symbol="AAPL").count() > 100, what="AAPL is back-filled")
     assert last_price("AAPL") > 0
     health = WorkerLease.objects.get().health
     assert health["gateway"]["state"] == "ok"
@@ -221,7 +219,7 @@ def test_without_redis_a_wish_is_still_obeyed_and_redis_may_come_back(live_redis
     open_position("AAPL")
     eventually(lambda: WorkerLease.objects.get().health["redis"]["state"] == "down", what="the loss is shown")
     live_redis.start()
-    eventually(lambda: WorkerLease.objects.get().health["redis"]["state"] == "ok", seconds=15, what="its return is shown")
+    eventually(lambda: WorkerLease.objects.get().health["redis"]["state"] == "ok", what="its return is shown")
 
 
 def test_while_ib_is_away_entries_wait_and_data_comes_back_after_it(live_worker, truth):
@@ -233,7 +231,7 @@ def test_while_ib_is_away_entries_wait_and_data_comes_back_after_it(live_worker,
     assert outcome(wish).state == "done"
     position = eventually(lambda: PositionRecord.objects.filter(symbol="AAPL", status="open").first(), what="it is held")
     marked = position.price_at
-    eventually(lambda: PositionRecord.objects.get(pk=position.pk).price_at > marked, seconds=15, what="ticks mark it again")
+    eventually(lambda: PositionRecord.objects.get(pk=position.pk).price_at > marked, what="ticks mark it again")
     assert len([o for o in truth.orders() if o["side"] == "BUY"]) == 1
 
 

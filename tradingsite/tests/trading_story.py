@@ -13,7 +13,7 @@ from events.inbox import file_command
 from events.models import CommandRecord, WorkerLease
 from positions.models import PositionRecord
 from tradingsite.testing.live import LiveGateway
-from tradingsite.testing.patience import eventually
+from tradingsite.testing.patience import PATIENCE, eventually
 
 FINAL = ("done", "refused", "expired")
 
@@ -25,7 +25,7 @@ class GatewayTruth:
     gateway: LiveGateway
 
     def ask(self, **command: Any) -> dict[str, Any]:
-        with socket.create_connection((self.gateway.host, self.gateway.control_port), timeout=5) as link:
+        with socket.create_connection((self.gateway.host, self.gateway.control_port), timeout=PATIENCE) as link:
             link.sendall(json.dumps(command).encode() + b"\n")
             answer: dict[str, Any] = json.loads(link.makefile().readline())
         assert answer["ok"], answer
@@ -53,7 +53,7 @@ def last_price(symbol: str) -> float:
         lease = WorkerLease.objects.first()
         return (lease.health.get("quotes", {}).get(symbol) or {}).get("last") if lease else None
 
-    return float(eventually(quote, seconds=20, what=f"the worker has a quote of {symbol}"))
+    return float(eventually(quote, what=f"the worker has a quote of {symbol}"))
 
 
 def approval(
@@ -77,14 +77,14 @@ def approval(
     return ApproveSignal(**(fields | changes))
 
 
-def outcome(record: CommandRecord, *, seconds: float = 15) -> CommandRecord:
+def outcome(record: CommandRecord) -> CommandRecord:
     """The command once the worker has answered it."""
 
     def answered() -> bool:
         record.refresh_from_db()
         return record.state in FINAL
 
-    eventually(answered, seconds=seconds, what=f"{record} is answered")
+    eventually(answered, what=f"{record} is answered")
     return record
 
 
@@ -97,4 +97,4 @@ def open_position(symbol: str = "AAPL", quantity: float = 100) -> PositionRecord
         found = PositionRecord.objects.filter(symbol=symbol, status="open", stop_state="resting").first()
         return found if found and abs(found.quantity) == quantity else None
 
-    return eventually(protected, seconds=15, what=f"{symbol} is held and protected")
+    return eventually(protected, what=f"{symbol} is held and protected")

@@ -158,6 +158,7 @@ async def test_a_garbled_stream_is_noticed_and_a_new_session_is_whole(desk, hear
     broker = desk.broker(heard)
     broker.settings = dataclasses.replace(broker.settings, port=port)
     await broker.connect()
+    broker.settings = dataclasses.replace(broker.settings, **HASTY)
     garbler.garble = garbage
     with contextlib.suppress(BrokerError):
         await broker.subscribe("AAPL")
@@ -174,10 +175,13 @@ async def test_a_garbled_stream_is_noticed_and_a_new_session_is_whole(desk, hear
             return False
         return False
 
-    await eventually_async(well, seconds=10, what="ticks again")
+    await eventually_async(well, what="ticks again")
     assert all(believable(report) for report in everything(heard))
     await broker.disconnect()
     await garbler.stop()
+
+
+HASTY = {"connect_timeout": 1.0, "request_timeout": 1.0}  # of a link whose answers are destroyed; the next try follows
 
 
 async def again(broker):
@@ -199,6 +203,7 @@ async def test_hundreds_of_damaged_frames_on_the_socket_are_survived_and_cause_n
     await bracket(broker)
     await eventually_async(lambda: heard.commissions, what="filled and charged")
     book = [(row["order_ref"], row["quantity"], row["status"]) for row in (await desk.control(query="orders"))["rows"]]
+    broker.settings = dataclasses.replace(broker.settings, **HASTY)
     for kinds, share, wanted in ((GENTLE, 0.5, 300), (GENTLE + WEDGING, 0.2, 360)):
         damager.arm(*kinds, share=share)
 
@@ -206,7 +211,7 @@ async def test_hundreds_of_damaged_frames_on_the_socket_are_survived_and_cause_n
             await again(broker)
             return sum(damager.done.values()) >= wanted
 
-        await eventually_async(enough, seconds=60, what=f"{wanted} damaged frames, so far {dict(damager.done)}")
+        await eventually_async(enough, what=f"{wanted} damaged frames, so far {dict(damager.done)}")
     damager.calm()
 
     async def well():
@@ -217,7 +222,7 @@ async def test_hundreds_of_damaged_frames_on_the_socket_are_survived_and_cause_n
             return (await broker.snapshot()).complete
         return False
 
-    await eventually_async(well, seconds=10, what="a whole picture again")
+    await eventually_async(well, what="a whole picture again")
     for report in everything(heard):
         assert believable(report), report
     assert [(row["order_ref"], row["quantity"], row["status"]) for row in (await desk.control(query="orders"))["rows"]] == book

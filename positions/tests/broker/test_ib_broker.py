@@ -26,7 +26,7 @@ from positions.gateway.gateway import Gateway
 from positions.gateway.server import Server
 from positions.gateway.transport import Mode
 from positions.gateway.wire import Incoming
-from tradingsite.testing.patience import eventually_async
+from tradingsite.testing.patience import PATIENCE, eventually_async
 
 
 class Heard:
@@ -70,7 +70,7 @@ class Desk:
         self.brokers = []
 
     def broker(self, heard, *, client_id=17, before_send=lambda tickets: None, **settings):
-        patient = {"connect_timeout": 1.0, "request_timeout": 1.0, "heartbeat_seconds": 0.3} | settings
+        patient = {"connect_timeout": PATIENCE, "request_timeout": PATIENCE, "heartbeat_seconds": 0.3} | settings
         made = IbBroker(
             IbSettings(port=self.server.port, client_id=client_id, **patient),
             heard,
@@ -183,9 +183,9 @@ async def test_reserved_ids_never_repeat_and_stay_above_what_was_used(desk, hear
 
 
 async def test_a_busy_client_id_is_said_at_once_and_leaves_no_socket(desk, heard):
-    await desk.broker(Heard(), connect_timeout=5.0).connect()
-    second = desk.broker(heard, connect_timeout=5.0)
-    async with asyncio.timeout(2):
+    await desk.broker(Heard()).connect()
+    second = desk.broker(heard, connect_timeout=10 * PATIENCE)
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(LinkDown, match="client id 17 is in use"):
             await second.connect()
     assert second.link is LinkState.DISCONNECTED
@@ -193,7 +193,7 @@ async def test_a_busy_client_id_is_said_at_once_and_leaves_no_socket(desk, heard
 
 
 async def test_a_gateway_that_is_not_there_is_a_link_down(desk, heard):
-    nobody = IbBroker(IbSettings(port=1, connect_timeout=0.5), heard)
+    nobody = IbBroker(IbSettings(port=1), heard)
     with pytest.raises(LinkDown):
         await nobody.connect()
     assert nobody.link is LinkState.DISCONNECTED
@@ -205,6 +205,12 @@ async def test_a_gateway_that_never_greets_is_a_link_down_that_says_so(desk, hea
         await desk.broker(heard, connect_timeout=0.5).connect()
 
 
+def asked(desk, name, *, since=""):
+    """How often the gateway was asked this, since it was last asked `since`."""
+    names = [row.name for row in desk.server.gateway.received]
+    return names[len(names) - names[::-1].index(since) if since in names else 0 :].count(name)
+
+
 @pytest.mark.parametrize("off", [0.0, 61.0, -3600.0])
 async def test_the_heartbeat_finds_how_far_our_clock_is_off(desk, heard, monkeypatch, off):
     broker = desk.broker(heard)
@@ -212,24 +218,25 @@ async def test_the_heartbeat_finds_how_far_our_clock_is_off(desk, heard, monkeyp
     await broker.connect()
     if off:
         await eventually_async(lambda: broker.clock_skew)
-    else:
-        await asyncio.sleep(1)
+    else:  # the first answer was heard before the second question
+        await eventually_async(lambda: asked(desk, "REQ_CURRENT_TIME") >= 2, what="a heartbeat was answered")
     assert broker.clock_skew == pytest.approx(off, abs=1.5)
     await broker.disconnect()
 
 
 async def test_a_half_open_socket_is_noticed_by_the_heartbeat(desk, heard):
-    broker = desk.broker(heard)
+    broker = desk.broker(heard, heartbeat_patience=1.0)
     await broker.connect()
     await desk.control(fault="transport", mode="half_open")
-    await eventually_async(lambda: broker.link is LinkState.DISCONNECTED, seconds=5, what="the dead link is noticed")
+    await eventually_async(lambda: broker.link is LinkState.DISCONNECTED, what="the dead link is noticed")
     with pytest.raises(LinkDown):
         await broker.snapshot()
 
 
 async def test_a_snapshot_on_a_silent_socket_is_not_an_empty_one(desk, heard):
-    broker = desk.broker(heard, heartbeat_seconds=60)
+    broker = desk.broker(heard, heartbeat_seconds=10 * PATIENCE)
     await broker.connect()
+    broker.settings = replace(broker.settings, request_timeout=0.5)
     await desk.control(fault="transport", mode="half_open")
     picture = await broker.snapshot()
     assert not picture.complete
@@ -365,11 +372,11 @@ BROKEN_LINKS = ("half_open", "half_frame", "ticks_only")
 @pytest.mark.parametrize("mode", BROKEN_LINKS)
 async def test_a_wedged_stream_is_noticed_although_ticks_or_lists_go_on(desk, heard, mode):
     """Also while a snapshot waits for its lists, which have more patience than the heartbeat."""
-    broker = desk.broker(heard, request_timeout=30.0, heartbeat_patience=0.5)
+    broker = desk.broker(heard, request_timeout=10 * PATIENCE, heartbeat_patience=0.5)
     await broker.connect()
     await broker.subscribe("AAPL")
     await desk.control(fault="transport", mode=mode)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(LinkDown):
             await broker.snapshot()
     assert broker.link is LinkState.DISCONNECTED
@@ -383,14 +390,14 @@ async def test_a_stream_that_wedges_while_connecting_is_noticed_as_soon(desk, he
                 session.transport.mode = Mode(mode)
 
     heard.on_link = wedge
-    broker = desk.broker(heard, request_timeout=30.0, heartbeat_patience=0.5)
-    async with asyncio.timeout(3):
+    broker = desk.broker(heard, request_timeout=10 * PATIENCE, heartbeat_patience=0.5)
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(LinkDown):
             await broker.connect()
 
 
 async def test_a_slow_line_that_brings_rows_of_a_list_is_not_a_dead_one(desk, heard):
-    broker = desk.broker(heard, request_timeout=30.0, heartbeat_patience=1.2)
+    broker = desk.broker(heard, request_timeout=10 * PATIENCE, heartbeat_patience=1.2)
     await broker.connect()
     for _ in range(3):
         await bracket(broker, limit=1.0)
@@ -405,11 +412,23 @@ async def test_a_slow_line_that_brings_rows_of_a_list_is_not_a_dead_one(desk, he
 
 async def test_the_heartbeat_waits_for_no_other_question(desk, heard):
     """A list that never ends holds no heartbeat back: the gateway hears the time of day asked while it is read."""
-    broker = desk.broker(heard, request_timeout=1.5)
+    broker = desk.broker(heard)
     await broker.connect()
     desk.server.gateway.handlers[Incoming.REQ_ALL_OPEN_ORDERS] = lambda session, request: None
+    reading = asyncio.create_task(broker.open_orders())
+    await eventually_async(lambda: asked(desk, "REQ_ALL_OPEN_ORDERS"), what="the list is asked for")
+    await eventually_async(lambda: asked(desk, "REQ_CURRENT_TIME", since="REQ_ALL_OPEN_ORDERS") >= 2, what="heartbeats beside it")
+    assert not reading.done()
+    assert broker.link is LinkState.CONNECTED
+    await broker.disconnect()
+    with pytest.raises(LinkDown):
+        await reading
+
+
+async def test_a_list_that_never_ends_is_none_and_no_reason_to_hang_up(desk, heard):
+    broker = desk.broker(heard)
+    await broker.connect()
+    broker.settings = replace(broker.settings, request_timeout=0.5)
+    desk.server.gateway.handlers[Incoming.REQ_ALL_OPEN_ORDERS] = lambda session, request: None
     assert await broker.open_orders() is None
-    asked = [row["name"] for row in (await desk.control(query="received"))["rows"]]
-    since = len(asked) - asked[::-1].index("REQ_ALL_OPEN_ORDERS")
-    assert asked[since:].count("REQ_CURRENT_TIME") >= 2
     assert broker.link is LinkState.CONNECTED

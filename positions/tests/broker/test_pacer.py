@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from positions.broker.pacer import Pacer, Priority
+from tradingsite.testing.patience import PATIENCE
 
 
 async def test_no_second_ever_carries_more_than_thirty_messages():
@@ -48,5 +49,5 @@ async def test_somebody_who_stops_waiting_holds_nobody_up():
     impatient = asyncio.create_task(pacer.turn(Priority.ORDER))
     await asyncio.sleep(0)
     impatient.cancel()
-    await asyncio.wait_for(pacer.turn(Priority.DATA), 1)
+    await asyncio.wait_for(pacer.turn(Priority.DATA), PATIENCE)
     assert pacer.waiting() == 0

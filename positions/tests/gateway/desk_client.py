@@ -7,7 +7,7 @@ from typing import Any
 import ib_insync
 
 from positions.tests.gateway.conftest import Local
-from tradingsite.testing.patience import eventually_async
+from tradingsite.testing.patience import PATIENCE, eventually_async
 
 AAPL = ib_insync.Stock("AAPL", "SMART", "USD")
 
@@ -29,7 +29,7 @@ class DeskClient:
         self._spy("commissionReport", lambda report: ("fee", report.execId))
 
     async def connect(self) -> DeskClient:
-        await self.ib.connectAsync("127.0.0.1", self.local.port, clientId=self.client_id, timeout=5)
+        await self.ib.connectAsync("127.0.0.1", self.local.port, clientId=self.client_id, timeout=PATIENCE)
         self.local.clients.append(self)
         return self
 

@@ -7,13 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import ib_insync
 
+from tradingsite.testing.patience import PATIENCE, eventually_async
+
 
 def trade_elsewhere(port: int, symbol: str, quantity: int, *, limit: float | None = None, ref: str = "by hand", client_id: int = 99) -> int:
     """Buy (or sell, for a negative quantity); waits until a market order has filled or a limit order works. Returns the permId."""
 
     async def trade() -> int:
         ib = ib_insync.IB()
-        await ib.connectAsync("127.0.0.1", port, clientId=client_id, timeout=5)
+        await ib.connectAsync("127.0.0.1", port, clientId=client_id, timeout=PATIENCE)
         try:
             order = ib_insync.Order(
                 action="BUY" if quantity > 0 else "SELL",
@@ -25,9 +27,7 @@ def trade_elsewhere(port: int, symbol: str, quantity: int, *, limit: float | Non
             )
             made = ib.placeOrder(ib_insync.Stock(symbol, "SMART", "USD"), order)
             wanted = "Filled" if limit is None else "Submitted"
-            async with asyncio.timeout(10):
-                while made.orderStatus.status != wanted:
-                    await asyncio.sleep(0.02)
+            await eventually_async(lambda: made.orderStatus.status == wanted, what=f"the order is {wanted}")
             return int(made.order.permId)
         finally:
             ib.disconnect()

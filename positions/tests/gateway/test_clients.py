@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from positions.tests.gateway.conftest import Process
+from tradingsite.testing.patience import PATIENCE
+from tradingsite.testing.processes import clean_environment
 
 SCRIPT = Path(__file__).parent / "clients" / "scenario.py"
 STEPS = [
@@ -28,7 +30,7 @@ STEPS = [
 
 def play(python: Path | str, library: str, gateway: Process) -> list[dict[str, object]]:
     command = [str(python), str(SCRIPT), library, str(gateway.port), str(gateway.control_port), "31"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=clean_environment({"PATIENCE": str(PATIENCE)}))
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr[-4000:]}\n{gateway.process.output[-3000:]}"
     assert "Traceback" not in gateway.process.output
     return [json.loads(line) for line in run.stdout.splitlines()]

@@ -50,7 +50,7 @@ async def listening(local: Local) -> Ticks:
     await local.control(fault="line_limit", lines=LINES)
     ticks = Ticks(await DeskClient(local).connect())
     ticks.subscribe()
-    await eventually_async(lambda: all(ticks.of.values()), seconds=60, what="a first tick of every symbol")
+    await eventually_async(lambda: all(ticks.of.values()), what="a first tick of every symbol")
     return ticks
 
 
@@ -88,7 +88,7 @@ def cost_of_a_tick(gateway: Gateway) -> float:
 
 async def test_a_client_of_three_hundred_symbols_hears_all_of_them_in_every_round(listening, local):
     listening.forget()
-    await eventually_async(lambda: max(listening.of.values()) >= 20, seconds=60, what="twenty rounds")
+    await eventually_async(lambda: max(listening.of.values()) >= 20, what="twenty rounds")
     assert min(listening.of.values()) >= 16
     assert not listening.client.closed
     assert not [code for _, code in listening.client.errors if code in (100, 101)]

@@ -16,7 +16,7 @@ from positions.gateway.hours import Hours
 from positions.gateway.orders import Kind, OrderSpec, Side
 from positions.tests.gateway.conftest import SEED, Local
 from positions.tests.gateway.desk_client import AAPL, desk
-from tradingsite.testing.patience import eventually_async
+from tradingsite.testing.patience import PATIENCE, eventually_async
 
 
 async def test_every_part_of_the_connect_sequence_arrives(local: Local) -> None:
@@ -95,7 +95,7 @@ async def test_a_released_stock_ticks_again(local: Local) -> None:
     ticker = client.ib.reqMktData(AAPL)
     await eventually_async(lambda: ticker.last == 200.0)
     await local.control(release="AAPL")
-    await eventually_async(lambda: ticker.last != 200.0, seconds=20)
+    await eventually_async(lambda: ticker.last != 200.0)
     assert abs(ticker.last - 200.0) < 5
 
 
@@ -145,7 +145,7 @@ async def test_bars_are_kept_up_to_date_until_cancelled(local: Local) -> None:
 async def test_five_second_bars_arrive(local: Local) -> None:
     client = await desk(local)
     bars = client.ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
-    await eventually_async(lambda: len(bars) >= 1, seconds=15)
+    await eventually_async(lambda: len(bars) >= 1)
     assert bars[0].time.second % 5 == 0
 
 
@@ -276,7 +276,7 @@ async def test_garbage_ends_its_own_connection_and_no_other(local: Local, data: 
     reader, writer = await asyncio.open_connection("127.0.0.1", local.port)
     writer.write(data)
     writer.write_eof()
-    await asyncio.wait_for(reader.read(), 5)
+    await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     await writer.wait_closed()
     assert await healthy.ib.reqCurrentTimeAsync()

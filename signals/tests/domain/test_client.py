@@ -28,6 +28,7 @@ from signals.domain.flow_errors import (
 )
 from signals.domain.limiter import CallClass, LocalLimiter
 from signals.tests.conftest import KEY
+from tradingsite.testing.patience import PATIENCE
 
 
 async def latest(client):
@@ -195,9 +196,9 @@ async def test_a_refused_connection_is_unreachable(make_client):
 
 
 async def test_a_server_that_does_not_answer_is_given_up(demo, make_client):
-    demo.provider.faults.set(Fault.LATENCY, 30)
+    demo.provider.faults.set(Fault.LATENCY, 10 * PATIENCE)
     client = make_client(retries=0, read_seconds=0.2, connect_seconds=0.2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(FlowUnreachable):
             await latest(client)
 

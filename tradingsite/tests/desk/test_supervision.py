@@ -13,16 +13,21 @@ import orjson
 import pytest
 
 from tradingsite.desk import child as child_module
+from tradingsite.desk import supervisor as supervisor_module
 from tradingsite.desk.child import Child, ChildState, Service
 from tradingsite.desk.output import Output
 from tradingsite.desk.services import Plan
 from tradingsite.desk.supervisor import Supervisor
-from tradingsite.testing.patience import eventually_async
+from tradingsite.testing.patience import PATIENCE, eventually_async
 from tradingsite.testing.processes import ROOT
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
 DIES = "print('up', flush=True); raise SystemExit(3)"
 IGNORES_TERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+NOTES_TERM = (  # what it is told goes to the file that it is given
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True, file=open({file!r}, 'w'))); "
+    "print('up', flush=True)\nwhile True: time.sleep(600)"
+)
 HAS_A_CHILD_THAT_IGNORES_TERM = (
     "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', "
     "'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)'], stdout=subprocess.DEVNULL); "
@@ -84,7 +89,7 @@ async def test_a_killed_process_is_started_again_and_it_is_said(supervise: Calla
     os.kill(first, signal.SIGKILL)
     await eventually_async(lambda: one.restarts == 1 and one.state is ChildState.RUNNING and one.pid != first)
     assert any("web ended (killed by SIGKILL); restart 1 in 0.5 s" in line for line in lines.of("desk"))
-    await one.stop(patience=5)
+    await one.stop(patience=PATIENCE)
     await task
     assert one.state is ChildState.STOPPED
     assert one.pid is None
@@ -107,7 +112,7 @@ async def test_a_process_that_served_and_hangs_is_killed_and_started_again(
     assert one.pid != first
     assert next(answers, None) is None
     assert [line for line in lines.of("desk") if "not answered" in line] == ["web has not answered for 0.06 s; killed"]
-    await one.stop(patience=5)
+    await one.stop(patience=PATIENCE)
     await task
 
 
@@ -119,7 +124,7 @@ async def test_a_process_that_keeps_dying_is_tried_ever_more_rarely(
     one = supervise(service("beat", DIES))
     task = asyncio.create_task(one.run())
     await eventually_async(lambda: one.restarts >= 4)
-    await one.stop(patience=5)
+    await one.stop(patience=PATIENCE)
     await task
     delays = [line.rpartition(" in ")[2] for line in lines.of("desk")][:4]
     assert delays == ["0.01 s", "0.02 s", "0.04 s", "0.04 s"]
@@ -132,17 +137,18 @@ async def test_a_service_may_ask_to_be_back_sooner(
     one = supervise(replace(service("ibworker", DIES), longest_delay=0.02))
     task = asyncio.create_task(one.run())
     await eventually_async(lambda: one.restarts >= 3)
-    await one.stop(patience=5)
+    await one.stop(patience=PATIENCE)
     await task
     assert [line.rpartition(" in ")[2] for line in lines.of("desk")][:3] == ["0.01 s", "0.02 s", "0.02 s"]
 
 
-async def test_a_stop_during_the_back_off_ends_at_once(supervise: Callable[[Service], Child]) -> None:
+async def test_a_stop_during_the_back_off_ends_at_once(supervise: Callable[[Service], Child], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_module, "FIRST_DELAY", 10 * PATIENCE)
     one = supervise(service("beat", DIES))
     task = asyncio.create_task(one.run())
     await eventually_async(lambda: one.state is ChildState.RESTARTING)
-    await one.stop(patience=5)
-    await asyncio.wait_for(task, 2)
+    await one.stop(patience=PATIENCE)
+    await asyncio.wait_for(task, PATIENCE)
 
 
 async def test_a_process_that_ignores_sigterm_is_killed_after_our_patience(supervise: Callable[[Service], Child], lines: Lines) -> None:
@@ -161,26 +167,26 @@ async def test_what_a_process_started_ends_with_it(supervise: Callable[[Service]
     task = asyncio.create_task(one.run())
     await eventually_async(lambda: lines.of("celery"))
     grandchild = int(lines.of("celery")[0])
-    await one.stop(patience=5)
+    await one.stop(patience=PATIENCE)
     await task
     await eventually_async(lambda: not is_alive(grandchild))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
 @pytest.mark.parametrize(("number", "goes"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
-async def test_a_process_is_told_its_own_word_when_the_desk_is_killed(number: signal.Signals, goes: bool) -> None:
+async def test_a_process_is_told_its_own_word_when_the_desk_is_killed(number: signal.Signals, goes: bool, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = NOTES_TERM.format(file=str(told))
     desk = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SUPERVISES, IGNORES_TERM, str(int(number)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", SUPERVISES, program, str(int(number)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     assert desk.stdout
     pid = int((await desk.stdout.readline()).split()[-1])
     desk.kill()
     await desk.wait()
-    if goes:
-        await eventually_async(lambda: not is_alive(pid))
-    else:
-        await asyncio.sleep(0.5)
-        assert is_alive(pid)
+    await eventually_async(lambda: told.exists() or not is_alive(pid), what="it is told")
+    assert (told.exists(), is_alive(pid)) == (not goes, not goes)
+    if not goes:
         os.kill(pid, signal.SIGKILL)
 
 
@@ -188,7 +194,7 @@ async def test_a_line_longer_than_any_buffer_passes_whole(supervise: Callable[[S
     one = supervise(service("web", "print('x' * 300_000, flush=True); import time; time.sleep(600)"))
     task = asyncio.create_task(one.run())
     await eventually_async(lambda: lines.of("web"))
-    await one.stop(patience=5)
+    await one.stop(patience=PATIENCE)
     await task
     assert lines.of("web") == ["x" * 300_000]
 
@@ -223,7 +229,11 @@ def plan(tmp_path: Path) -> Plan:
     )
 
 
-async def test_redis_is_up_first_and_down_last_and_the_address_is_printed_when_the_web_serves(plan: Plan, tmp_path: Path) -> None:
+async def test_redis_is_up_first_and_down_last_and_the_address_is_printed_when_the_web_serves(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PATIENCE", "FOUNDATION_PATIENCE", "REDIS_PATIENCE"):
+        monkeypatch.setattr(supervisor_module, name, PATIENCE)
     terminal = io.StringIO()
     output = Output(tmp_path / "logs", stream=terminal)
     run = asyncio.create_task(Supervisor(plan, output, login_line="Log in at X").run())
@@ -232,7 +242,7 @@ async def test_redis_is_up_first_and_down_last_and_the_address_is_printed_when_t
     assert rows["redis"]["state"] == "running"
     assert rows["web"]["pid"] > 0
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(run, 10)
+    await asyncio.wait_for(run, PATIENCE)
     output.close()
     words = (tmp_path / "order").read_text().split()
     assert words[0] == "+redis"

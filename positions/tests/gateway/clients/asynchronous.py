@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from waiting import PATIENCE
+
 
 class LibraryClient:
     def __init__(self, name: str) -> None:
@@ -31,7 +33,7 @@ class LibraryClient:
         return hear
 
     def connect(self, port: int, client_id: int) -> int:
-        self._ib.connect("127.0.0.1", port, clientId=client_id, timeout=10)
+        self._ib.connect("127.0.0.1", port, clientId=client_id, timeout=PATIENCE)
         return int(self._ib.client.serverVersion())
 
     def contract(self, symbol: str) -> Any:

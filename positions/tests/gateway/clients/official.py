@@ -13,8 +13,8 @@ from ibapi.contract import Contract
 from ibapi.execution import ExecutionFilter
 from ibapi.order import Order
 from ibapi.wrapper import EWrapper
+from waiting import until
 
-WAIT = 10.0
 BID, ASK, LAST = 1, 2, 4
 
 
@@ -119,10 +119,7 @@ class OfficialClient(EWrapper, EClient):  # type: ignore[misc]
         self._wait(lambda: end in self._ended, end)
 
     def _wait(self, check: Callable[[], Any], what: str) -> None:
-        deadline = time.monotonic() + WAIT
-        while not check():
-            assert time.monotonic() < deadline, f"never: {what}; errors {self.errors}"
-            time.sleep(0.01)
+        until(check, time.sleep, lambda: f"{what}; errors {self.errors}")
 
     # What ibapi calls, in its thread
 

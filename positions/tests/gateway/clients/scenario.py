@@ -9,14 +9,10 @@ from __future__ import annotations
 import json
 import socket
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-DEADLINE = 10.0
+from waiting import PATIENCE, until
 
 
 class Client(Protocol):
@@ -46,7 +42,7 @@ class Control:
     """The gateway's control channel."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self._stream = self._socket.makefile("rw")
 
     def close(self) -> None:
@@ -87,11 +83,7 @@ class Scenario:
         self.client.disconnect()
 
     def until(self, check: Callable[[], Any], what: str) -> None:
-        end = time.monotonic() + DEADLINE
-        while not check():
-            if time.monotonic() > end:
-                raise AssertionError(f"never: {what}; errors {self.client.errors}")
-            self.client.pause(0.02)
+        until(check, self.client.pause, lambda: f"{what}; errors {self.client.errors}")
 
     def expect(self, order_id: int, status: str) -> None:
         self.until(lambda: self.client.status(order_id) == status, f"{order_id} {status}, is {self.client.status(order_id)}")
