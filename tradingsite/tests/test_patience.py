@@ -73,7 +73,8 @@ def test_what_is_allowed_is_still_there() -> None:
 @pytest.mark.parametrize(
     "wait",
     [
-        "eventually(check, seconds=10)", "await asyncio.wait_for(task, 2)", "process.wait(10)", "desk.process.wait(seconds=20)", "thread.join(timeout=5)",
+        "eventually(check, seconds=10)", "await asyncio.wait_for(task, 2)", "process.wait(10)", "desk.process.wait(seconds=20)",
+        "thread.join(timeout=5)",
         "page.locator('x').wait_for(timeout=20_000)", "expect(x).to_be_visible(timeout=500)", "page.wait_for_timeout(1500)",
         "time.sleep(0.5)", "httpx.get(url, timeout=2)", "httpx.get(url)", "future.result(5)",
     ],
