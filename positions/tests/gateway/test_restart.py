@@ -12,9 +12,9 @@ import pytest
 from positions.gateway.gateway import Gateway
 from positions.gateway.hours import day_begin
 from positions.gateway.orders import Kind, OrderSpec, Side, Status, Tif
-from positions.tests.gateway.clients.scenario import Control
+from positions.tests.gateway.clients.control import Control
 from positions.tests.gateway.conftest import SEED, Process
-from tradingsite.testing.patience import eventually_async
+from tradingsite.testing.patience import PATIENCE, eventually_async
 
 AAPL = ib_insync.Stock("AAPL", "SMART", "USD")
 QUERIES = ("orders", "executions", "positions")
@@ -51,7 +51,7 @@ def trade(gateway: Gateway) -> None:
 
 
 async def test_a_killed_gateway_comes_back_with_its_book_executions_positions_and_money(gateway_process: Process) -> None:
-    control = Control(gateway_process.control_port)
+    control = Control(gateway_process.control_port, PATIENCE)
     control(set_price="AAPL", price=200.0, hold=True)
     client = await connected(gateway_process)
     bought = client.placeOrder(AAPL, ib_insync.MarketOrder("BUY", 100))
@@ -65,7 +65,7 @@ async def test_a_killed_gateway_comes_back_with_its_book_executions_positions_an
     await eventually_async(lambda: not client.isConnected())
     gateway_process.start()
 
-    control = Control(gateway_process.control_port)
+    control = Control(gateway_process.control_port, PATIENCE)
     assert {query: control(query=query)["rows"] for query in QUERIES} == before
     assert control(query="account")["rows"]["cash"] == cash
     again = await connected(gateway_process)

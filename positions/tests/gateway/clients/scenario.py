@@ -7,11 +7,11 @@ JSON lines. It is a program of its own, because the three libraries can not shar
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from control import Control
 from waiting import PATIENCE, until
 
 
@@ -36,25 +36,6 @@ class Client(Protocol):
     def holding(self, symbol: str) -> float: ...
     def pause(self, seconds: float) -> None: ...
     def disconnect(self) -> None: ...
-
-
-class Control:
-    """The gateway's control channel."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self._stream = self._socket.makefile("rw")
-
-    def close(self) -> None:
-        self._stream.close()
-        self._socket.close()
-
-    def __call__(self, **command: Any) -> dict[str, Any]:
-        self._stream.write(json.dumps(command) + "\n")
-        self._stream.flush()
-        answer: dict[str, Any] = json.loads(self._stream.readline())
-        assert answer["ok"], answer
-        return answer
 
 
 class Scenario:
@@ -193,7 +174,7 @@ def main() -> None:
         from asynchronous import LibraryClient
 
         client = LibraryClient(library)
-    Scenario(client, Control(control_port)).run(port, client_id)
+    Scenario(client, Control(control_port, PATIENCE)).run(port, client_id)
 
 
 if __name__ == "__main__":
