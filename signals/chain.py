@@ -1,6 +1,7 @@
 """The chain of one signal as steps in the order they happen: prediction, decision, command, orders, fills, position, result.
 
-Each step says in a few words what came of it, and when; a step that has not happened yet has no time and no tone.
+Each step says in a few words what came of it, and when; a step that has not happened yet has no time and no tone. Steps that can
+no longer happen are left out: nothing follows a rejection, a refused command, or an entry that ended without a fill.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from events.models import CommandRecord
+from events.order import OrderState
 from events.position import PositionStatus
 from positions.models import FillRecord, OrderRecord, PositionRecord
 from positions.orders import LIVE_STATES
@@ -36,17 +38,30 @@ def steps(
     fills: Sequence[FillRecord],
     positions: Sequence[PositionRecord],
 ) -> list[Step]:
-    """All seven, the oldest first. Sequences are oldest first, too."""
+    """What has happened and what still can, the oldest first. Sequences are oldest first, too."""
     held = [position for position in positions if position.open_time or position.status != PositionStatus.CLOSED]  # not: planned in vain
-    return [
+    sent = [order for order in orders if not order.never_left]
+    whole = [
         _prediction(signal),
         _decision(signal),
         _command(signal, commands),
-        _orders([order for order in orders if not order.never_left]),
+        _orders(sent),
         _fills(fills),
         _position(held),
         _result(held),
     ]
+    return whole if _goes_on(signal, commands, sent, fills) else [step for step in whole if step.state]
+
+
+def _goes_on(signal: SignalRecord, commands: Sequence[CommandRecord], sent: Sequence[OrderRecord], fills: Sequence[FillRecord]) -> bool:
+    """Whether another step can still follow."""
+    if signal.state == SignalRecord.State.PENDING or fills:
+        return True
+    if signal.state != SignalRecord.State.APPROVED:
+        return False
+    if sent:
+        return any(order.state in LIVE_STATES or order.state == OrderState.FILLED for order in sent)
+    return not commands or commands[-1].state not in (CommandRecord.State.REFUSED, CommandRecord.State.EXPIRED)
 
 
 def _prediction(signal: SignalRecord) -> Step:

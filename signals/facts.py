@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from events.clock import utc_now
+from django.db import connection
+
+from events.clock import monotonic, utc_now
 from events.database_clock import database_skew
 from events.health import health_now, newest_lease
 from positions.domain.bars import wilder_atr
@@ -28,6 +30,8 @@ from signals.models import SignalRecord, SignalSettings
 from signals.session import market_closes, market_open
 
 BARS_PER_PERIOD = 4  # Wilder's average forgets slowly: this many periods of bars give it to within a few percent
+BARS_REMEMBERED = 20.0  # seconds
+SYMBOLS_AT_ONCE = 200  # SQLite allows 500 parts of a union
 EASTERN = ZoneInfo("America/New_York")
 HELD = ("opening", "open", "adjusting", "closing")
 
@@ -67,8 +71,8 @@ class Facts:
     margin_errors: dict[str, str] = field(default_factory=dict)  # signal → why the broker said nothing
 
 
-def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
-    """Read all facts about `symbols` from the database."""
+def gather(symbols: Iterable[str], *, now: datetime | None = None, judging: bool = True) -> Facts:
+    """Read all facts about `symbols` from the database; without those that only the gate judges by, if nothing is judged."""
     now = now or utc_now()
     wanted = frozenset(symbols)
     settings = SignalSettings.objects.first() or SignalSettings()
@@ -76,16 +80,17 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
     health = health_now(now)
     worker = health["worker"]
     point = EquityPoint.objects.order_by("-at").first()
-    pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, symbol__in=wanted).values("signal_id")
-    answers = list(MarginAnswer.objects.filter(signal_id__in=pending))
+    answers = _margins(wanted)
     limits = RiskLimits.objects.first() or RiskLimits()
     day_pnl = float(point.day_pnl) if point else None
     midnight = datetime.combine(now.astimezone(EASTERN).date(), time(), EASTERN)
-    gate = view_of(
-        limits, now=now, day_began=midnight, state=TradingState(trading.state), reason=trading.reason, session_open=market_open(now),
-        session_closes=market_closes(now), day_pnl=day_pnl, account=point.account if point else "",
-        clock_skew=_skew(health["gateway"]), database_skew=max(_skew(health["database"]), database_skew(), key=abs),
-    )  # fmt: skip
+    gate = None
+    if judging:
+        gate = view_of(
+            limits, now=now, day_began=midnight, state=TradingState(trading.state), reason=trading.reason,
+            session_open=market_open(now), session_closes=market_closes(now), day_pnl=day_pnl, account=point.account if point else "",
+            clock_skew=_skew(health["gateway"]), database_skew=max(_skew(health["database"]), database_skew(), key=abs),
+        )  # fmt: skip
     return Facts(
         now=now,
         settings=settings,
@@ -97,7 +102,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
         worker_detail=str(worker.get("detail", "")),
         session_open=market_open(now),
         quotes=_quotes(wanted, now),
-        atrs=_atrs(wanted, settings.atr_period),
+        atrs=_atrs(wanted, settings.atr_period) if judging else _recent_atrs(wanted, settings.atr_period),
         held=_holdings(),
         equity=float(point.equity) if point else None,
         open_risk=float(point.open_risk) if point else 0.0,
@@ -105,6 +110,25 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None) -> Facts:
         margins={answer.signal_id: Margin.from_dict(answer.data) for answer in answers if answer.data},
         margin_errors={answer.signal_id: answer.error for answer in answers if answer.error},
     )
+
+
+def about(symbols: Iterable[str], known: Facts, now: datetime) -> Facts:
+    """The facts of a moment ago, of other symbols too: what is of the whole desk is not read again."""
+    wanted = frozenset(symbols)
+    answers = _margins(wanted)
+    return replace(
+        known,
+        quotes=_quotes(wanted, now),
+        atrs=_atrs(wanted, known.settings.atr_period),
+        margins={answer.signal_id: Margin.from_dict(answer.data) for answer in answers if answer.data},
+        margin_errors={answer.signal_id: answer.error for answer in answers if answer.error},
+    )
+
+
+def _margins(symbols: frozenset[str]) -> list[MarginAnswer]:
+    """What the broker said of the pending signals of these symbols."""
+    pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, symbol__in=symbols).values("signal_id")
+    return list(MarginAnswer.objects.filter(signal_id__in=pending))
 
 
 def _skew(part: dict[str, Any]) -> float:
@@ -154,11 +178,39 @@ def _price(value: Any) -> float | None:
 
 def _atrs(symbols: frozenset[str], period: int) -> dict[str, float]:
     period = max(1, period)
-    found = {}
-    for symbol in symbols:
-        newest = MinuteBar.objects.filter(symbol=symbol).order_by("-at")[: period * BARS_PER_PERIOD]
-        bars = [Bar(symbol=symbol, at=bar.at, open=bar.open, high=bar.high, low=bar.low, close=bar.close) for bar in reversed(newest)]
-        atr = wilder_atr(bars, period)
-        if atr is not None and math.isfinite(atr) and atr > 0:
-            found[symbol] = atr
-    return found
+    bars: dict[str, list[Bar]] = defaultdict(list)
+    for bar in _newest_bars(sorted(symbols), period * BARS_PER_PERIOD):
+        bars[bar.symbol].append(Bar(symbol=bar.symbol, at=bar.at, open=bar.open, high=bar.high, low=bar.low, close=bar.close))
+    found = {symbol: wilder_atr(list(reversed(newest)), period) for symbol, newest in bars.items()}
+    return {symbol: atr for symbol, atr in found.items() if atr is not None and math.isfinite(atr) and atr > 0}
+
+
+_remembered: dict[tuple[str, int], tuple[datetime, float, float | None]] = {}  # (symbol, period) → newest bar, when read, ATR
+
+
+def _recent_atrs(symbols: frozenset[str], period: int) -> dict[str, float]:
+    """The same, read again only for symbols with a newer bar, and after a while: for whoever asks about all signals all the time."""
+    moment = monotonic()
+    newest = {bar.symbol: bar.at for bar in _newest_bars(sorted(symbols), 1)}
+    old = (datetime.min.replace(tzinfo=UTC), -math.inf, None)
+    known = {symbol: _remembered.get((symbol, period), old) for symbol in newest}
+    changed = {symbol for symbol, (at, read, _) in known.items() if at != newest[symbol] or moment - read > BARS_REMEMBERED}
+    found = _atrs(frozenset(changed), period)
+    kept = {symbol: atr for symbol, (_, _, atr) in known.items() if symbol not in changed}
+    whole = kept | {symbol: found.get(symbol) for symbol in changed}
+    _remembered.clear()
+    _remembered.update({(s, period): (newest[s], moment if s in changed else known[s][1], atr) for s, atr in whole.items()})
+    return {symbol: atr for symbol, atr in whole.items() if atr is not None}
+
+
+def _newest_bars(symbols: list[str], count: int) -> Iterator[MinuteBar]:
+    """The newest bars of each symbol, newest first: one seek in the index for each, in one statement for many.
+
+    Written out because the ORM cannot limit the parts of a union on SQLite, and a window function would read every bar there is.
+    """
+    table = connection.ops.quote_name(MinuteBar._meta.db_table)
+    one = f"SELECT * FROM (SELECT * FROM {table} WHERE symbol = %s ORDER BY at DESC LIMIT %s) AS newest"  # noqa: S608
+    for start in range(0, len(symbols), SYMBOLS_AT_ONCE):
+        some = symbols[start : start + SYMBOLS_AT_ONCE]
+        statement = " UNION ALL ".join([one] * len(some))
+        yield from MinuteBar.objects.raw(statement, [value for symbol in some for value in (symbol, count)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ from django import forms
 from events.forms import PlainTextField
 from positions.forms import MAX_PRICE, MAX_QUANTITY, SymbolFilter, WishForm
 from signals.models import SignalRecord
+from signals.objections import CLOSES
+from signals.proposal import Ticket
 
 REJECT_REASONS = (
     ("too_late", "Too late"),
@@ -38,6 +41,10 @@ def _price(name: str, *, required: bool = True) -> forms.DecimalField:
     )
 
 
+def _number(said: Decimal | None) -> float | None:
+    return None if said is None else float(said)
+
+
 class SeenForm(forms.Form):
     """`version` is the signal's version the person saw."""
 
@@ -50,8 +57,8 @@ class DecisionForm(WishForm, SeenForm):
     """A decision about what was seen."""
 
 
-class ApproveForm(DecisionForm):
-    """The ticket as sent: size, entry limit, stop and target. `shown_*` are what the card proposed, so that edits are on record."""
+class TicketForm(forms.Form):
+    """The numbers of an order as a person types them: size, entry limit, stop and target."""
 
     quantity = forms.IntegerField(
         min_value=1,
@@ -63,17 +70,31 @@ class ApproveForm(DecisionForm):
             "max_value": "That is more than any order may have.",
         },
     )
-    entry = _price("entry")
+    entry = _price("entry limit")
     stop = _price("stop", required=False)
     target = _price("target", required=False)
+
+    def ticket(self, signal: SignalRecord) -> Ticket:
+        """The valid form's numbers. A close has neither stop nor target, whatever was sent."""
+        said = self.cleaned_data
+        ticket = Ticket(quantity=said["quantity"], entry=float(said["entry"]), stop=_number(said["stop"]), target=_number(said["target"]))
+        return replace(ticket, stop=None, target=None) if signal.action in CLOSES else ticket
+
+
+class ApproveForm(DecisionForm, TicketForm):
+    """The ticket as sent. `shown_*` are what the card proposed, so that edits are on record; `ask` has the server ask first."""
+
     shown_quantity = forms.IntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
+    shown_entry = _price("shown entry limit", required=False)
     shown_stop = _price("shown stop", required=False)
     shown_target = _price("shown target", required=False)
+    ask = forms.BooleanField(required=False)
 
     def edited(self) -> list[str]:
-        """The fields the person changed."""
-        names = ("quantity", "stop", "target")
-        return [name for name in names if self.cleaned_data.get(name) != self.cleaned_data.get(f"shown_{name}")]
+        """The fields the person changed. An entry limit that was not shown was not changed either."""
+        said = self.cleaned_data
+        names = ["quantity", "stop", "target"] if said.get("shown_entry") is None else ["quantity", "entry", "stop", "target"]
+        return [name for name in names if said.get(name) != said.get(f"shown_{name}")]
 
 
 class RejectForm(DecisionForm):

@@ -6,10 +6,12 @@ passes here and is asked there; everything else that would refuse the order is s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from django.db.models import QuerySet
 
 from events.order import OrderRole, OrderSide, OrderState, OrderType
 from positions import store
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from signals.facts import Facts
     from signals.proposal import Proposal
 
+Record = TypeVar("Record", OrderRecord, PositionRecord)
 Restored = TypeVar("Restored", Order, Position)
 # A signal has a life of its own, which the card shows; the command's begins with the approval.
 CARD_CHECKS = tuple(check for check in ENTRY_CHECKS if check is not not_expired)
@@ -40,6 +43,34 @@ class GateView:
     context: RiskContext
     limits: RiskLimits
     version: str = ""  # changes with every edit of a limit
+
+
+class _Known(Generic[Record, Restored]):
+    """Objects restored from rows: restored again only when their row has changed. The checks read them and change nothing.
+
+    `columns` are those that tell a changed row from an unchanged one.
+    """
+
+    def __init__(self, *columns: str) -> None:
+        self._columns = columns
+        self._objects: dict[tuple[Any, ...], Restored] = {}  # (key, *columns) → object
+
+    def of(self, records: QuerySet[Record], restore: Callable[[Record], Restored]) -> list[Restored]:
+        """In the order of the records."""
+        stamps = list(records.values_list("pk", *self._columns))
+        known = {stamp: self._objects[stamp] for stamp in stamps if stamp in self._objects}
+        missing = {stamp[0]: stamp for stamp in stamps if stamp not in known}
+        if missing:
+            changed = records.model._default_manager.filter(pk__in=list(missing))
+            known |= {missing[record.pk]: restore(record) for record in changed}
+        self._objects = known
+        return [known[stamp] for stamp in stamps if stamp in known]
+
+
+_known_orders: _Known[OrderRecord, Order] = _Known(
+    *("version", "updated_at", "state", "pending", "quantity", "filled_quantity", "limit_price", "stop_price", "ib_status", "external")
+)
+_known_positions: _Known[PositionRecord, Position] = _Known("version", "updated_at", "status", "quantity", "entry_price", "stop_loss")
 
 
 def view_of(
@@ -123,8 +154,8 @@ def _tick(proposal: Proposal) -> Tick | None:
     )
 
 
-def _orders(records: Iterable[OrderRecord]) -> list[Order]:
-    return [_whole(Order.from_dict, record.data) or _order_of_columns(record) for record in records]
+def _orders(records: QuerySet[OrderRecord]) -> list[Order]:
+    return _known_orders.of(records, lambda record: _whole(Order.from_dict, record.data) or _order_of_columns(record))
 
 
 def _whole(restore: Callable[[dict[str, Any]], Restored], data: dict[str, Any]) -> Restored | None:
@@ -154,8 +185,8 @@ def _order_of_columns(record: OrderRecord) -> Order:
     return order
 
 
-def _positions(records: Iterable[PositionRecord]) -> list[Position]:
-    return [_whole(Position.from_dict, record.data) or _position_of_columns(record) for record in records]
+def _positions(records: QuerySet[PositionRecord]) -> list[Position]:
+    return _known_positions.of(records, lambda record: _whole(Position.from_dict, record.data) or _position_of_columns(record))
 
 
 def _position_of_columns(record: PositionRecord) -> Position:

@@ -8,16 +8,16 @@ from django.http import HttpRequest
 
 from events import health, live
 from signals.models import SignalRecord
-from signals.proposal import pending_proposals
+from signals.pending import pending_rows
 from signals.source_health import flow_part
 
 RECENT = 50
 
 
 def signal_rows(request: HttpRequest) -> list[dict[str, Any]]:
-    """Every pending signal with its proposal, then the latest others, newest first."""
+    """The first pending signals with their proposals, a light row of each of the rest, then the latest others, newest first."""
     others = SignalRecord.objects.exclude(state=SignalRecord.State.PENDING)[:RECENT]
-    return [proposal.as_row() for proposal in pending_proposals()] + [signal.as_row() for signal in others]
+    return pending_rows() + [signal.as_row() for signal in others]
 
 
 def register() -> None:

@@ -103,8 +103,14 @@ class Proposal:
 
 def propose(signal: SignalRecord, facts: Facts, ticket: Ticket | None = None) -> Proposal:
     """The proposal for `signal`; with `ticket`, the same judgement of a person's own numbers."""
+    base = _base(signal, facts)
+    sized = replace(base, ticket=ticket) if ticket is not None else _with_ticket(base, facts)
+    return replace(sized, warnings=_warnings(sized, facts), objections=objections_to(sized, facts))
+
+
+def _base(signal: SignalRecord, facts: Facts) -> Proposal:
     quote = facts.quotes.get(signal.symbol)
-    base = Proposal(
+    return Proposal(
         signal=signal,
         quote=quote,
         atr=facts.atrs.get(signal.symbol),
@@ -113,19 +119,26 @@ def propose(signal: SignalRecord, facts: Facts, ticket: Ticket | None = None) ->
         allowed_drift=_allowed_drift(signal, facts),
         margin=facts.margins.get(signal.signal_id),
     )
-    sized = replace(base, ticket=ticket) if ticket is not None else _with_ticket(base, facts)
-    return replace(sized, warnings=_warnings(sized, facts), objections=objections_to(sized, facts))
 
 
 def pending_proposals(now: datetime | None = None) -> list[Proposal]:
     """Every pending signal with fresh numbers, the one that expires first on top."""
+    signals, moment = _pending(now)
+    facts = gather({signal.symbol for signal in signals}, now=moment) if signals else None
+    return [propose(signal, facts) for signal in signals] if facts else []
+
+
+def pending_tickets(now: datetime | None = None) -> list[Proposal]:
+    """The same without judging them: neither warnings nor objections. For the worker, which asks every two seconds about all."""
+    signals, moment = _pending(now)
+    facts = gather({signal.symbol for signal in signals}, now=moment, judging=False) if signals else None
+    return [_with_ticket(_base(signal, facts), facts) for signal in signals] if facts else []
+
+
+def _pending(now: datetime | None) -> tuple[list[SignalRecord], datetime]:
     now = now or utc_now()
     pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now).select_related("prediction")
-    signals = list(pending.order_by("expires_at", "signal_id"))
-    if not signals:
-        return []  # the worker asks every two seconds; a dozen queries of facts about nothing would be most of its idle work
-    facts = gather({signal.symbol for signal in signals}, now=now)
-    return [propose(signal, facts) for signal in signals]
+    return list(pending.order_by("expires_at", "signal_id")), now
 
 
 def _drift(signal: SignalRecord, quote: Quote | None) -> float | None:

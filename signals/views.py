@@ -9,6 +9,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -31,7 +32,8 @@ from signals.flow_panel import flow_of
 from signals.forms import REJECT_REASONS, ApproveForm, DecisionForm, HistoryFilter, RejectForm, SeenForm
 from signals.models import SignalRecord
 from signals.objections import CLOSES
-from signals.proposal import Ticket, pending_proposals, propose
+from signals.pending import ROOM, pending_count, waiting_window
+from signals.proposal import propose
 
 PAGE_SIZE = 20
 EASTERN = ZoneInfo("America/New_York")
@@ -45,10 +47,18 @@ def signal_list(request: HttpRequest) -> HttpResponse:
     valid = form.is_valid()
     found = _filtered(form.cleaned_data) if valid else SignalRecord.objects.none()
     page = keyset_page(found, ("created_at", "signal_id"), request.GET, size=PAGE_SIZE)
-    proposals = pending_proposals()
+    skip = _skip(request)
+    total = pending_count()
+    rows = waiting_window(skip=skip)
     context = {
-        "proposals": proposals,
-        "rows": [proposal.as_row() for proposal in proposals],
+        "rows": rows,
+        "total": total,
+        "more": total - len(rows),
+        "room": ROOM,
+        "skip": skip,
+        "earlier": max(0, skip - ROOM) if skip else None,
+        "later": skip + ROOM if skip + len(rows) < total else None,
+        "approvals_ask": settings.CONFIRM_APPROVALS,
         "reasons": REJECT_REASONS,
         "form": form,
         "filter_error": "" if valid else first_error(form),
@@ -56,6 +66,12 @@ def signal_list(request: HttpRequest) -> HttpResponse:
         "page": page,
     }
     return render(request, "signals/list.html", context, status=200 if valid else 400)
+
+
+def _skip(request: HttpRequest) -> int:
+    """How many of those that wait are on earlier pages."""
+    text = request.GET.get("skip", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
 def _filtered(wanted: dict[str, Any]) -> QuerySet[SignalRecord]:
@@ -89,6 +105,7 @@ def detail(request: HttpRequest, signal_id: str) -> HttpResponse:
         "proposal": proposal,
         "again": nothing_came_of(signal, now=utc_now()),
         "row": proposal.as_row() if proposal else None,
+        "approvals_ask": settings.CONFIRM_APPROVALS,
         "reasons": REJECT_REASONS,
         "commands": commands,
         "orders": orders,
@@ -116,9 +133,11 @@ def approve_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
     if not form.is_valid():
         return _bad_form(request, form, signal_id)
     signal = get_object_or_404(SignalRecord, pk=signal_id)
+    if form.cleaned_data["ask"] and settings.CONFIRM_APPROVALS:
+        return _question(request, form, signal)
     if signal.action not in CLOSES and (asks := step_up(request, Act.APPROVE)) is not None:
         return asks
-    answer = approve(signal_id, _decision(request, form), _ticket(form, signal), edited=form.edited())
+    answer = approve(signal_id, _decision(request, form), form.ticket(signal), edited=form.edited())
     return _answer(request, answer, signal, "approved")
 
 
@@ -151,15 +170,16 @@ def decide_signal_again(request: HttpRequest, signal_id: str) -> HttpResponse:
     return redirect("signals:detail", signal_id)
 
 
+def _question(request: HttpRequest, form: ApproveForm, signal: SignalRecord) -> HttpResponse:
+    """What the page's script asks in a dialog, asked by the server: the same form again, without its `ask`. Nothing is changed."""
+    proposal = propose(signal, gather({signal.symbol}), form.ticket(signal))
+    kept = [(name, value) for name, value in request.POST.items() if name not in ("ask", "csrfmiddlewaretoken")]
+    context = {"signal": signal, "row": proposal.as_row(), "kept": kept, "closes": signal.action in CLOSES}
+    return render(request, "signals/approve.html", context)
+
+
 def _decision(request: HttpRequest, form: DecisionForm) -> Decision:
     return Decision(user=request.user, key=form.cleaned_data["key"], version=form.cleaned_data["version"])
-
-
-def _ticket(form: ApproveForm, signal: SignalRecord) -> Ticket:
-    """The person's numbers. A close has neither stop nor target, whatever was sent."""
-    said = form.cleaned_data
-    levels = {name: float(said[name]) if said[name] is not None and signal.action not in CLOSES else None for name in ("stop", "target")}
-    return Ticket(quantity=said["quantity"], entry=float(said["entry"]), **levels)
 
 
 def _answer(request: HttpRequest, answer: CommandRecord | Refusal, signal: SignalRecord, done: str) -> HttpResponse:

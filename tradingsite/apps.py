@@ -31,10 +31,9 @@ def trading_state() -> dict[str, Any]:
 
 def pending_count() -> int:
     """Signals a person can still decide."""
-    from events.clock import utc_now
-    from signals.models import SignalRecord
+    from signals.pending import pending_count as count
 
-    return SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=utc_now()).count()
+    return count()
 
 
 def alarms() -> list[dict[str, object]]:

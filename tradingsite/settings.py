@@ -171,6 +171,8 @@ LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"
 # The password once more before acts that raise risk: always with real money, elsewhere when asked for.
 STEP_UP = env.flag("STEP_UP") or TRADING_MODE == "live"
+# The question before an approval; only the simulated market may do without it.
+CONFIRM_APPROVALS = env.flag("CONFIRM_APPROVALS", default=True) or TRADING_MODE != "simulated"
 STEP_UP_APPROVE_MINUTES = env.whole("STEP_UP_APPROVE_MINUTES", 15, low=1, high=15)
 AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours

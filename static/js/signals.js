@@ -1,31 +1,61 @@
-/* The signals page: cards come, change and go with the "signals" topic; j, k, Enter, a and r work on the chosen one. */
+/* The signals page: its cards come, change and are decided; j, k, Enter, a and r work on the chosen one.
+ *
+ * The server says which signals wait (topic "signals", light rows) and, for the cards on this page, what each would become: asked anew
+ * when a signal changed and with each heartbeat of the worker, which brings new prices. A card never moves: new ones come at the end,
+ * decided ones stay with their outcome until the person moves on.
+ */
 
 import { feed } from "./feed.js";
 import { setBadge, setText } from "./format.js";
-import { confirmApproval, countDown, newCard, openReject, startCards, writeCard } from "./signals_cards.js";
-
-const REFRESH_MS = 2000; // prices of the proposals; the rows that Celery sends carry none
+import { allowApproval, countDown, newCard, writeCard } from "./signals_cards.js";
+import { approve, openReject, startCards } from "./signals_decide.js";
+import { revive, settle, showCommand, watchDecided } from "./signals_outcome.js";
+import { startReading } from "./signals_read.js";
+import { isTyped, judge } from "./signals_ticket.js";
 
 const container = document.querySelector("[data-cards]");
-const base = container.dataset.base;
+const { base, room, skip } = container.dataset;
 const cards = new Map([...container.children].map((card) => [card.dataset.id, card]));
+const waiting = () => [...cards.values()].filter((card) => !card.dataset.settled);
+let total = Number(container.dataset.total);
 let chosen = null;
 
-function drop(id) {
-  const card = cards.get(id);
-  if (!card || card.classList.contains("busy")) return;
-  if (card === chosen) chosen = null;
-  card.remove();
-  cards.delete(id);
-}
+/* --- what the server says ------------------------------------------------------------------------------------------ */
 
 function show(row) {
-  if (!cards.has(row.id)) {
-    const card = newCard(row, base);
+  let card = cards.get(row.id);
+  if (!card) {
+    card = newCard(row, base);
     cards.set(row.id, card);
     container.append(card);
   }
-  writeCard(cards.get(row.id), row);
+  if (card.dataset.settled) {
+    if (row.v <= Number(card.dataset.v)) return;
+    revive(card);
+  }
+  if (row.v < Number(card.dataset.v)) return;
+  if (isTyped(card)) judge(card);
+  else writeCard(card, row);
+}
+
+function take(answer) {
+  for (const row of answer.rows) show(row);
+  for (const row of answer.over) if (cards.has(row.id)) settle(cards.get(row.id), row);
+  total = answer.total;
+  summarise();
+}
+
+const askSoon = startReading(base, () => ({ ids: waiting().map((card) => card.dataset.id).join(","), room, skip }), take);
+
+function onRows(rows, { snapshot, keys }) {
+  for (const row of rows) {
+    writeHistory(row);
+    const card = cards.get(row.id);
+    if (row.state !== "pending" && card) settle(card, row);
+    if (row.state === "pending" && (!card || card.dataset.settled || row.v > Number(card.dataset.v))) askSoon();
+  }
+  if (rows.length || (snapshot && waiting().some((card) => !keys.has(card.dataset.id)))) askSoon();
+  summarise();
 }
 
 function writeHistory(row) {
@@ -37,28 +67,31 @@ function writeHistory(row) {
   setText(line.querySelector("[data-by]"), row.decided_by || "–");
 }
 
-function onRows(rows, { snapshot, keys }) {
-  let incomplete = false;
-  for (const row of rows) {
-    writeHistory(row);
-    if (row.state !== "pending") drop(row.id);
-    else if ("refusals" in row) show(row);
-    else incomplete = true;
-  }
-  if (snapshot) for (const id of [...cards.keys()]) if (!keys.has(id)) drop(id);
-  if (incomplete) feed.refresh("signals");
-  summarise();
-}
+/* --- the head of the list ------------------------------------------------------------------------------------------- */
+
+const showDecided = watchDecided(container, (card) => {
+  cards.delete(card.dataset.id);
+  if (card === chosen) chosen = null;
+}, document.querySelector("[data-clear-decided]"));
 
 function summarise() {
-  setText(document.querySelector("[data-pending-tally]"), String(cards.size));
-  document.querySelector("[data-cards-empty]").hidden = cards.size !== 0;
+  const here = waiting().length;
+  setText(document.querySelector("[data-pending-tally]"), String(Math.max(total, here)));
+  setText(document.querySelector("[data-window]"), total > here ? `${here} of ${total} are shown, and ${total - here} more` : "");
+  document.querySelector("[data-cards-empty]").hidden = Math.max(total, here) !== 0;
+  showDecided();
 }
 
 function tick() {
   let over = false;
-  for (const card of cards.values()) over = countDown(card) || over;
-  if (over) feed.refresh("signals");
+  for (const card of waiting()) {
+    const isOver = countDown(card);
+    if (isOver === Boolean(card.overdue)) continue;
+    card.overdue = isOver;
+    allowApproval(card);
+    over = true;
+  }
+  if (over) askSoon();
 }
 
 /* --- keyboard ---------------------------------------------------------------------------------------------------- */
@@ -82,22 +115,18 @@ function onKey(event) {
   if (event.key === "j") choose(1);
   else if (event.key === "k") choose(-1);
   else if (event.key === "Enter" && event.target === card) location.assign(card.querySelector(".symbol").href);
-  else if (event.key === "a" && card?.row) approveByKey(card);
+  else if (event.key === "a" && card?.querySelector("[data-approve]")) approve(card);
   else if (event.key === "r" && card) { event.preventDefault(); openReject(card); }
 }
 
-function approveByKey(card) {
-  const button = card.querySelector("[data-approve]");
-  const dialog = document.getElementById("approve-dialog");
-  if (!button || button.disabled || !dialog || document.documentElement.classList.contains("stale")) return;
-  confirmApproval(card, dialog);
-}
+/* --- start --------------------------------------------------------------------------------------------------------- */
 
 startCards(container);
 for (const row of JSON.parse(document.getElementById("signal-rows").textContent)) if (cards.has(row.id)) writeCard(cards.get(row.id), row);
-container.addEventListener("decided", (event) => { drop(event.target.dataset.id); summarise(); feed.refresh("signals"); });
+for (const name of ["decided", "refused"]) container.addEventListener(name, () => { summarise(); askSoon(); });
 document.addEventListener("keydown", onKey);
 feed.join("signals", onRows, { snapshot: true });
+feed.join("commands", (rows) => { for (const row of rows) showCommand(cards.get(row.signal_id), row); }, { snapshot: false });
 setInterval(tick, 1000);
-setInterval(() => { if (cards.size && !document.hidden) feed.refresh("signals"); }, REFRESH_MS);
 tick();
+summarise();

@@ -54,7 +54,7 @@ class _Forms(HTMLParser):
             kind = attributes.get("data-decide") or attributes.get("data-wish") or ("again" if "data-again" in attributes else "")
             self._open = Form(attributes.get("action", ""), kind, self._around)
             self.forms.append(self._open)
-        elif self._open is not None and tag == "input" and "name" in attributes:
+        elif self._open is not None and tag == "input" and attributes.get("name", "ask") != "ask":  # this trader is sure
             self._open.fields[attributes["name"]] = attributes.get("value", "")
         elif self._open is not None and tag == "button" and "data-approve" in attributes:
             self._open.disabled = "disabled" in attributes

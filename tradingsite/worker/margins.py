@@ -23,7 +23,7 @@ from positions.domain.ports import BrokerError, OrderTicket, UnknownContract
 from positions.domain.tracker import PositionTracker
 from positions.models import MarginAnswer
 from signals.objections import CLOSES
-from signals.proposal import pending_proposals
+from signals.proposal import pending_tickets
 from tradingsite.worker.database import Database
 from tradingsite.worker.equity import EXCHANGE_ZONE, Equity
 from tradingsite.worker.session import Session
@@ -156,7 +156,7 @@ class Margins:
 
 def _wanted() -> list[tuple[str, Shape, Margin | None]]:
     """(signal, the entry its card proposes, its answer so far) of every pending signal that would open something."""
-    proposals = [p for p in pending_proposals() if p.ticket is not None and p.signal.action not in CLOSES]
+    proposals = [p for p in pending_tickets() if p.ticket is not None and p.signal.action not in CLOSES]
     answers = {a.signal_id: a for a in MarginAnswer.objects.filter(signal_id__in=[p.signal.signal_id for p in proposals])}
     wanted = []
     for proposal in proposals:

@@ -1,15 +1,19 @@
 """A desk that is fit to trade, and a pending signal on it."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
 
 from events.clock import utc_now
+from events.feed import publish
+from events.health import health_now
 from events.models import WorkerLease
 from positions.models import EquityPoint, MinuteBar, RiskLimits, TradingState
 from signals.models import PredictionRecord, SignalRecord, SignalSettings
@@ -47,6 +51,14 @@ class Desk:
         lease.health = lease.health | {"quotes": quotes}
         lease.heartbeat_at = utc_now()
         lease.save()
+
+
+@pytest.fixture
+def patient_desk(desk: Desk) -> Desk:
+    """Its worker and quotes stay fresh however long a test takes."""
+    RiskLimits.objects.update(quote_max_age_seconds=3600)
+    WorkerLease.objects.update(heartbeat_at=utc_now() + timedelta(hours=1))
+    return desk
 
 
 @pytest.fixture
@@ -114,3 +126,29 @@ def ticket() -> Callable[..., dict[str, Any]]:
         return {name: value for name, value in form.items() if value is not None}
 
     return make
+
+
+class Heart:
+    """Beats as the worker does, to the database and to the pages, until it is stopped."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.5):
+            WorkerLease.objects.update(heartbeat_at=utc_now())
+            publish("health", [health_now()])
+        connection.close()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def heart(transactional_db: None, desk: Desk, redis_server: Any) -> Iterator[Heart]:
+    beating = Heart()
+    yield beating
+    beating.stop()

@@ -14,52 +14,226 @@ from events.models import CommandRecord, WorkerLease
 from events.rows import command_row
 from positions.models import RiskLimits, RiskLock, TradingState
 from signals.models import SignalRecord, SignalSettings
+from tradingsite.testing.browser import when_steady
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 Maker = Callable[..., Any]
 
 
 @pytest.fixture
-def signals_page(trader_page: "Page", live_web: Any, desk: Any, make_signal: Maker) -> "Page":
+def signals_page(trader_page: "Page", live_web: Any, desk: Any, heart: Any, make_signal: Maker) -> "Page":
     """The page with one pending AAPL signal; worker and quote stay fresh for the length of a test."""
-    WorkerLease.objects.update(heartbeat_at=timezone.now() + timedelta(minutes=5))
     RiskLimits.objects.update(quote_max_age_seconds=300)
     make_signal("first", life=300)
     trader_page.goto(f"{live_web.url}/signals/")
     return trader_page
 
 
-def test_one_click_approves_and_the_card_leaves(signals_page: "Page", eventually: Any) -> None:
+def press(button: "Locator") -> None:
+    """As a person does, who has seen the control stand there for a moment."""
+    when_steady(button).click()
+
+
+def approve(card: "Locator") -> None:
+    """Press Approve and answer its question."""
+    press(card.get_by_role("button", name="Approve"))
+    card.page.get_by_role("dialog").get_by_role("button", name="Approve and send").click()
+
+
+def live(page: "Page") -> None:
+    """Until then a banner may come above the list."""
+    page.locator("#live-light", has_text="Live").wait_for()
+
+
+def boxes(page: "Page") -> list[Any]:
+    return [card.bounding_box() for card in page.locator(".signal-card").all()]
+
+
+def test_an_approval_is_asked_about_and_its_card_keeps_its_place_with_the_outcome(signals_page: "Page", eventually: Any) -> None:
+    live(signals_page)
     card = signals_page.locator(".signal-card")
-    card.get_by_role("button", name="Approve").click()
-    card.wait_for(state="detached")
+    where = card.bounding_box()
+    approve(card)
+    card.get_by_text("Sent to the worker").wait_for()
     assert SignalRecord.objects.get().state == "approved"
     record = CommandRecord.objects.get()
     assert (record.name, record.payload["symbol"]) == ("ApproveSignal", "AAPL")
     signals_page.get_by_text("Nothing waits").wait_for()
+    assert card.bounding_box() == where
+    assert "by trader-of-the-test at" in card.inner_text()
+    assert f"Buy {record.payload['quantity']:g} AAPL, limit {record.payload['limit_price']:.2f}" in card.inner_text()
+    CommandRecord.objects.update(state="refused", code="moved_price", reason="The price moved.", finished_at=timezone.now())
+    say("commands", [command_row(CommandRecord.objects.select_related("created_by").get())])
+    card.get_by_text("The worker refused it: The price moved.").wait_for()
+    signals_page.get_by_role("button", name="Clear 1 decided").click()
+    card.wait_for(state="detached")
 
 
-def test_an_impatient_double_click_is_one_command(signals_page: "Page", eventually: Any) -> None:
-    signals_page.locator(".signal-card").get_by_role("button", name="Approve").dblclick()
-    eventually(lambda: SignalRecord.objects.get().state == "approved")
-    signals_page.locator(".signal-card").wait_for(state="detached")
+def say(topic: str, rows: list[dict[str, Any]]) -> None:
+    """Publish, but not in this thread, which the browser's loop has."""
+    with ThreadPoolExecutor(1) as other:
+        other.submit(publish, topic, rows).result()
+
+
+@pytest.mark.parametrize("width", [1366, 375])
+def test_a_second_impatient_click_on_approve_approves_no_other_signal(
+    signals_page: "Page", make_signal: Maker, desk: Any, eventually: Any, width: int
+) -> None:
+    for symbol in ("MSFT", "NVDA"):
+        desk.quote(symbol)
+        make_signal(f"second-{symbol}", symbol=symbol, life=300)
+    signals_page.set_viewport_size({"width": width, "height": 900})
+    signals_page.reload()
+    live(signals_page)
+    signals_page.locator(".signal-life", has_text="left").nth(2).wait_for()
+    first = signals_page.locator(".signal-card").first
+    button = first.get_by_role("button", name="Approve")
+    button.scroll_into_view_if_needed()
+    place, before = button.bounding_box(), boxes(signals_page)
+    assert place
+    approve(first)
+    for _ in range(12):
+        signals_page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        signals_page.wait_for_timeout(80)  # an impatient hand
+    first.get_by_text("Sent to the worker").wait_for()
+    assert boxes(signals_page) == before
+    assert not signals_page.get_by_role("dialog").is_visible()
+    assert {s.symbol: s.state for s in SignalRecord.objects.all()} == {"AAPL": "approved", "MSFT": "pending", "NVDA": "pending"}
     assert CommandRecord.objects.count() == 1
 
 
-def test_keys_choose_approve_and_confirm(signals_page: "Page", eventually: Any) -> None:
-    signals_page.locator(".signal-life", has_text="left").wait_for()  # scripts run
-    signals_page.keyboard.press("j")
-    signals_page.keyboard.press("a")
+def test_a_double_click_asks_once_and_its_second_half_answers_nothing(signals_page: "Page") -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    button = signals_page.locator(".signal-card").get_by_role("button", name="Approve")
+    press(button)
     dialog = signals_page.get_by_role("dialog")
-    assert "AAPL" in dialog.inner_text()
-    assert "SIMULATED" in dialog.inner_text()
+    yes = dialog.get_by_role("button", name="Approve and send")
+    assert yes.is_disabled()
+    yes.dispatch_event("click")
+    assert dialog.is_visible()
+    assert signals_page.evaluate("document.activeElement.textContent") == "Not now"
+    yes.click()
+    dialog.wait_for(state="hidden")
+    signals_page.locator(".signal-card").get_by_text("Sent to the worker").wait_for()
+    assert CommandRecord.objects.count() == 1
+
+
+def test_mouse_and_key_ask_the_same_question_with_symbol_side_size_and_money(signals_page: "Page") -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    card, dialog = signals_page.locator(".signal-card"), signals_page.get_by_role("dialog")
+    said = []
+    for way in ("mouse", "key"):
+        if way == "mouse":
+            press(card.get_by_role("button", name="Approve"))
+        else:
+            signals_page.keyboard.press("j")
+            signals_page.keyboard.press("a")
+        dialog.wait_for()
+        said.append(dialog.inner_text())
+        dialog.get_by_role("button", name="Not now").click()
+        dialog.wait_for(state="hidden")
+    assert said[0] == said[1]
+    for part in (
+        "Buy",
+        "AAPL",
+        "SIMULATED",
+        "DUSIM1",
+        card.locator("[data-f=notional]").inner_text(),
+        card.locator("[data-f=risk_dollars]").inner_text(),
+    ):
+        assert part in said[0], part
+    assert SignalRecord.objects.get().state == "pending"
+
+
+def test_the_numbers_that_were_asked_about_are_sent_though_the_price_moves_meanwhile(
+    signals_page: "Page", desk: Any, eventually: Any
+) -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    press(signals_page.locator(".signal-card").get_by_role("button", name="Approve"))
+    dialog = signals_page.get_by_role("dialog")
+    asked = dialog.locator("[data-c=order]").inner_text()
+    with signals_page.expect_response("**/signals/cards?*") as answer:
+        WorkerLease.objects.update(health=quoted(WorkerLease.objects.get().health, 150.3))
+        signals_page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert answer.value.json()["rows"][0]["entry"] == pytest.approx(150.54, abs=0.02)
     dialog.get_by_role("button", name="Approve and send").click()
+    eventually(lambda: CommandRecord.objects.exists())
+    assert asked == f"limit {CommandRecord.objects.get().payload['limit_price']:.2f}"
+
+
+def test_a_question_about_a_signal_that_somebody_else_decided_cannot_be_answered_yes(signals_page: "Page") -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    press(signals_page.locator(".signal-card").get_by_role("button", name="Approve"))
+    dialog = signals_page.get_by_role("dialog")
+    SignalRecord.objects.update(state="rejected", version=2, decided_by="bob", decided_at=timezone.now())
+    say("signals", [SignalRecord.objects.get().as_row()])
+    dialog.get_by_text("this signal is rejected by bob").wait_for()
+    assert dialog.get_by_role("button", name="Approve and send").is_disabled()
+    dialog.get_by_role("button", name="Not now").click()
+    assert "rejected by bob" in signals_page.locator(".signal-card").inner_text()
+
+
+def test_asking_cancelling_being_refused_and_changing_need_no_reload(signals_page: "Page", eventually: Any) -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    card, dialog = signals_page.locator(".signal-card"), signals_page.get_by_role("dialog")
+    for _ in range(2):
+        press(card.get_by_role("button", name="Approve"))
+        dialog.get_by_role("button", name="Not now").click()
+        dialog.wait_for(state="hidden")
+    press(card.get_by_role("button", name="Approve"))
+    RiskLimits.objects.update(max_order_quantity=5)
+    dialog.get_by_role("button", name="Approve and send").click()
+    card.get_by_role("alert").get_by_text("5 one order may have").wait_for()
+    card.get_by_label("Shares").fill("4")
+    card.locator("button[data-approve]:enabled").wait_for()
+    approve(card)
     eventually(lambda: SignalRecord.objects.get().state == "approved")
+    assert CommandRecord.objects.get().payload["quantity"] == 4
 
 
-def test_approve_stays_disabled_on_a_stale_page_though_its_proposals_are_read_again(signals_page: "Page", eventually: Any) -> None:
+@pytest.mark.parametrize("width", [1366, 375])
+def test_nothing_that_a_card_says_moves_a_card_or_its_buttons(
+    signals_page: "Page", make_signal: Maker, desk: Any, eventually: Any, width: int
+) -> None:
+    for symbol in ("MSFT", "NVDA", "TSLA", "AMD"):
+        desk.quote(symbol)
+        make_signal(symbol, symbol=symbol, life=300)
+    signals_page.set_viewport_size({"width": width, "height": 900})
+    signals_page.reload()
+    live(signals_page)
+    signals_page.locator(".signal-life", has_text="left").nth(4).wait_for()
+
+    def places() -> list[Any]:
+        return boxes(signals_page) + [button.bounding_box() for button in signals_page.locator("[data-approve]").all()]
+
+    before = places()
+    TradingState.objects.update(state="halted", reason="a reason that is as long as reasons are allowed to be " * 4)
+    RiskLimits.objects.update(max_symbol_risk=1, max_open_risk=2)
+    signals_page.locator(".signal-card .signal-blocked li[data-code=max_risk]").nth(4).wait_for()
+    assert places() == before
+    TradingState.objects.update(state="active")
+    RiskLimits.objects.update(max_symbol_risk=10_000, max_open_risk=20_000)
+    WorkerLease.objects.update(health={"account": "DUSIM1", "quotes": {}})
+    signals_page.locator(".signal-card .signal-blocked li[data-code=no_price]").nth(4).wait_for()
+    assert places() == before
+    signals_page.locator(".signal-card").first.get_by_role("button", name="Reject", exact=True).click()
+    signals_page.get_by_label("Reason to reject").first.wait_for()
+    assert places() == before
+    make_signal("newcomer", symbol="IBM", life=200)  # it ends before the others, and still comes last
+    say("signals", [SignalRecord.objects.get(pk="newcomer").as_row()])
+    signals_page.locator(".signal-card", has_text="IBM").wait_for()
+    assert boxes(signals_page)[:5] == before[:5]
+    SignalRecord.objects.filter(pk="first").update(state="superseded", version=2, reason="the prediction was revised")
+    say("signals", [SignalRecord.objects.get(pk="first").as_row()])
+    signals_page.locator(".signal-card").first.get_by_text("the prediction was revised").wait_for()
+    assert boxes(signals_page)[:5] == before[:5]
+
+
+def test_approve_stays_disabled_on_a_stale_page_though_its_proposals_are_read_again(
+    signals_page: "Page", heart: Any, eventually: Any
+) -> None:
     """The server's own limit is a second longer than the page's: what it still allows, old numbers on screen must not."""
 
     def with_an_old_heartbeat(route: Any) -> None:
@@ -68,17 +242,19 @@ def test_approve_stays_disabled_on_a_stale_page_though_its_proposals_are_read_ag
         said["health"]["worker"]["heartbeat_at"] = (timezone.now() - timedelta(seconds=5.5)).isoformat()
         route.fulfill(response=answer, body=json.dumps(said))
 
+    heart.stop()
+    WorkerLease.objects.update(heartbeat_at=timezone.now() + timedelta(minutes=5))
     signals_page.route("**/live/*", with_an_old_heartbeat)
     signals_page.reload()
-    eventually(lambda: "stale" in (signals_page.locator("html").get_attribute("class") or ""), seconds=20)
-    with signals_page.expect_response("**/live/signals"):
+    eventually(lambda: "stale" in (signals_page.locator("html").get_attribute("class") or ""))
+    with signals_page.expect_response("**/signals/cards?*"):
         pass
-    with signals_page.expect_response("**/live/signals"):  # the one before has been written by now
+    with signals_page.expect_response("**/signals/cards?*"):  # the one before has been written by now
         pass
     assert signals_page.locator(".signal-blocked").is_hidden()
     assert signals_page.get_by_role("button", name="Approve").is_disabled()
     signals_page.unroute("**/live/*")
-    eventually(lambda: signals_page.get_by_role("button", name="Approve").is_enabled(), seconds=15)
+    eventually(lambda: signals_page.get_by_role("button", name="Approve").is_enabled())
 
 
 def test_a_blocked_card_can_never_be_approved_while_the_link_comes_and_goes(signals_page: "Page", eventually: Any) -> None:
@@ -91,7 +267,7 @@ def test_a_blocked_card_can_never_be_approved_while_the_link_comes_and_goes(sign
         }, 5));
     """)
     signals_page.reload()
-    eventually(lambda: signals_page.locator(".link-text").text_content() != "…", seconds=20)
+    eventually(lambda: signals_page.locator(".link-text").text_content() != "…")
     assert signals_page.locator(".signal-blocked").is_visible()
     assert signals_page.evaluate("window.pressable") == 0
 
@@ -127,49 +303,136 @@ def test_rejecting_by_key_asks_for_a_reason(signals_page: "Page", eventually: An
     assert SignalRecord.objects.get().reason == "News or earnings"
 
 
-def test_a_typed_size_is_kept_while_prices_move_and_a_refusal_is_shown_on_the_card(signals_page: "Page", eventually: Any) -> None:
+def test_a_typed_ticket_is_kept_while_prices_move_and_a_stop_on_the_wrong_side_is_said_at_the_field(
+    signals_page: "Page", eventually: Any
+) -> None:
     signals_page.locator(".signal-life", has_text="left").wait_for()
     card = signals_page.locator(".signal-card")
     card.get_by_label("Shares").fill("7")
     card.get_by_label("Stop").fill("151")
-    with signals_page.expect_response("**/live/signals"):
+    card.locator(".signal-why", has_text="must be below").wait_for()
+    assert card.get_by_label("Stop").get_attribute("aria-invalid") == "true"
+    assert card.get_by_role("button", name="Approve").is_disabled()
+    with signals_page.expect_response("**/signals/cards?*"):
         pass
     assert card.get_by_label("Shares").input_value() == "7"
-    card.get_by_role("button", name="Approve").click()
-    card.get_by_text("must be below").wait_for()
-    assert SignalRecord.objects.get().state == "pending"
+    assert card.get_by_label("Stop").input_value() == "151"
     card.get_by_label("Stop").fill("149")
-    card.get_by_role("button", name="Approve").click()
+    card.locator("button[data-approve]:enabled").wait_for()
+    approve(card)
     eventually(lambda: SignalRecord.objects.get().state == "approved")
     assert CommandRecord.objects.get().payload["quantity"] == 7
 
 
-def test_a_new_signal_appears_by_itself_and_an_expired_one_leaves(signals_page: "Page", make_signal: Maker) -> None:
+def test_make_it_smaller_can_be_obeyed(signals_page: "Page", eventually: Any) -> None:
+    """Red by the proposed size, alive by the typed one, and the money beside it is the typed one's."""
+    SignalSettings.objects.update(sizing="shares", shares=100)
+    RiskLimits.objects.update(max_position_notional=10_000)
+    signals_page.reload()
+    card = signals_page.locator(".signal-card")
+    card.locator(".signal-blocked").get_by_text("Make it smaller.").wait_for()
+    card.get_by_label("Shares").fill("50")
+    card.locator("button[data-approve]:enabled").wait_for()
+    assert card.locator(".signal-blocked").is_hidden()
+    entry = float(card.get_by_label("Entry limit").input_value())
+    assert card.locator("[data-f=notional]").inner_text() == f"{50 * entry:,.2f}"
+    card.get_by_label("Shares").fill("80")
+    card.locator(".signal-blocked").get_by_text("Make it smaller.").wait_for()
+    assert card.get_by_role("button", name="Approve").is_disabled()
+    card.get_by_label("Shares").fill("50")
+    card.locator("button[data-approve]:enabled").wait_for()
+    approve(card)
+    eventually(lambda: SignalRecord.objects.get().state == "approved")
+    assert CommandRecord.objects.get().payload["quantity"] == 50
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "sentence"),
+    [
+        ("Shares", "-5", "At least one share"),
+        ("Shares", "ten", "Enter whole shares"),
+        ("Shares", "1.5", "Enter whole shares"),
+        ("Shares", "", "Enter the number of shares"),
+        ("Entry limit", "abc", "as a plain number"),
+        ("Stop", "", "needs a stop"),
+        ("Target", "140", "must be above"),
+    ],
+)
+def test_nonsense_is_answered_by_a_sentence_at_the_field(signals_page: "Page", field: str, typed: str, sentence: str) -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    card = signals_page.locator(".signal-card")
+    card.get_by_label(field).fill(typed)
+    card.locator(".signal-why", has_text=sentence).wait_for()
+    assert card.get_by_label(field).get_attribute("aria-invalid") == "true"
+    assert card.get_by_role("button", name="Approve").is_disabled()
+
+
+def test_while_a_typed_ticket_is_not_judged_approve_is_disabled_and_says_so(signals_page: "Page") -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    card = signals_page.locator(".signal-card")
+    held: list[Any] = []
+    signals_page.route("**/judge?*", lambda route: held.append(route))
+    card.get_by_label("Shares").fill("7")
+    assert card.get_by_role("button", name="Approve").is_disabled()
+    assert card.locator(".signal-why").inner_text() == "Being checked…"
+    signals_page.wait_for_function("() => true")
+    signals_page.unroute("**/judge?*")
+    signals_page.route("**/judge?*", lambda route: route.abort())
+    card.get_by_label("Shares").fill("8")
+    card.locator(".signal-why", has_text="did not answer").wait_for()
+    assert card.get_by_role("button", name="Approve").is_disabled()
+    signals_page.unroute("**/judge?*")
+    card.locator("button[data-approve]:enabled").wait_for()  # it asks again by itself
+
+
+def test_the_latest_answer_wins_whatever_order_they_come_in(signals_page: "Page") -> None:
+    signals_page.locator(".signal-life", has_text="left").wait_for()
+    card = signals_page.locator(".signal-card")
+    held: list[Any] = []
+    signals_page.route("**/judge?quantity=7", lambda route: held.append(route))
+    card.get_by_label("Shares").fill("7")
+    with signals_page.expect_request("**/judge?quantity=7"):
+        pass
+    card.get_by_label("Shares").fill("9")
+    card.locator("button[data-approve]:enabled").wait_for()
+    worth = card.locator("[data-f=notional]").inner_text()
+    held[0].continue_()
+    with signals_page.expect_response("**/signals/cards?*"):
+        pass
+    assert card.locator("[data-f=notional]").inner_text() == worth
+    assert card.get_by_label("Shares").input_value() == "9"
+
+
+def test_a_new_signal_appears_by_itself_and_an_expired_one_keeps_its_place(signals_page: "Page", make_signal: Maker) -> None:
     signals_page.locator(".signal-life", has_text="left").wait_for()
     signal = make_signal("second", symbol="MSFT", life=300)
-    publish("signals", [signal.as_row()])
+    say("signals", [signal.as_row()])
     newcomer = signals_page.locator(".signal-card", has_text="MSFT")
     newcomer.wait_for()
     assert "No fresh price" in newcomer.inner_text()
     assert newcomer.get_by_role("button", name="Approve").is_disabled()
     SignalRecord.objects.filter(pk="second").update(state="expired", version=2)
-    publish("signals", [SignalRecord.objects.get(pk="second").as_row()])
-    newcomer.wait_for(state="detached")
+    say("signals", [SignalRecord.objects.get(pk="second").as_row()])
+    newcomer.get_by_text("Nobody decided it in time.").wait_for()
+    assert newcomer.get_by_role("button", name="Approve").count() == 0
 
 
 def test_what_somebody_else_decided_is_said_on_the_card(signals_page: "Page") -> None:
+    """Also when the page has not heard of it before the person says yes."""
     signals_page.locator(".signal-life", has_text="left").wait_for()
-    SignalSettings.objects.update(pending_seconds=121)
-    signals_page.route("**/live/signals", lambda route: route.abort())  # or the card leaves before the click
-    SignalRecord.objects.update(state="rejected", version=2, decided_by="bob", decided_at=timezone.now())
+    signals_page.route("**/signals/cards?*", lambda route: route.abort())
     card = signals_page.locator(".signal-card")
-    card.get_by_role("button", name="Approve").click()
+    press(card.get_by_role("button", name="Approve"))
+    SignalRecord.objects.update(state="rejected", version=2, decided_by="bob", decided_at=timezone.now())
+    signals_page.get_by_role("dialog").get_by_role("button", name="Approve and send").click()
     signals_page.get_by_text("already rejected by bob").wait_for()
+    signals_page.unroute("**/signals/cards?*")
+    card.locator(".signal-outcome", has_text="by bob").wait_for()
     assert not CommandRecord.objects.exists()
 
 
 def test_the_page_of_a_decided_signal_stays_still(signals_page: "Page", live_web: Any, eventually: Any) -> None:
-    signals_page.locator(".signal-card").get_by_role("button", name="Approve").click()
+    approve(signals_page.locator(".signal-card"))
     eventually(lambda: CommandRecord.objects.exists())
     loads: list[str] = []
     signals_page.goto(f"{live_web.url}/signals/{SignalRecord.objects.get().pk}/")
@@ -183,8 +446,8 @@ def test_the_page_of_a_decided_signal_stays_still(signals_page: "Page", live_web
 def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_open_page(
     signals_page: "Page", live_web: Any, eventually: Any
 ) -> None:
-    signals_page.locator(".signal-card").get_by_role("button", name="Approve").click()
-    signals_page.locator(".signal-card").wait_for(state="detached")
+    approve(signals_page.locator(".signal-card"))
+    signals_page.locator(".signal-card[data-settled]").wait_for()
     own, heard = signals_page.context.new_page(), []
     own.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(frame)))
     own.goto(f"{live_web.url}/signals/first/")
@@ -194,8 +457,7 @@ def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_op
         state="refused", code="moved_price", reason="The price moved. Nothing was sent.", finished_at=timezone.now()
     )
     answered.refresh_from_db()
-    with ThreadPoolExecutor(1) as worker:  # not in this thread, which the browser's loop has
-        worker.submit(publish, "commands", [command_row(answered)]).result()
+    say("commands", [command_row(answered)])
     button = own.get_by_role("button", name="Decide again")
     button.wait_for()
     assert signals_page.get_by_role("link", name="Approval refused: The price moved.").get_attribute("href") == "/signals/first/"
@@ -206,8 +468,7 @@ def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_op
     back = signals_page.locator(".signal-card")
     back.get_by_text("left").wait_for()
     assert back.locator("[data-f=last]").inner_text() == "150.40"
-    back.get_by_role("button", name="Approve").click()
-    back.wait_for(state="detached")
+    approve(back)
     eventually(lambda: SignalRecord.objects.get().state == "approved")
     first, second = CommandRecord.objects.order_by("id")
     assert (first.state, second.state) == ("refused", "pending")
@@ -215,7 +476,7 @@ def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_op
 
 
 def test_the_button_goes_when_the_signals_own_time_runs_out(signals_page: "Page", live_web: Any, eventually: Any) -> None:
-    signals_page.locator(".signal-card").get_by_role("button", name="Approve").click()
+    approve(signals_page.locator(".signal-card"))
     eventually(lambda: CommandRecord.objects.exists())
     CommandRecord.objects.update(state="expired", reason="Too late.", finished_at=timezone.now())
     SignalRecord.objects.update(expires_at=timezone.now() + timedelta(seconds=4))

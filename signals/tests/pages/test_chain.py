@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from events.clock import utc_now
 from events.models import CommandRecord
@@ -19,8 +22,8 @@ def named(found: list[Step]) -> dict[str, Step]:
     return {step.title: step for step in found}
 
 
-def order(state: str) -> OrderRecord:
-    return OrderRecord(order_id=state, symbol="AAPL", role="entry", state=state, created_at=NOW)
+def order(state: str, **more: Any) -> OrderRecord:
+    return OrderRecord(order_id=state, symbol="AAPL", role="entry", state=state, created_at=NOW, **more)
 
 
 def test_a_pending_signal_has_a_prediction_and_nothing_after_it(make_signal: Maker) -> None:
@@ -33,6 +36,26 @@ def test_a_pending_signal_has_a_prediction_and_nothing_after_it(make_signal: Mak
 def test_an_expired_signal_says_why_nobody_acted(make_signal: Maker) -> None:
     found = named(steps(make_signal(state="expired", reason="nobody decided in time"), [], [], [], []))
     assert (found["Decision"].state, found["Decision"].text) == ("expired", "nobody decided in time")
+
+
+@pytest.mark.parametrize("state", ["filtered", "rejected", "expired", "superseded"])
+def test_what_can_never_happen_is_not_said_to_be_not_yet(make_signal: Maker, signed_in: Callable[..., Any], state: str) -> None:
+    make_signal(state=state)
+    page = signed_in().get("/signals/s1/").content.decode()
+    assert "not yet" not in page
+    assert [step.title for step in steps(SignalRecord.objects.get(), [], [], [], [])] == ["Prediction", "Decision"]
+
+
+def test_nothing_follows_a_refused_command_or_an_entry_that_ended_without_a_fill(make_signal: Maker) -> None:
+    signal = make_signal(state="approved", decided_at=NOW)
+    refused = CommandRecord(state="refused", created_at=NOW, finished_at=NOW)
+    done = CommandRecord(state="done", created_at=NOW, finished_at=NOW)
+    until_command, until_orders = ["Prediction", "Decision", "Command"], ["Prediction", "Decision", "Command", "Orders"]
+    assert [step.title for step in steps(signal, [refused], [], [], [])] == until_command
+    assert [step.title for step in steps(signal, [done], [order("canceled", perm_id=7)], [], [])] == until_orders
+    assert len(steps(signal, [done], [order("working")], [], [])) == 7
+    assert len(steps(signal, [done], [], [], [])) == 7
+    assert len(steps(signal, [], [], [], [])) == 7
 
 
 def test_an_open_position_has_no_result_yet(make_signal: Maker) -> None:
