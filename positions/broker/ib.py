@@ -40,6 +40,7 @@ from positions.domain.ports import (
 
 log = logging.getLogger(__name__)
 
+PACED = "+PACEAPI"  # a gateway that finds more than 50 messages in a second lets them wait; without it, it ends the connection
 WHOLE_SECOND = timedelta(seconds=1)  # to which the gateway tells its time
 
 
@@ -149,6 +150,7 @@ class IbBroker:
         ear = Ear(ib, self.listener, on_fault=self._on_fault, on_code=self._on_code, on_no_line=self._no_line)
         ib.wrapper, ib.client = ear, Client(ear)
         ib.client.decoder.interpret = ear.decoding(ib.client.decoder.handlers)
+        ib.client.setConnectOptions(PACED)
         ib.client.MaxRequests = 0  # our pacer has waited already; the library's silent queue is never used
         ib.client.apiEnd += self._on_socket_closed
         ib.pendingTickersEvent += self._on_tickers
@@ -411,11 +413,11 @@ class IbBroker:
             except Exception as error:
                 raise PartlyWritten(f"{type(error).__name__}: {error}", [later.ib_order_id for later in tickets[number:]]) from error
 
-    async def modify(self, ticket: OrderTicket) -> None:
+    async def modify(self, ticket: OrderTicket, *, routine: bool = False) -> None:
         """The same id again is a modify; the whole order is resent. Raises NothingWritten before the first byte."""
         with _before_the_first_byte():
             contract, order = ib_convert.contract_to_ib(ticket.contract), ib_convert.ticket_to_ib(ticket)
-            await self.pacer.turn(Priority.ORDER)
+            await self.pacer.turn(Priority.MOVE if routine else Priority.ORDER)
             self._need_healthy_link()
             self._before_send((ticket,))
         self._ib.client.placeOrder(ticket.ib_order_id, contract, order)
@@ -426,6 +428,12 @@ class IbBroker:
         await self.pacer.turn(Priority.ORDER)
         self._need_session().client.cancelOrder(ib_order_id, "")
         failpoint("wire.cancelled")
+
+    def line_room(self, *, routine: bool = False) -> int:
+        return self.pacer.room(Priority.MOVE if routine else Priority.ORDER)
+
+    async def line_free(self, *, routine: bool = False) -> None:
+        await self.pacer.until_room(Priority.MOVE if routine else Priority.ORDER)
 
     async def what_if(self, ticket: OrderTicket) -> MarginEffect | None:
         """Ask IB what the order would do to margin, without placing it; None when it does not answer with numbers."""

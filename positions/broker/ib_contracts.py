@@ -14,6 +14,8 @@ from positions.broker.ib_library import IbStock
 from positions.broker.pacer import Pacer, Priority
 from positions.domain.ports import Contract, LinkDown, UnknownContract
 
+HISTORY_REQUESTS, HISTORY_SECONDS = 55, 600.0  # IB allows 60
+
 
 class ContractBook:
     """symbol -> Contract, for one session: the schedule in it covers a few days only."""
@@ -24,7 +26,7 @@ class ContractBook:
         self._known: dict[str, Contract] = {}
         self._rules: dict[int, tuple[tuple[float, float], ...]] = {}
         self._one_at_a_time = asyncio.Lock()  # two askers of one market rule share the library's future
-        self._history = Pacer(per_second=0.08, burst=40)
+        self._history = Pacer(ceilings={Priority.DATA: HISTORY_REQUESTS}, window=HISTORY_SECONDS)
 
     def any(self) -> Contract | None:
         return next(iter(self._known.values()), None)

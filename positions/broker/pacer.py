@@ -1,14 +1,17 @@
-"""How fast we may speak to IB: at most 30 messages in any second, orders before everything else.
+"""How fast we may speak to IB: never more than 44 messages in any second, and what protects money before everything else.
 
-IB disconnects a client above 50 a second, and the library answers the same limit with a silent queue that is lost with
-the socket. So every message waits here first, where nothing has been promised yet.
+IB allows 50 a second, and the library answers the same limit with a silent queue that is lost with the socket. So every
+message waits here first, where nothing has been promised yet. Each kind of message may fill the second only so far: market
+data leave room for questions, moves of trailing stops for exits, and all of them for the heartbeat.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from itertools import count
 
@@ -18,33 +21,41 @@ from events.clock import monotonic
 class Priority(IntEnum):
     """Who speaks first when many want to."""
 
-    ORDER = 0
+    ORDER = 0  # exits, cancels, protective stops, entries
     HEARTBEAT = 1
-    QUERY = 2
-    DATA = 3
+    MOVE = 2  # of a stop that rests and only follows the price
+    QUERY = 3
+    DATA = 4
+
+
+CEILINGS: Mapping[Priority, int] = {
+    Priority.ORDER: 42,
+    Priority.HEARTBEAT: 44,
+    Priority.MOVE: 36,
+    Priority.QUERY: 28,
+    Priority.DATA: 22,
+}
 
 
 class Pacer:
-    """A token bucket: `burst` messages at once, then `per_second`; waiting turns are served by priority, then by arrival."""
+    """A sliding window: a turn is given while the messages of the last `window` seconds stay within the ceiling of its priority.
 
-    def __init__(self, *, per_second: float = 22.0, burst: int = 8, now: Callable[[], float] = monotonic) -> None:
-        self.per_second = per_second
-        self.burst = burst
+    Waiting turns are served by priority, then by arrival.
+    """
+
+    def __init__(self, *, ceilings: Mapping[Priority, int] = CEILINGS, window: float = 1.0, now: Callable[[], float] = monotonic) -> None:
+        self.ceilings = ceilings
+        self.window = window
         self._now = now
-        self._tokens = float(burst)
-        self._filled_at = now()
+        self._spoken: deque[float] = deque()  # when each message of the window was allowed
         self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []  # (priority, arrival, cost, turn)
         self._arrival = count()
         self._timer: asyncio.TimerHandle | None = None
 
     async def turn(self, priority: Priority, cost: int = 1) -> None:
-        """Wait until `cost` messages may be written together; at most `burst`."""
-        if cost > self.burst:
-            raise ValueError(f"{cost} messages at once is above the burst of {self.burst}")
-        self._refill()
-        if not self._waiting and self._tokens >= cost:
-            self._tokens -= cost
-            return
+        """Wait until `cost` messages may be written together; at most the ceiling of the priority."""
+        if cost > self.ceilings[priority]:
+            raise ValueError(f"{cost} messages at once are above the ceiling of {self.ceilings[priority]}")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (int(priority), next(self._arrival), cost, waiter))
         self._serve()
@@ -53,30 +64,44 @@ class Pacer:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def _refill(self) -> None:
-        now = self._now()
-        self._tokens = min(float(self.burst), self._tokens + (now - self._filled_at) * self.per_second)
-        self._filled_at = now
+    def room(self, priority: Priority) -> int:
+        """How many messages of this priority could be written now, if nothing else waited."""
+        self._forget(self._now())
+        return max(0, self.ceilings[priority] - len(self._spoken))
+
+    async def until_room(self, priority: Priority) -> None:
+        """Wait until there is room for one; it is not taken."""
+        while not self.room(priority):
+            await asyncio.sleep(max(0.001, self._spoken[0] + self.window - self._now()))
+
+    def within(self, seconds: float, priority: Priority) -> int:
+        """How many messages of this priority alone can be written in so many seconds."""
+        return self.ceilings[priority] * math.ceil(seconds / self.window)
 
     def _serve(self) -> None:
-        """Hand out turns while tokens last, and set one timer for the next."""
-        self._timer = None
-        self._refill()
-        while self._waiting:
-            _, _, cost, waiter = self._waiting[0]
+        """Hand out turns while there is room, and set one timer for the next."""
+        now = self._now()
+        self._forget(now)
+        waiting, self._waiting = sorted(self._waiting), []
+        for turn in waiting:
+            priority, _, cost, waiter = turn
             if waiter.done():  # its task was cancelled while it waited
-                heapq.heappop(self._waiting)
                 continue
-            if self._tokens < cost:
-                break
-            heapq.heappop(self._waiting)
-            self._tokens -= cost
+            if len(self._spoken) + cost > self.ceilings[Priority(priority)]:
+                self._waiting.append(turn)  # in order: a sorted list is a heap
+                continue
+            self._spoken.extend([now] * cost)
             waiter.set_result(None)
-        if self._waiting:
-            self._arm(self._waiting[0][2])
+        self._arm(now)
 
-    def _arm(self, cost: int) -> None:
+    def _forget(self, now: float) -> None:
+        while self._spoken and self._spoken[0] <= now - self.window:
+            self._spoken.popleft()
+
+    def _arm(self, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        delay = max(0.001, (cost - self._tokens) / self.per_second)
-        self._timer = asyncio.get_running_loop().call_later(delay, self._serve)
+            self._timer = None
+        if self._waiting and self._spoken:
+            delay = max(0.001, self._spoken[0] + self.window - now)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._serve)

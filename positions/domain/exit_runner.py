@@ -7,16 +7,17 @@ crash the same rule makes the same order, never a second one.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from events.order import OrderSide, OrderState, OrderType
 from events.position import PositionStatus
-from positions.domain import families, position_events
+from positions.domain import danger, families, position_events
 from positions.domain.exit_rules import Action, Ask, ExitRules, Held, Market, Pace, PartialTarget, Reverse, at_break_even, evaluate, watched
 from positions.domain.intent import Denied, OrderIntent
+from positions.domain.order import Order
 from positions.domain.order_manager import OrderManager
 from positions.domain.position import Position
 from positions.domain.position_events import Before
@@ -28,6 +29,20 @@ LOST = timedelta(seconds=30)  # an exit that was asked for and never became an o
 REVERSE_THROUGH = 0.003  # the reversing entry's limit is this fraction through the market
 REVERSE_LIFE_SECONDS = 60.0
 _RULES = uuid.UUID("5d2a3a7e-3c55-4a3f-9c1e-0b3f6f1f6a10")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One stop that a rule wants elsewhere."""
+
+    position: Position
+    action: Action
+    price: float
+    market: Market
+    before: float | None
+
+    def rank(self) -> danger.Rank:
+        return danger.loose(self.position, self.price)
 
 
 class ExitRunner:
@@ -54,14 +69,26 @@ class ExitRunner:
         self._not_before: dict[tuple[str, str], datetime] = {}  # (position_id, rule) → when a refused action is tried again
 
     async def run_once(self) -> None:
-        """Look at every position with a rule armed."""
-        for position in self._tracker.active():
-            if position.held and position.exit_rules.armed:
-                await self._look(position)
+        """Look at every position with a rule armed: exits at once; then a few moves of stops, those with the most money in them
+        first, and everything is looked at anew, by the newest prices, before the next few."""
         for position in self._tracker.closed():
             reverse = position.exit_rules.reverse
             if reverse is not None and not reverse.outcome:
                 await self._reverse(position, reverse)
+        moved: set[str] = set()
+        while due := await self._look_at_all(without=moved):
+            moved |= await self._move_some(due)
+
+    async def _look_at_all(self, *, without: Collection[str]) -> list[Position]:
+        """Exits are carried out; returns the positions whose stop should be moved."""
+        due = []
+        for position in self._tracker.active():
+            if not position.held or not position.exit_rules.armed:
+                continue
+            await self._look(position)
+            if position.position_id not in without and self._move_due(position) is not None:
+                due.append(position)
+        return due
 
     async def arm(self, position: Position, rules: ExitRules, what: str, *, by: str) -> None:
         """Take over rules a person, or a default, asked for; `what` says it in words."""
@@ -70,6 +97,7 @@ class ExitRunner:
     # ---- looking --------------------------------------------------------------------------------------------------------
 
     async def _look(self, position: Position) -> None:
+        """Everything but moves of the stop."""
         await self._settle_targets(position)
         await self._settle_time_stop(position)
         held, market, rules = _held(position), self._market(position), position.exit_rules
@@ -81,9 +109,27 @@ class ExitRunner:
             await self._settle_break_even(position, held, market)
             rules = position.exit_rules
         for action in evaluate(rules, held, market, self.pace):
-            key = (position.position_id, action.rule)
-            if not timedelta() < self._not_before.get(key, self._now()) - self._now() <= LOST:  # further ahead: the clock was set back
-                await self._do(position, action, market)
+            if action.ask is not Ask.MOVE_STOP and not self._too_soon(position, action):
+                await self._do(position, action)
+
+    def _move_due(self, position: Position) -> Move | None:
+        """Where the newest price wants its stop, when that is elsewhere."""
+        market = self._market(position)
+        if market is None or not position.held:
+            return None
+        held = _held(position)
+        position.exit_rules = watched(position.exit_rules, held, market)
+        actions = evaluate(position.exit_rules, held, market, self.pace)
+        found = next((action for action in actions if action.ask is Ask.MOVE_STOP and not self._too_soon(position, action)), None)
+        return (
+            None
+            if found is None or found.price is None
+            else Move(position=position, action=found, price=found.price, market=market, before=position.stop_loss)
+        )
+
+    def _too_soon(self, position: Position, action: Action) -> bool:
+        not_before = self._not_before.get((position.position_id, action.rule), self._now())
+        return timedelta() < not_before - self._now() <= LOST  # further ahead: the clock was set back
 
     def _market(self, position: Position) -> Market | None:
         """None while the price is too old to act on."""
@@ -101,17 +147,25 @@ class ExitRunner:
 
     # ---- doing ----------------------------------------------------------------------------------------------------------
 
-    async def _do(self, position: Position, action: Action, market: Market) -> None:
-        if action.ask is Ask.MOVE_STOP and action.price is not None:
-            await self._move_stop(position, action, action.price, market)
-        elif action.rule == "target":
+    async def _do(self, position: Position, action: Action) -> None:
+        if action.rule == "target":
             await self._take_part(position, action)
         else:
             await self._leave(position, action)
 
-    async def _move_stop(self, position: Position, action: Action, price: float, market: Market) -> None:
-        before = position.stop_loss
-        answer = await self._manager.change_stop(position.position_id, price, trailing=True)
+    async def _move_some(self, due: list[Position]) -> set[str]:
+        """As many as the line takes now, judged once more by the newest prices; returns whose stops were asked to move."""
+        broker = self._manager.core.broker
+        await broker.line_free(routine=True)
+        moves = sorted((move for position in due if (move := self._move_due(position)) is not None), key=Move.rank)
+        now = moves[: max(1, min(danger.AT_ONCE, broker.line_room(routine=True)))]
+        answers = await self._manager.trail_stops({move.position.position_id: move.price for move in now})
+        for move in now:
+            await self._moved(move, answers[move.position.position_id])
+        return {move.position.position_id for move in now} or {position.position_id for position in due}
+
+    async def _moved(self, move: Move, answer: Order | Denied) -> None:
+        position, action, market = move.position, move.action, move.market
         if isinstance(answer, Denied):
             self._later(position, action.rule)
             return
@@ -120,7 +174,7 @@ class ExitRunner:
             rules = replace(rules, trail=replace(rules.trail, moved_at=market.now, moves=rules.trail.moves + 1))
         else:
             self._not_before[(position.position_id, action.rule)] = market.now + LOST  # asked; the broker's word makes it done
-        changed = {"stop_loss": [before, price], "last price": market.price}
+        changed = {"stop_loss": [move.before, move.price], "last price": market.price}
         await self._keep(position, rules, "stop moved by rule", changed, reason=action.cause, by="exit rule")
 
     async def _take_part(self, position: Position, action: Action) -> None:

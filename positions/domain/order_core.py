@@ -256,23 +256,37 @@ class OrderCore:
 
     async def modify(self, order: Order, reason: str, **desired: float) -> Denied | None:
         """Change quantity, limit_price or stop_price of a live order; the row says pending until the broker confirms."""
-        contract = self.contracts.get(order.symbol) or await self.contract(order.symbol)
-        if contract is None or not self.link_up:
-            return LINK_DOWN
-        previous, version = order.state, order.version
-        order.ask_replace(**desired)
-        await self.tell_order(order, previous, version, reason=reason)
-        await self.refresh_stop_state(order.position_id)
+        return (await self.modify_all([(order, desired)], reason))[0]
+
+    async def modify_all(
+        self, changes: Sequence[tuple[Order, Mapping[str, float]]], reason: str, *, routine: bool = False
+    ) -> list[Denied | None]:
+        """Several at a time: one commit makes all of them durable, and only then does the first one leave."""
+        if not changes:
+            return []
+        contracts = [self.contracts.get(order.symbol) or await self.contract(order.symbol) for order, _ in changes]
+        if None in contracts or not self.link_up:
+            return [LINK_DOWN] * len(changes)
+        for order, desired in changes:
+            previous, version = order.state, order.version
+            order.ask_replace(**desired)
+            await self.tell_order(order, previous, version, reason=reason)
+            await self.refresh_stop_state(order.position_id)
         try:
             await self.commit()
-        except Exception as error:  # whatever the journal's trouble is, the change has not left
+        except Exception as error:  # whatever the journal's trouble is, no change has left
             log.exception("a modify was not sent: its row is not durable")
-            await self._take_back(order, str(error))
-            return NOT_DURABLE
+            for order, _ in changes:
+                await self._take_back(order, str(error))
+            return [NOT_DURABLE] * len(changes)
         failpoint("modify.committed")
         self.need_trust()
+        return [await self._write_change(order, routine=routine) for order, _ in changes]
+
+    async def _write_change(self, order: Order, *, routine: bool) -> Denied | None:
         try:
-            await self.broker.modify(families.ticket(order, contract, parent=self.book.orders.get(order.parent_id)))
+            ticket = families.ticket(order, self.contracts[order.symbol], parent=self.book.orders.get(order.parent_id))
+            await self.broker.modify(ticket, routine=routine)
         except NothingWritten as error:
             await self._take_back(order, str(error))
             return _not_sent(error)

@@ -6,6 +6,7 @@ See the head of `order_manager.py` for how a close keeps its protection.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from events.failpoints import failpoint
 from events.order import OrderRole, OrderSide, OrderType, PendingRequest
 from events.position import PositionStatus
 from events.system import ProtectionEvent
-from positions.domain import families, order_events
+from positions.domain import danger, families, order_events
 from positions.domain.errors import InvalidPrice
 from positions.domain.exit_keeper import Repair, Work
 from positions.domain.intent import Denied, IntentKind, OrderIntent
@@ -79,16 +80,13 @@ class OrderExits:
 
     # ---- stop and target ------------------------------------------------------------------------------------------------
 
-    async def change_stop(self, position_id: str, price: float, *, trailing: bool = False) -> Order | Denied:
-        """Modify the resting stop; a position without one gets one. A trailing move only tightens."""
+    async def change_stop(self, position_id: str, price: float) -> Order | Denied:
+        """Modify the resting stop; a position without one gets one."""
         position = self.core.tracker.find(position_id)
         denied = await self._may_move(position, stop_loss=price)
         if denied is not None or position is None:
             return denied or _gone(position_id)
-        side = OrderSide.SELL if position.direction > 0 else OrderSide.BUY
-        price = snap_stop(price, side, self.core.contracts[position.symbol].increments)
-        if trailing and position.stop_loss is not None and (price - position.stop_loss) * position.direction <= 0:
-            return _denied("ratchet", "A trailing stop only tightens.", "Nothing to do.", stop=position.stop_loss, asked=price)
+        price = self._snapped_stop(position, price)
         stops = self.core.book.live(position_id, OrderRole.STOP)
         if stops:
             moved = [await self._replace(stop, "stop moved", stop_price=price) for stop in stops]
@@ -96,6 +94,39 @@ class OrderExits:
         if not position.held:
             return _denied("no_stop_order", "The entry carries no stop.", "Wait for the fill, then set one.")
         return await self.protecting.place(position, abs(position.held), stop_loss=price)
+
+    async def trail_stops(self, wanted: Mapping[str, float]) -> dict[str, Order | Denied]:
+        """Moves that rules ask for, position_id → price, written down together and sent in this order. They only tighten."""
+        answers: dict[str, Order | Denied] = {}
+        changes: list[tuple[Order, Mapping[str, float]]] = []
+        for position_id, asked in wanted.items():
+            answer = await self._trailed(position_id, asked, changes)
+            if answer is not None:
+                answers[position_id] = answer
+        for (order, _), denied in zip(changes, await self.core.modify_all(changes, "stop moved", routine=True), strict=True):
+            if denied is not None or order.position_id not in answers:
+                answers[order.position_id] = denied or order
+        return answers
+
+    async def _trailed(self, position_id: str, asked: float, changes: list[tuple[Order, Mapping[str, float]]]) -> Order | Denied | None:
+        """Adds to `changes` what the move asks of the broker; the answer when it asks for nothing that can be changed."""
+        position = self.core.tracker.find(position_id)
+        denied = await self._may_move(position, stop_loss=asked)
+        if denied is not None or position is None:
+            return denied or _gone(position_id)
+        price = self._snapped_stop(position, asked)
+        if position.stop_loss is not None and (price - position.stop_loss) * position.direction <= 0:
+            return _denied("ratchet", "A trailing stop only tightens.", "Nothing to do.", stop=position.stop_loss, asked=price)
+        stops = self.core.book.live(position_id, OrderRole.STOP)
+        if not stops:
+            return await self.change_stop(position_id, asked)
+        answers = [self._may_replace(stop, stop_price=price) for stop in stops]
+        changes += [(stop, {"stop_price": price}) for stop, answer in zip(stops, answers, strict=True) if answer is None]
+        return next((answer for answer in answers if isinstance(answer, Denied)), answers[0])
+
+    def _snapped_stop(self, position: Position, price: float) -> float:
+        side = OrderSide.SELL if position.direction > 0 else OrderSide.BUY
+        return snap_stop(price, side, self.core.contracts[position.symbol].increments)
 
     async def change_target(self, position_id: str, price: float) -> Order | Denied:
         """Modify the resting target; a position without one gets one, in the stop's OCA group."""
@@ -139,13 +170,16 @@ class OrderExits:
         return market or position.current_price or (entry.limit_price if entry else None)
 
     async def _replace(self, order: Order, reason: str, **desired: float) -> Order | Denied:
+        answer = self._may_replace(order, **desired)
+        return answer if answer is not None else await self.core.modify(order, reason, **desired) or order
+
+    def _may_replace(self, order: Order, **desired: float) -> Order | Denied | None:
+        """None when the change should be sent; the order itself when it is what is asked for already."""
         if order.pending is PendingRequest.CANCEL:
             return _denied("being_cancelled", "That order is being cancelled.", "Wait for the broker's answer.")
         if not order.is_acked:
             return _denied("not_confirmed", "The broker has not confirmed that order yet.", "Try again in a moment.")
-        if all(order.wanted(name) == value for name, value in desired.items()):
-            return order
-        return await self.core.modify(order, reason, **desired) or order
+        return order if all(order.wanted(name) == value for name, value in desired.items()) else None
 
     # ---- close ----------------------------------------------------------------------------------------------------------
 
@@ -351,20 +385,34 @@ class OrderExits:
 
     # ---- keeping --------------------------------------------------------------------------------------------------------
 
-    async def keep(self) -> None:
-        """Look after the exits of every position, and of those just closed."""
+    async def keep(self, left: Collection[str] | None = None) -> list[str]:
+        """Look after the exits of every position, and of those just closed, the most endangered first.
+
+        Gives way to others after a few messages: returns the positions not looked at yet, to be given as `left` to the next call.
+        """
         core = self.core
         if not core.may_send:
-            return
+            return []
+        positions = [p for p in self._to_keep() if left is None or p.position_id in left]
+        positions.sort(key=lambda p: danger.rank(p, core.book.of_position(p.position_id)))
+        most, sent = max(1, min(danger.AT_ONCE, core.broker.line_room())), 0
+        for number, position in enumerate(positions):
+            for work in core.keeper.due(position, core.book.of_position(position.position_id), core.now()):
+                await self._repair(position, work)
+                sent += 1
+            if sent >= most:
+                return [later.position_id for later in positions[number + 1 :]]
+        return []
+
+    def _to_keep(self) -> list[Position]:
+        core = self.core
         positions = {p.position_id: p for p in core.tracker.active() if p.is_active}
         positions |= {alarmed: over for alarmed in core.keeper.alarms if (over := core.tracker.find(alarmed)) is not None}
         for order in core.book:
             over = core.tracker.find(order.position_id) if order.is_live and order.is_exit and not order.external else None
             if over is not None:
                 positions.setdefault(over.position_id, over)
-        for position in positions.values():
-            for work in core.keeper.due(position, core.book.of_position(position.position_id), core.now()):
-                await self._repair(position, work)
+        return list(positions.values())
 
     async def _repair(self, position: Position, work: Work) -> None:
         if work.order is not None and work.order.is_terminal:

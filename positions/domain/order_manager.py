@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -215,10 +215,15 @@ class OrderManager:
         async with self._section("cancel_entries"):
             return await self._exits.cancel_entries(reason)
 
-    async def change_stop(self, position_id: str, price: float, *, trailing: bool = False) -> Order | Denied:
+    async def change_stop(self, position_id: str, price: float) -> Order | Denied:
         """Modify the stop resting at the broker; the position says "pending" until the broker confirms."""
         async with self._section("change_stop"):
-            return await self._exits.change_stop(position_id, price, trailing=trailing)
+            return await self._exits.change_stop(position_id, price)
+
+    async def trail_stops(self, wanted: Mapping[str, float]) -> dict[str, Order | Denied]:
+        """The same for rules, position_id → price, several at a time: only tighter, and after what is urgent."""
+        async with self._section("trail_stops"):
+            return await self._exits.trail_stops(wanted)
 
     async def change_target(self, position_id: str, price: float) -> Order | Denied:
         async with self._section("change_target"):
@@ -305,10 +310,10 @@ class OrderManager:
             if self._followed != self._hearing.processed:  # some of it by another section, or by an exit's last look
                 self._followed = self._hearing.processed
                 await self._exits.advance()
-            if self.core.bare:
-                self.core.bare = False
-                await self._exits.keep()
-            return heard
+            bare, self.core.bare = self.core.bare, False
+        if bare:
+            await self._keep("drain")
+        return heard
 
     async def run(self) -> None:
         """Drain for ever; cancel the task to stop."""
@@ -318,8 +323,7 @@ class OrderManager:
 
     async def guard(self) -> None:
         """Between two ticks: put right the exits whose time has come."""
-        async with self._section("guard"):
-            await self._exits.keep()
+        await self._keep("guard")
 
     async def tick(self, now: datetime | None = None) -> None:
         """Once a second: silence becomes doubt, stale entries are cancelled, waiting closes advance, exits are kept right."""
@@ -329,7 +333,7 @@ class OrderManager:
             self._hearing.ask_for_fees(now or self.core.now())
             await self._entries.cancel_stale()
             await self._exits.advance()
-            await self._exits.keep()
+        await self._keep("tick")
 
     # ---- starting and comparing -------------------------------------------------------------------------------------------
 
@@ -380,6 +384,15 @@ class OrderManager:
             return report
 
     # ---- inside -----------------------------------------------------------------------------------------------------------
+
+    async def _keep(self, name: str) -> None:
+        """Exits put right in small sections: what a person asks for meanwhile does not wait for all of them, nor for the line."""
+        left: list[str] | None = None
+        while left is None or left:
+            if left:
+                await self.core.broker.line_free()
+            async with self._section(name):
+                left = await self._exits.keep(left)
 
     @asynccontextmanager
     async def _section(self, name: str) -> AsyncIterator[int]:

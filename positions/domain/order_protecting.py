@@ -23,6 +23,7 @@ class OrderProtecting:
         self.core = core
         self.gaps: dict[str, float] = {}  # symbol → shares at the broker that nothing explains, by the last reading; may be negative
         self.held_then: dict[str, float] = {}  # symbol → what our positions held when it was compared
+        self.shown: dict[str, Contract] = {}  # symbol → the stock as the broker's last list of positions names it
 
     async def protect(self, position: Position) -> Order | Denied:
         """Stop and target, at the prices the position names, for everything it holds."""
@@ -35,7 +36,8 @@ class OrderProtecting:
     async def again(self, position: Position, work: Work) -> None:
         """A new stop, for no more than the broker holds: one for shares that are gone there would open the other side."""
         quantity = work.quantity - self.gone(position)
-        if quantity > 1e-9 and await self.need_contract(position.symbol) is None:
+        contract = await self._known(position) if quantity > 1e-9 else None
+        if contract is not None:
             target = self.live_one(position.position_id, OrderRole.TARGET)
             self.core.keeper.placed(position, self.core.now())
             await self.place(
@@ -44,7 +46,18 @@ class OrderProtecting:
                 stop_loss=position.stop_loss,
                 take_profit=None if target else position.take_profit,
                 group=work.group or (target.oca_group if target else ""),
+                contract=contract,
             )
+
+    async def _known(self, position: Position) -> Contract | None:
+        """The stock, by what is known already: after a start, one question for each would cost half of the line's messages.
+
+        A list of positions tells no increments, and a stop level that was set before needs none; but below a dollar they are finer.
+        """
+        shown = self.shown.get(position.symbol)
+        if position.symbol not in self.core.contracts and shown is not None and (position.stop_loss or 0.0) >= 1.0:
+            return shown
+        return self.core.contracts[position.symbol] if await self.need_contract(position.symbol) is None else None
 
     async def place(
         self,
@@ -54,9 +67,11 @@ class OrderProtecting:
         stop_loss: float | None = None,
         take_profit: float | None = None,
         group: str = "",
+        contract: Contract | None = None,
     ) -> Order | Denied:
         """New resting exits for shares held without them."""
         core = self.core
+        contract = contract or core.contracts[position.symbol]
         failpoint("protect.begin")
         intent = OrderIntent(
             intent_id=new_ulid(core.now()),
@@ -68,11 +83,11 @@ class OrderProtecting:
             signal_id=position.signal_id,
             kind=IntentKind.OCA,
         )
-        intent = families.snapped(intent, core.contracts[position.symbol])
+        intent = families.snapped(intent, contract)
         orders = families.exit_pair(
             intent, position_id=position.position_id, prefix=core.ref_prefix, account=core.account, now=core.now, group=group
         )
-        denied = await core.send(orders, core.contracts[position.symbol])
+        denied = await core.send(orders, contract)
         await core.refresh_stop_state(position.position_id)
         return denied or orders[0]
 

@@ -15,7 +15,7 @@ from positions.domain.order_entries import OrderEntries
 from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_states import NEVER_SENT, Trigger
-from positions.domain.ports import BrokerError, BrokerSnapshot
+from positions.domain.ports import BrokerError, BrokerSnapshot, Contract
 from positions.domain.reconcile import (
     ReconcileReport,
     consumed,
@@ -162,6 +162,7 @@ class OrderReconcile:
                 await self.hearing.hold_elsewhere(symbol, after.get(symbol, 0.0), average_cost=cost, reason="found at the broker")
         self.gaps = {str(row["symbol"]): row["theirs"] - row["ours"] - row["elsewhere"] for row in differences}
         self.exits.protecting.gaps, self.exits.protecting.held_then = self.gaps, ours
+        self.exits.protecting.shown = {p.symbol: Contract(symbol=p.symbol, con_id=p.con_id) for p in mine if p.con_id}
         return differences
 
     def _settling(self, differences: list[dict[str, object]], snapshot: BrokerSnapshot) -> set[str]:

@@ -20,6 +20,14 @@ class MessageRate:
     def exceeded(self, at: float) -> bool:
         """Records a message at a monotonic time in seconds; True when it was one too many."""
         self._times.append(at)
-        while self._times[0] <= at - 1.0:
-            self._times.popleft()
+        self._forget(at)
         return len(self._times) > self._limit
+
+    def wait(self, at: float) -> float:
+        """Seconds until one more message is within the limit."""
+        self._forget(at)
+        return self._times[-self._limit] + 1.0 - at if len(self._times) >= self._limit else 0.0
+
+    def _forget(self, at: float) -> None:
+        while self._times and self._times[0] <= at - 1.0:
+            self._times.popleft()

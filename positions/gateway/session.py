@@ -54,6 +54,7 @@ class Session:
         self.account_requests: dict[tuple[str, int], str] = {}  # (kind, request id) → what it asked for
         self._reader = reader
         self._rate = MessageRate()
+        self._paced = False
 
     def send(self, frame: bytes) -> None:
         self.transport.write(frame)
@@ -95,7 +96,9 @@ class Session:
             if prefix != wire.PREFIX:
                 raise WireError("no API hello")
             hello = await wire.read_prefixed(self._reader, 4096)
-        version = wire.choose_version((hello or b"").decode("ascii", errors="replace"))
+        greeting = (hello or b"").decode("ascii", errors="replace")
+        version = wire.choose_version(greeting)
+        self._paced = wire.PACED in greeting.split(" ")
         if version is None:
             log.info("no common version with %r", hello)
             return False
@@ -109,6 +112,8 @@ class Session:
 
     async def _serve(self) -> None:
         while (payload := await wire.read_prefixed(self._reader)) is not None:
+            while self._paced and (seconds := self._rate.wait(time.monotonic())) > 0:
+                await asyncio.sleep(seconds)
             if self._rate.exceeded(time.monotonic()):
                 self.error(out.SYSTEM, 100, "Max rate of messages per second has been exceeded")
                 raise WireError("more than 50 messages in a second")

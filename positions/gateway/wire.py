@@ -73,6 +73,9 @@ class Incoming(IntEnum):
     REQ_COMPLETED_ORDERS = 99
 
 
+PACED = "+PACEAPI"  # a client's wish that too many messages wait instead of ending its connection
+
+
 def choose_version(hello: str) -> int | None:
     """The highest version we speak inside the client's announced range `v<min>..<max>`; None when there is none."""
     found = _HELLO.fullmatch(hello)

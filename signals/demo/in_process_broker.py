@@ -95,8 +95,14 @@ class InProcessBroker:
         for ticket in tickets:
             self._hear(self._brokerage.place(self._spec(ticket)))
 
-    async def modify(self, ticket: OrderTicket) -> None:
+    async def modify(self, ticket: OrderTicket, *, routine: bool = False) -> None:
         self._hear(self._brokerage.place(self._spec(ticket)))
+
+    def line_room(self, *, routine: bool = False) -> int:
+        return 1_000
+
+    async def line_free(self, *, routine: bool = False) -> None:
+        """There is no line to wait for."""
 
     async def cancel(self, ib_order_id: int) -> None:
         self._hear(self._brokerage.cancel(self._client_id, ib_order_id))

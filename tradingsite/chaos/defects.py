@@ -145,8 +145,8 @@ def watchdog_sleeps() -> None:
     """Nobody looks after missing stops."""
     from positions.domain.order_exits import OrderExits
 
-    async def nothing(self: Any) -> None:
-        return None
+    async def nothing(self: Any, left: Any = None) -> list[str]:
+        return []
 
     OrderExits.keep = nothing  # type: ignore[method-assign]
 

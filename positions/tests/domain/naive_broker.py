@@ -101,7 +101,7 @@ class NaiveBroker:
         for ticket in tickets:
             self.say(self.book[ticket.ib_order_id])
 
-    async def modify(self, ticket: OrderTicket) -> None:
+    async def modify(self, ticket: OrderTicket, *, routine: bool = False) -> None:
         self._need_link()
         self.wire.append(("modify", ticket))
         order = self.book.get(ticket.ib_order_id)
@@ -114,6 +114,12 @@ class NaiveBroker:
         if order.remaining <= 0:
             order.status = "Filled"
         self.say(order)
+
+    def line_room(self, *, routine: bool = False) -> int:
+        return 1_000
+
+    async def line_free(self, *, routine: bool = False) -> None:
+        """There is no line to wait for."""
 
     async def cancel(self, ib_order_id: int) -> None:
         self._need_link()

@@ -227,7 +227,7 @@ async def test_what_is_no_new_exit_is_not_held_up_by_fills(desk: Desk) -> None:
         desk.manager.look_again(tickets)
         await send(tickets)
 
-    async def paced_change(ticket: OrderTicket) -> None:
+    async def paced_change(ticket: OrderTicket, *, routine: bool = False) -> None:
         desk.broker.fill(desk.broker.order("-T"), 10, 110.0)
         desk.manager.look_again([ticket])
         await modify(ticket)

@@ -80,7 +80,7 @@ async def test_what_provably_never_left_is_never_in_doubt(desk: Desk, monkeypatc
 async def test_a_change_that_provably_never_left_is_taken_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     position = await desk.held()
 
-    async def broken(ticket: OrderTicket) -> None:
+    async def broken(ticket: OrderTicket, *, routine: bool = False) -> None:
         raise NothingWritten("the pacer broke")
 
     monkeypatch.setattr(desk.broker, "modify", broken)
@@ -193,7 +193,7 @@ async def test_a_stop_on_the_wrong_side_is_refused_in_words(desk: Desk, price: f
 
 async def test_a_trailing_move_only_tightens(desk: Desk) -> None:
     position = await desk.held()
-    denied = await desk.manager.change_stop(position.position_id, 94.0, trailing=True)
+    denied = (await desk.manager.trail_stops({position.position_id: 94.0}))[position.position_id]
     assert isinstance(denied, Denied)
     assert denied.code == "ratchet"
 
