@@ -53,6 +53,9 @@ class Starvation:
         return sum(last - self._before[pid] for pid, last in self._last.items())
 
 
+AT_LEAST = 0.1  # of the time that passes counts: several processes wait at once, and a watch that stood still would never end a wait
+
+
 class Runs(Protocol):
     """A process that may be running, and may be another one later."""
 
@@ -78,7 +81,8 @@ class Stopwatch:
     @property
     def seconds(self) -> float:
         self._look()
-        return max(0.0, time.monotonic() - self._began - self._starved())
+        passed = time.monotonic() - self._began
+        return max(AT_LEAST * passed, passed - self._starved())
 
     @property
     def starved(self) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tradingsite.testing import starvation
 from tradingsite.testing.patience import PATIENCE
 from tradingsite.testing.processes import ROOT
 from tradingsite.testing.starvation import Starvation
@@ -92,6 +93,19 @@ def test_a_patience_of_ones_own_is_found(wait: str) -> None:
 @pytest.mark.parametrize("wait", ["eventually(check, every=0.5)", "await asyncio.sleep(0)", "await desk.wait(4)", "process.wait(PATIENCE)"])
 def test_a_wait_with_the_common_patience_is_not(wait: str) -> None:
     assert not list(own_patience(f"async def test() -> None:\n    {wait}\n"))
+
+
+def test_a_stopwatch_stands_still_while_its_process_is_kept_from_running_and_never_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waited = [100.0], [7.0]
+    monkeypatch.setattr(starvation.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(starvation, "_waited", lambda file: waited[0])
+    watch = starvation.Stopwatch()
+    now[0] += 10
+    assert watch.seconds == 10
+    waited[0] += 4
+    assert (watch.seconds, watch.starved) == (6, 4)
+    waited[0] += 400
+    assert watch.seconds == 1
 
 
 def test_the_judge_does_not_count_what_a_process_waited_for_a_processor() -> None:
