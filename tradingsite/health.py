@@ -94,11 +94,23 @@ def check_protection(lease: WorkerLease | None, worker: Check) -> Check:
     label = "Stops"
     if not isinstance(said, Mapping) or worker.state in ("down", "unknown"):
         return Check(name="protection", label=label, state="unknown", detail="not reported")
-    state = "down" if said.get("alarms") else "degraded" if said.get("bare") else "ok"
+    soon = soon_in_words(said)
+    state = "down" if said.get("alarms") else "degraded" if said.get("bare") or soon.startswith("more") else "ok"
     words = [f"{said.get('seconds_today') or 0:.1f} s without a stop today", f"{said.get('held') or 0} held"]
     words += [f"{said['tasks']} tasks for a person"] if said.get("tasks") else []
     words += [f"bare: {', '.join(map(str, said['bare']))}"] if said.get("bare") else []
+    words += [soon] if soon else []
     return Check(name="protection", label=label, state=state, detail=", ".join(words), at=parse_datetime(str(said.get("checked_at") or "")))
+
+
+def soon_in_words(said: Mapping[str, Any]) -> str:
+    """How many stops IB's pace lets us place and move in two seconds, and that more are held, when more are."""
+    soon = said.get("soon")
+    if not isinstance(soon, Mapping):
+        return ""
+    pace = f"{soon['stops']} stops placed or {soon['moves']} moved in {soon['seconds']:g} s"
+    held = said.get("held") or 0
+    return f"more held than IB's pace allows: {pace}" if held > soon["moves"] else f"IB's pace allows {pace}"
 
 
 def check_lines(lease: WorkerLease | None, worker: Check) -> Check:

@@ -19,6 +19,7 @@ from events.clock import utc_now
 from events.order import OrderRole, OrderState
 from events.system import OvernightChangeEvent
 from positions.broker.ib import IbBroker
+from positions.broker.pacer import Priority
 from positions.domain.bars import wilder_atr
 from positions.domain.exit_rules import ExitRules, Pace, Trail, TrailKind
 from positions.domain.exit_runner import ExitRunner
@@ -40,6 +41,7 @@ ATR_PERIOD = 14
 ATR_BARS = 5 * ATR_PERIOD
 JUST_CHANGED_SECONDS = 2.0  # sent, modified or answered so lately that a list may not show it yet
 JUST_OPENED_SECONDS = 120.0  # an older position was opened under other defaults
+SOON_SECONDS = 2.0  # how many stops can be placed or moved in so long is said beside what is held
 SETTLED_SECONDS = 20.0  # a difference younger than this may still be an execution on its way
 
 
@@ -149,6 +151,11 @@ class Protection:
             "seconds_today": round(sum(position.protection.on_day(now) for position in everything), 1),
             "checked_at": None if self.checked_at is None else self.checked_at.isoformat(),
             "tasks": self.open_tasks,
+            "soon": {
+                "seconds": SOON_SECONDS,
+                "stops": self._broker.pacer.within(SOON_SECONDS, Priority.ORDER),
+                "moves": self._broker.pacer.within(SOON_SECONDS, Priority.MOVE),
+            },
         }
 
     # --- inside ---
