@@ -2,6 +2,8 @@
 
 import { feed } from "./feed.js";
 import { setText } from "./format.js";
+import { send } from "./positions_send.js";
+import { toast } from "./toasts.js";
 
 const KEY = "desk.sound";
 const SOUND_EVERY_MS = 15_000;
@@ -43,15 +45,10 @@ function sound() {
 form?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const id = Number(form.dataset.alarm ?? form.action.match(/alarms\/(\d+)\//)?.[1]);
-  const button = form.querySelector("button");
-  button.disabled = true;
-  try {
-    const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" }, credentials: "same-origin" });
-    if (answer.ok && !answer.redirected) acknowledged.add(id);
-    if (answer.ok && !answer.redirected) show(latest);
-  } finally {
-    button.disabled = false;
-  }
+  const answer = await send(form);
+  if (!answer || answer.error) { if (answer) toast(`The alarm stands: ${answer.error}`, "warn", "/alarms/"); return; }
+  acknowledged.add(id);
+  show(latest);
 });
 
 let latest = [];

@@ -89,10 +89,8 @@ function ask(form) {
 
 async function confirm() {
   const form = asked;
-  if (!form || form.dataset.busy) return;
-  form.dataset.busy = "yes";
-  const answer = await send(form);
-  delete form.dataset.busy;
+  const answer = form && await send(form);
+  if (!answer) return;
   if (answer.error) { setText(part("error"), answer.error); part("error").hidden = false; return; }
   freshKey(form);
   dialog.close();

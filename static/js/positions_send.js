@@ -1,8 +1,13 @@
 /* Sends a form that files a command and reads the answer: {command} when it was filed, {error} in plain words when not. */
 
+import { whileSending } from "./submit_lock.js";
+
 const NO_ANSWER = "No answer from the desk. The wish may have been filed: check the outcome before trying again.";
 
-export async function send(form) {
+/* Undefined when the form is being sent already: a double click is one wish. */
+export const send = (form) => whileSending(form, () => sendUntilKnown(form));
+
+async function sendUntilKnown(form) {
   let answer = await sendOnce(form);
   while (answer.code === "step_up") {
     const password = await askPassword(answer.error);

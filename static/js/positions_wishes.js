@@ -55,12 +55,10 @@ async function onSubmit(event) {
   const form = event.target.closest("form[data-wish]");
   if (!form) return;
   event.preventDefault();
-  if (form.dataset.busy) return; // a double click is one wish; the key says so to the server too
-  form.dataset.busy = "yes";
   const error = form.querySelector('[data-edit-error], [data-d="error"]');
   error.hidden = true;
   const answer = await send(form);
-  delete form.dataset.busy;
+  if (!answer) return;
   if (answer.error) {
     setText(error, answer.error);
     error.hidden = false;

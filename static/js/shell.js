@@ -2,6 +2,7 @@
 
 import { feed } from "./feed.js";
 import { ageText, setText, words } from "./format.js";
+import "./submit_lock.js";
 import { toast } from "./toasts.js";
 
 const root = document.documentElement;
@@ -197,16 +198,6 @@ document.querySelector("[data-halt-open]")?.addEventListener("click", (event) =>
   openHalt();
 });
 for (const button of document.querySelectorAll("[data-dialog-close]")) button.addEventListener("click", () => button.closest("dialog").close());
-
-/* A form that was sent is locked: its idempotency key makes a second one harmless, and this makes it visible. */
-document.addEventListener("submit", (event) => {
-  const form = event.target;
-  if (form.method !== "post" || event.defaultPrevented) return;
-  setTimeout(() => { for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true; });
-});
-addEventListener("pageshow", (event) => {
-  if (event.persisted) for (const button of document.querySelectorAll("form button[type=submit]:disabled")) button.disabled = false;
-});
 
 /* --- keyboard: g then a letter goes to a page, Shift+H opens the halt dialog, / goes to the search field ----------- */
 
