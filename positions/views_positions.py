@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -24,6 +24,7 @@ from positions.views_exits import exits_context
 from positions.wishes import first_error
 
 PAGE_SIZE = 50
+OPEN_PAGE_SIZE = 100
 BEFORE_OPEN = timedelta(minutes=90)  # candles shown before the entry and after the exit
 AFTER_CLOSE = timedelta(minutes=30)
 MAX_EVENTS = 200
@@ -46,8 +47,16 @@ def position_list(request: HttpRequest) -> HttpResponse:
     found = _filtered(form.cleaned_data) if valid else PositionRecord.objects.none()
     page = keyset_page(found.defer("data"), ("close_time", "position_id"), request.GET, size=PAGE_SIZE, counted=False)
     count, net = count_and_net(found)
+    held = open_positions()
+    shown = held if request.GET.get("open") == "all" else held[:OPEN_PAGE_SIZE]
+    rows = [record.as_row() for record in shown]
+    total = max(held.count(), len(rows))
     context = {
-        "open_rows": [record.as_row() for record in open_positions()],
+        "open_rows": rows,
+        "open_total": total,
+        "open_rest": total - len(rows),
+        "open_page": OPEN_PAGE_SIZE,
+        "open_pnl": held.aggregate(sum=Sum("unrealized_pnl"))["sum"] if total else Decimal(0),
         "form": form,
         "filter_error": "" if valid else first_error(form),
         "filtered": valid and any(form.cleaned_data.values()),

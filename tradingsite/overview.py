@@ -26,6 +26,7 @@ def first_picture() -> dict[str, Any]:
     return {
         "equity": EquityPoint.objects.order_by("-at").first(),
         "pending": [record.as_row() for record in pending[:MOST_SIGNALS]],
+        "positions_total": held.count(),
         "positions": [record.as_row() for record in held[:MOST_POSITIONS]],
         "tape": [tape_row(record.data, record.seq) for record in without_quiet(EventRecord.objects.all())[:TAPE_ROWS]],
     }

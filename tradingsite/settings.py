@@ -71,6 +71,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # pads at random against BREACH; WhiteNoise before it has its files compressed
     "tradingsite.middleware.PrivatePages",  # after WhiteNoise: static files are for caches
     "csp.middleware.CSPMiddleware",
     "tradingsite.middleware.NoNulls",  # before the session is looked up

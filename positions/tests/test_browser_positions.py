@@ -132,3 +132,65 @@ def test_a_phone_never_scrolls_sideways(trader_page: Page, live_web: LiveWeb, pa
     trader_page.set_viewport_size({"width": 375, "height": 812})
     trader_page.goto(live_web.url + path)
     assert trader_page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_a_position_that_ends_under_the_pointer_keeps_its_place_and_says_how(trader_page: Page, live_web: LiveWeb) -> None:
+    first, second = hold("first").as_row(), hold("second").as_row()
+    trader_page.goto(f"{live_web.url}/positions/")
+    rows = trader_page.locator("[data-open-rows] tr")
+    ended = trader_page.locator(f'tr[data-row="{rows.first.get_attribute("data-row")}"]')
+    gone = first if ended.get_attribute("data-row") == "first" else second
+    ended.locator('[data-f="quantity"]').hover()
+    _publish_until_class(ended, gone | {"v": gone["v"] + 5, "at": utc_now().isoformat(), "status": "closed", "realized_pnl": 12.5}, "over")
+    new = make_position(Trip(symbol="NEW", exit=None, stop=145.0, opened=utc_now()), "third")
+    publish("positions", [new.as_row()])
+    expect(rows.last).to_contain_text("NEW")
+    expect(ended.locator('[data-f="wish"]')).to_have_text("Closed. Net 12.50 USD")
+    expect(ended.locator("[data-close]")).to_be_hidden()
+    expect(rows.first).to_have_attribute("data-row", gone["id"])
+    expect(trader_page.locator("[data-open-count]")).to_have_text("2")
+    trader_page.mouse.move(2, 2)
+    expect(ended).to_have_count(0)
+    expect(rows.first).to_contain_text("NEW")
+
+
+def _publish_until_class(row: Locator, frame: dict[str, object], name: str) -> None:
+    for _ in range(60):
+        publish("positions", [frame])
+        if name in (row.get_attribute("class") or ""):
+            return
+        row.page.wait_for_timeout(250)
+    raise AssertionError(f"the row never became {name}")
+
+
+def test_a_close_dialog_stays_about_its_position_when_that_has_ended(trader_page: Page, live_web: LiveWeb) -> None:
+    row = hold().as_row()
+    trader_page.goto(f"{live_web.url}/positions/")
+    when_steady(trader_page.locator('tr[data-row="held"] [data-close]')).click()
+    over = row | {"v": row["v"] + 5, "at": utc_now().isoformat(), "status": "closed"}
+    _publish_until_class(trader_page.locator('tr[data-row="held"]'), over, "over")
+    dialog = trader_page.locator("#close-dialog")
+    expect(dialog).to_contain_text("closed meanwhile")
+    expect(dialog.locator('[data-d="confirm"]')).to_be_disabled()
+
+
+def test_a_refusal_goes_when_it_is_dismissed_or_the_person_tries_again(trader_page: Page, live_web: LiveWeb) -> None:
+    hold()
+    trader_page.goto(f"{live_web.url}/positions/held/")
+    cell = trader_page.locator('[data-edit="stop"]')
+    wish = trader_page.locator('[data-f="wish"]')
+    asked = trader_page.locator("[data-commands] tbody tr").first
+    for way, stop in (("dismissed", "148.5"), ("tried again", "148.6"), ("done", "148.7")):
+        cell.locator("summary").click()
+        expect(wish).to_be_hidden()
+        cell.locator("[name=price]").fill(stop)
+        when_steady(cell.get_by_role("button", name="Move stop")).click()
+        expect(asked).to_contain_text(f"Change stop to {stop}0")
+        state = "done" if way == "done" else "refused"
+        CommandRecord.objects.filter(state="pending").update(state=state, reason="too close", finished_at=utc_now())
+        publish("commands", [command_row(CommandRecord.objects.latest("pk"))])
+        expect(wish).to_contain_text(f"Stop move: {state}")
+        expect(asked.locator("[data-outcome]")).to_have_text(state)
+        if way == "dismissed":
+            wish.get_by_role("button", name="Dismiss").click()
+            expect(wish).to_be_hidden()

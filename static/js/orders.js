@@ -1,15 +1,16 @@
 /* The blotter and the page of one order: rows follow the "orders" topic, cancels are confirmed, sent and answered here. */
 
 import { feed } from "./feed.js";
-import { orderState, price, quantity, setBadge, setText, timeElement, words } from "./format.js";
+import { money, orderState, price, quantity, setBadge, setText, timeElement, words } from "./format.js";
+import { followCommands } from "./positions_commands.js";
+import { clearRefusal, showMark } from "./positions_outcome.js";
 import { freshKey, send } from "./positions_send.js";
+import { keepStill } from "./still_table.js";
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const LIVE = new Set(read("live-states"));
 const STATE_WORDS = read("state-words");
 const PENDING_WORDS = read("pending-words");
-const DONE_SHOWN_MS = 8000;
-const OUTCOME_FRESH_MS = 120_000; // an older outcome is history: it is listed, not announced
 
 const body = document.querySelector("[data-order-rows]");
 const blank = document.getElementById("order-row");
@@ -18,8 +19,17 @@ const grows = body.dataset.grows === "yes";
 const rows = new Map(); // id -> newest row heard
 let asked = null; // the form whose cancel is being confirmed
 
-const rowElement = (id) => body.querySelector(`tr[data-order="${CSS.escape(id)}"]`);
+const elements = new Map([...body.querySelectorAll("tr[data-order]")].map((element) => [element.dataset.order, element]));
+const still = keepStill(body, () => { // what came while somebody was at the table stands at its end: now it goes on top
+  for (const element of body.querySelectorAll("tr[data-waits]")) {
+    delete element.dataset.waits;
+    body.prepend(element);
+  }
+});
+
+const rowElement = (id) => elements.get(id);
 const meaning = (row) => STATE_WORDS[orderState(row)] ?? STATE_WORDS[row.state] ?? "";
+const number = (text) => Number.parseFloat(text.replaceAll(",", "")); // NaN shows as unknown
 const upper = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
 
 const writers = {
@@ -50,7 +60,12 @@ function newRow(row) {
   element.querySelector('[data-o="created_at"]').replaceChildren();
   const form = element.querySelector("form[data-cancel]");
   if (form) { form.action = `${own}cancel`; freshKey(form); }
-  body.prepend(element);
+  elements.set(row.id, element);
+  if (still.busy()) {
+    element.dataset.waits = "";
+    body.append(element);
+    still.later();
+  } else body.prepend(element);
   document.querySelector("[data-orders-table]").hidden = false;
   document.querySelector("[data-orders-empty]").hidden = true;
   return element;
@@ -77,8 +92,13 @@ function ask(form) {
   const element = form.closest("tr");
   const text = (name) => element.querySelector(`[data-o="${name}"]`)?.textContent.trim() ?? "";
   asked = form;
+  clearRefusal(element.querySelector('[data-o="wish"]'));
   setText(part("order"), `${text("side")} ${text("quantity")} ${text("symbol")}, ${text("role").toLowerCase()}, ${text("kind")}`);
   setText(part("price"), text("price"));
+  const shown = rows.get(element.dataset.order) ?? {};
+  const left = number(text("quantity")) - number(text("filled"));
+  const level = shown.stop_price ?? shown.limit_price ?? number(text("price"));
+  setText(part("value"), money(left * level));
   setText(part("filled"), text("filled"));
   const protects = text("role") === "Stop";
   part("warning").hidden = !protects;
@@ -99,12 +119,7 @@ async function confirm() {
 
 function showOutcome(command) {
   const mark = command.name === "CancelOrder" && rowElement(command.order_id)?.querySelector('[data-o="wish"]');
-  if (!mark || Date.now() - Date.parse(command.at) > OUTCOME_FRESH_MS) return;
-  const waiting = command.state === "pending" || command.state === "claimed";
-  mark.hidden = false;
-  mark.dataset.tone = waiting ? "info" : command.state === "done" ? "good" : "warn";
-  setText(mark, waiting ? "Cancel: sent…" : `Cancel: ${words(command.state)}${command.state === "done" ? "" : `. ${command.reason || command.code}`}`);
-  if (command.state === "done") setTimeout(() => { mark.hidden = true; }, DONE_SHOWN_MS);
+  if (mark) showMark(mark, "Cancel", command);
 }
 
 document.addEventListener("submit", (event) => {
@@ -119,4 +134,8 @@ document.addEventListener("click", (event) => {
 });
 
 feed.join("orders", (fresh) => [...fresh].sort((a, b) => Date.parse(a.created_at) - Date.parse(b.created_at)).forEach(show), { snapshot: true });
-feed.join("commands", (fresh) => fresh.forEach(showOutcome), { snapshot: false });
+const own = body.dataset.orderRows; // on the page of one order
+feed.join("commands", (fresh) => {
+  fresh.forEach(showOutcome);
+  if (own) followCommands(fresh.filter((command) => command.order_id === own));
+}, { snapshot: false });

@@ -2,6 +2,7 @@
 
 import { startEquityChart } from "./overview_chart.js";
 import { feed } from "./feed.js";
+import { keepStill } from "./still_table.js";
 import { ageText, et, money, pct, price, quantity, setMultiple, setSigned, setSignedPct, setText, timeElement, tone, UNKNOWN } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
@@ -29,33 +30,53 @@ feed.join("equity", (rows) => {
   chart.add(newest);
 });
 
-/* --- rows that appear, change and go ------------------------------------------------------------------------------ */
+/* --- rows that appear, change and go; none moves or goes away under a pointer ---------------------------------------- */
 
-function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = null, order = null, most = 100 }) {
+function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = null, order = null, most, counted = null }) {
   const elements = new Map([...parent.children].map((element) => [element.dataset.id, element]));
+  const all = new Set(elements.keys());
+  let whole = false; // whether a list of all there are has been read
+  const over = new Set(); // ids whose elements still stand under somebody's pointer
+  const still = keepStill(parent, () => { for (const id of over) drop(id); over.clear(); showEmpty(); });
+  function drop(id) {
+    elements.get(id)?.remove();
+    elements.delete(id);
+  }
+  function end(id) {
+    all.delete(id);
+    if (!elements.has(id)) return;
+    if (!still.busy()) { drop(id); return; }
+    over.add(id);
+    elements.get(id).classList.add("over");
+    still.later();
+  }
+  function showEmpty() {
+    emptyElement.hidden = elements.size !== 0;
+    if (wrap) wrap.hidden = elements.size === 0;
+  }
   feed.join(topic, (rows, { snapshot, keys }) => {
-    const drop = (id) => { elements.get(id)?.remove(); elements.delete(id); };
     if (snapshot) {
       const known = new Set([...keys].map(String));
-      for (const id of [...elements.keys()]) if (!known.has(id)) drop(id);
+      for (const id of [...all]) if (!known.has(id)) end(id);
     }
     for (const row of rows) {
       const id = String(row.id);
-      if (!wanted(row)) { drop(id); continue; }
+      if (!wanted(row)) { end(id); continue; }
+      all.add(id);
+      if (over.delete(id)) elements.get(id).classList.remove("over");
       if (!elements.has(id)) {
         if (elements.size >= most) continue;
         const element = make(row);
         element.dataset.id = id;
         elements.set(id, element);
-        const after = order ? [...parent.children].find((other) => order(row, other)) : null;
+        const after = order && !still.busy() ? [...parent.children].find((other) => order(row, other)) : null;
         parent.insertBefore(element, after ?? null);
       }
       update(elements.get(id), row);
     }
-    const isEmpty = elements.size === 0;
-    emptyElement.hidden = !isEmpty;
-    if (wrap) wrap.hidden = isEmpty;
-    if (topic === "positions") setText(figure("held"), String(elements.size));
+    showEmpty();
+    if (snapshot) whole = true;
+    if (whole) counted?.(all.size, elements.size);
   });
   return elements;
 }
@@ -97,6 +118,7 @@ function countDown() {
   for (const [id, item] of pendingRows) {
     const expiry = item.querySelector(".countdown");
     const left = (Date.parse(expiry.dateTime) - feed.now()) / 1000;
+    if (left <= 0 && byId("pending").matches(":hover")) { setText(expiry, "expired"); continue; }
     if (left <= 0) { item.remove(); pendingRows.delete(id); continue; }
     setText(expiry, ageText(left));
     expiry.title = `Expires ${et(expiry.dateTime)}`;
@@ -112,6 +134,12 @@ keepList({
   wrap: byId("positions-wrap"),
   wanted: (row) => row.status !== "closed",
   order: (row, other) => other.cells[0].textContent > row.symbol,
+  most: 30,
+  counted(open, shown) {
+    setText(figure("held"), String(open));
+    byId("positions-more").hidden = open <= shown;
+    setText(byId("positions-more"), `${shown} of ${open} open, and ${open - shown} more`);
+  },
   make(row) {
     const line = document.createElement("tr");
     for (const [at, hidden] of [0, 0, 0, 0, 1, 0, 1, 1, 1, 1].entries()) {

@@ -1,70 +1,133 @@
-/* The positions page: the table of open positions, live. Rows come and go with the "positions" topic; wishes and their
- * outcomes are in positions_wishes.js.
+/* The positions page: the table of open positions, live. Rows come and go with the "positions" topic, but none moves or goes while
+ * somebody is at the table: what opened stands at its end, what ended keeps its place and says how. Many rows are shown a hundred
+ * at a time. Wishes and their outcomes are in positions_wishes.js.
  */
 
 import { feed } from "./feed.js";
-import { setSigned, setText } from "./format.js";
+import { money, setSigned, setText } from "./format.js";
 import { writePosition } from "./positions_cells.js";
 import { refreshDialog, startWishes } from "./positions_wishes.js";
+import { keepStill } from "./still_table.js";
 
 const STALE_PRICE_MS = 30_000;
 
 const body = document.querySelector("[data-open-rows]");
 const blank = document.getElementById("open-row");
+const more = document.querySelector("[data-open-more]");
 const base = location.pathname; // /positions/
+const page = Number(more.dataset.page);
 const rows = new Map(JSON.parse(document.getElementById("open-rows").textContent).map((row) => [row.id, row]));
+const elements = new Map([...body.children].map((element) => [element.dataset.row, element]));
+const ended = new Set(); // ids whose rows still stand
+let most = Math.max(page, elements.size);
+let known = elements.size >= Number(more.dataset.total); // whether `rows` are all there are
 
-const rowElement = (id) => body.querySelector(`tr[data-row="${CSS.escape(id)}"]`);
+const still = keepStill(body, settle);
 
 function newRow(row) {
   const element = blank.content.firstElementChild.cloneNode(true);
   const own = `${base}${encodeURIComponent(row.id)}/`;
   element.dataset.row = row.id;
   element.querySelector('[data-f="link"]').href = own;
-  for (const form of element.querySelectorAll("form[data-wish]")) form.action = own + form.dataset.wish;
-  const close = element.querySelector("[data-close]");
-  if (close) close.href = `${own}#manage`;
-  body.prepend(element);
+  for (const link of element.querySelectorAll("[data-close], [data-edit-elsewhere]")) link.href = `${own}#manage`;
+  elements.set(row.id, element);
   return element;
 }
 
-function show(row) {
-  const element = rowElement(row.id) ?? newRow(row);
+function write(element, row) {
   writePosition(element, row);
   const close = element.querySelector("[data-close]");
-  if (close) close.hidden = row.status === "planned";
+  if (close) close.hidden = row.status === "planned" || row.status === "closed";
 }
 
-function drop(id) {
+/* The ended row says what came of it until the person moves on. */
+function end(id, row = null) {
   rows.delete(id);
-  rowElement(id)?.remove();
+  const element = elements.get(id);
+  if (!element || ended.has(id)) return;
+  ended.add(id);
+  if (row) write(element, row);
+  element.classList.add("over");
+  const close = element.querySelector("[data-close]");
+  if (close) close.hidden = true;
+  const mark = element.querySelector('[data-f="wish"]');
+  mark.hidden = false;
+  mark.dataset.tone = "info";
+  setText(mark, row ? `Closed. Net ${money(row.realized_pnl)} USD` : "No longer open.");
+}
+
+/* Newest first, as the server writes them. */
+const newestFirst = (a, b) => (a.open_time === b.open_time ? 0 : (a.open_time ?? "~") < (b.open_time ?? "~") ? 1 : -1);
+
+function settle() {
+  for (const id of ended) { elements.get(id)?.remove(); elements.delete(id); }
+  ended.clear();
+  const shown = [...rows.values()].sort(newestFirst).slice(0, most);
+  const ids = new Set(shown.map((row) => row.id));
+  for (const [id, element] of elements) if (!ids.has(id)) { element.remove(); elements.delete(id); }
+  let place = body.firstElementChild;
+  for (const row of shown) {
+    const isNew = !elements.has(row.id);
+    const element = elements.get(row.id) ?? newRow(row);
+    if (isNew) write(element, row);
+    if (element === place) place = place.nextElementSibling;
+    else body.insertBefore(element, place);
+  }
+  summarise();
 }
 
 function onRows(fresh, { snapshot, keys }) {
+  const before = rows.size;
+  let moved = false;
   for (const row of fresh) {
-    if (row.status === "closed") { drop(row.id); continue; }
+    if (row.status === "closed") { moved = rows.has(row.id) || moved; end(row.id, row); continue; }
+    const isNew = !rows.has(row.id);
+    moved ||= isNew;
     rows.set(row.id, row);
-    show(row);
+    const element = elements.get(row.id);
+    if (element) write(element, row);
+    else if (isNew && still.busy() && elements.size < most) append(row);
   }
-  if (snapshot) for (const id of [...rows.keys()]) if (!keys.has(id)) drop(id);
+  if (snapshot) for (const id of [...rows.keys()]) if (!keys.has(id)) { end(id); moved = true; }
+  if (snapshot) known = true;
+  if (moved || before !== rows.size) { if (still.busy()) still.later(); else settle(); }
   summarise();
   refreshDialog();
 }
 
-function summarise() {
-  const known = [...rows.values()].map((row) => row.unrealized_pnl).filter((value) => typeof value === "number");
-  const total = known.length ? Math.round(known.reduce((sum, value) => sum + value, 0) * 100) / 100 : rows.size ? null : 0;
-  setSigned(document.querySelector("[data-open-total]"), total);
-  setText(document.querySelector("[data-open-count]"), String(rows.size));
-  document.querySelector("[data-open-table]").hidden = rows.size === 0;
-  document.querySelector("[data-open-empty]").hidden = rows.size !== 0;
+function append(row) {
+  const element = newRow(row);
+  write(element, row);
+  body.append(element);
 }
+
+function summarise() {
+  const total = known ? rows.size : Math.max(Number(more.dataset.total), rows.size);
+  if (known) {
+    const results = [...rows.values()].map((row) => row.unrealized_pnl).filter((value) => typeof value === "number");
+    setSigned(document.querySelector("[data-open-total]"), results.length ? Math.round(results.reduce((sum, value) => sum + value, 0) * 100) / 100 : rows.size ? null : 0);
+  }
+  const shown = elements.size - ended.size;
+  setText(document.querySelector("[data-open-count]"), String(total));
+  document.querySelector("[data-open-table]").hidden = elements.size === 0;
+  document.querySelector("[data-open-empty]").hidden = elements.size !== 0;
+  more.hidden = shown >= total;
+  setText(more.querySelector("[data-open-shown]"), `${shown} of ${total} open`);
+  setText(more.querySelector("[data-open-rest]"), `and ${total - shown} more`);
+}
+
+more.querySelector("[data-open-rest]").addEventListener("click", (event) => {
+  if (!known) return; // the link shows them all
+  event.preventDefault();
+  most += page;
+  settle();
+});
 
 /* A price that stopped coming is dimmed, dated and never looks alive. */
 function dimOldPrices() {
-  for (const row of rows.values()) {
-    const at = Date.parse(row.last_at);
-    rowElement(row.id)?.classList.toggle("old-price", Number.isNaN(at) || Date.now() - at > STALE_PRICE_MS);
+  for (const [id, element] of elements) {
+    const at = Date.parse(rows.get(id)?.last_at);
+    element.classList.toggle("old-price", Number.isNaN(at) || Date.now() - at > STALE_PRICE_MS);
   }
 }
 
@@ -72,4 +135,4 @@ summarise();
 dimOldPrices();
 setInterval(dimOldPrices, 1000);
 feed.join("positions", onRows, { snapshot: true });
-startWishes({ positionOf: (id) => rows.get(id), rootOf: rowElement });
+startWishes({ positionOf: (id) => rows.get(id), rootOf: (id) => elements.get(id) });

@@ -2,8 +2,9 @@
 
 import { startChart } from "./chart_position.js";
 import { feed } from "./feed.js";
-import { badge, orderState, price, quantity, setBadge, setText, words } from "./format.js";
+import { badge, orderState, price, quantity, setBadge, setText } from "./format.js";
 import { writePosition } from "./positions_cells.js";
+import { followCommands } from "./positions_commands.js";
 import { showExits } from "./positions_exits.js";
 import { refreshDialog, startWishes } from "./positions_wishes.js";
 
@@ -36,14 +37,7 @@ function onOrders(fresh) {
   }
 }
 
-function onCommands(fresh) {
-  for (const command of fresh) {
-    const element = document.querySelector(`tr[data-command="${command.id}"]`);
-    if (!element) continue;
-    element.querySelector("[data-outcome]").replaceChildren(badge(command.state, words(command.state)));
-    setText(element.querySelector("[data-reason]"), command.reason);
-  }
-}
+const onCommands = (fresh) => followCommands(fresh.filter((command) => command.position_id === id));
 
 if (wasOpen) {
   feed.join("positions", onRows, { snapshot: true });

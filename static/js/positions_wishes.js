@@ -5,7 +5,8 @@
  */
 
 import { feed } from "./feed.js";
-import { ageText, money, pct, price, quantity, setSigned, setText, words } from "./format.js";
+import { ageText, money, pct, price, quantity, setSigned, setText } from "./format.js";
+import { clearRefusal, showMark } from "./positions_outcome.js";
 import { freshKey, send } from "./positions_send.js";
 
 const NAMES = {
@@ -13,9 +14,6 @@ const NAMES = {
   SetBreakEven: "Break-even", SetTimeStop: "Time stop", SetPartialTarget: "Partial target", ClearPartialTargets: "Targets off", ScaleIn: "Addition",
   ReversePosition: "Reverse",
 };
-const DONE_SHOWN_MS = 8000;
-const OUTCOME_FRESH_MS = 120_000; // an older outcome is history: it is listed, not announced
-
 const OLD_PRICE_SECONDS = 30;
 
 let page;
@@ -37,16 +35,12 @@ const idOf = (element) => element.closest("[data-row]")?.dataset.row ?? "";
 
 /* --- outcomes --------------------------------------------------------------------------------------------------- */
 
-export function showOutcome(command) {
+const markOf = (id) => page.rootOf(id)?.querySelector('[data-f="wish"]');
+
+function showOutcome(command) {
   const name = NAMES[command.name];
-  const mark = name && page.rootOf(command.position_id)?.querySelector('[data-f="wish"]');
-  if (!mark || Date.now() - Date.parse(command.at) > OUTCOME_FRESH_MS) return;
-  const waiting = command.state === "pending" || command.state === "claimed";
-  mark.dataset.tone = waiting ? "info" : command.state === "done" ? "good" : "warn";
-  mark.dataset.command = String(command.id);
-  mark.hidden = false;
-  setText(mark, waiting ? `${name}: sent…` : `${name}: ${words(command.state)}${command.state === "done" ? "" : `. ${command.reason || command.code}`}`);
-  if (command.state === "done") setTimeout(() => { if (mark.dataset.command === String(command.id)) mark.hidden = true; }, DONE_SHOWN_MS);
+  const mark = name && markOf(command.position_id);
+  if (mark) showMark(mark, name, command);
 }
 
 /* --- submitting ------------------------------------------------------------------------------------------------- */
@@ -76,6 +70,8 @@ function onToggle(event) {
   const details = event.target;
   if (!details.matches?.("details[data-edit]") || !details.open) return;
   closeEdits(details);
+  if (!details.querySelector("form")) makeEdit(details);
+  clearRefusal(markOf(idOf(details)));
   const row = page.positionOf(idOf(details));
   const input = details.querySelector("input[name=price]");
   // The event comes after the field is shown: whoever types at once must not lose what was typed.
@@ -86,6 +82,15 @@ function onToggle(event) {
   if (isTyping) return;
   input.focus();
   input.select();
+}
+
+/* A row's form is made when it is first opened: two hundred rows would be four hundred forms. */
+function makeEdit(details) {
+  const id = idOf(details);
+  const form = document.querySelector(`template[data-edit-form="${details.dataset.edit}"]`).content.firstElementChild.cloneNode(true);
+  form.action = `${location.pathname}${encodeURIComponent(id)}/${details.dataset.edit}`;
+  freshKey(form);
+  details.querySelector("[data-edit-elsewhere]").replaceWith(form);
 }
 
 function closeEdits(except = null) {
@@ -116,6 +121,7 @@ function openDialog(id) {
   const form = dialog.querySelector("form");
   const held = Math.abs(row.quantity);
   form.action = `${form.dataset.base}${encodeURIComponent(id)}/close`;
+  clearRefusal(markOf(id));
   freshKey(form);
   part("error").hidden = true;
   for (const field of [form.elements.quantity, part("slider")]) { field.max = String(held); field.value = String(held); }
@@ -129,7 +135,12 @@ const part = (name) => dialog.querySelector(`[data-d="${name}"]`);
 /* Names symbol, side, size and money; repeated while the dialog is open because the price moves. */
 function estimate() {
   const row = page.positionOf(dialogId);
-  if (!row) return;
+  if (!row) { // it ended under the open dialog, which goes on being about that position and no other
+    setText(part("error"), "This position has closed meanwhile. There is nothing left to close.");
+    part("error").hidden = false;
+    part("confirm").disabled = true;
+    return;
+  }
   const held = Math.abs(row.quantity);
   const asked = Math.floor(Number(dialog.querySelector("input[name=quantity]").value));
   const shares = Number.isFinite(asked) ? Math.min(Math.max(asked, 0), held) : 0;
