@@ -40,6 +40,7 @@ ELSEWHERE = {
     "login.html": "a page without our scripts",
     "confirm.html": "a page without our scripts",
     "approve": "signals/tests/pages",
+    "approve.html": "signals/tests/pages",
     "reject": "signals/tests/pages",
     "decide_again": "signals/tests/pages",
 }
