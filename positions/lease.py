@@ -1,7 +1,8 @@
 """One worker only. A lock held for life says who may act; an epoch written with every money row says who may still write.
 
 SQLite: flock on a file beside the database, freed by the kernel at death and kept while stopped. PostgreSQL: a session
-advisory lock on a connection of its own. No clock decides safety. The IB client id is the third fence, at the gateway.
+advisory lock on a connection of its own, which no pooler may share out. No clock decides safety. The IB client id is the
+third fence, at the gateway.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
+from django.db.utils import ConnectionHandler
 
 from events.clock import utc_now
 from events.journal import Fenced
@@ -26,6 +28,10 @@ LEASE = "worker"
 
 class LeaseBusy(Exception):
     """Another worker holds the lock; the message names it."""
+
+
+class LockUnsafe(Exception):
+    """The lock would not keep a second worker out; the message says what to set."""
 
 
 class WorkerLock(Protocol):
@@ -39,7 +45,7 @@ class WorkerLock(Protocol):
 def worker_lock() -> WorkerLock:
     """The right lock for the database in use."""
     if connection.vendor == "postgresql":
-        return AdvisoryLock(LEASE)
+        return AdvisoryLock(LEASE, direct=_direct_connection())
     name = str(connection.settings_dict["NAME"])
     beside = Path(name) if os.path.isabs(name) else Path(settings.DATA_DIR) / "desk.sqlite3"
     return FileLock(beside.with_name(beside.name + ".worker.lock"))
@@ -71,23 +77,36 @@ class FileLock:
 
 
 class AdvisoryLock:
-    """A session advisory lock; the connection is used for nothing else and its loss is the loss of the lock."""
+    """A session advisory lock; the connection is used for nothing else and its loss is the loss of the lock.
 
-    def __init__(self, name: str, source: Any = connection) -> None:
+    `direct` is where the lock is taken, if not where `source`, the desk's own connection, leads."""
+
+    def __init__(self, name: str, source: Any = connection, *, direct: Any = None) -> None:
         self._source = source
+        self._direct = direct
         self._key = zlib.crc32(f"trading desk {name}".encode())
         self._session: Any = None
 
     def acquire(self) -> None:
-        session = self._source.copy()
+        """Raises LeaseBusy while another holds it, LockUnsafe when it would protect nothing."""
+        session = (self._direct or self._source).copy()
         session.inc_thread_sharing()  # asked from the thread that watches it
         session.connect()
-        with session.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [self._key])
-            if not cursor.fetchone()[0]:
-                session.close()
-                raise LeaseBusy(f"another worker is running for this database{_holder()}")
+        try:
+            self._take(session)
+        except BaseException:
+            session.close()
+            raise
         self._session = session
+
+    def _take(self, session: Any) -> None:
+        # First of all: a lock taken through such a pooler would stay with the pooler's connection.
+        if _is_shared_out(session, self._source):
+            raise LockUnsafe(_SHARED_OUT)
+        if not _ask(session, "SELECT pg_try_advisory_lock(%s)", self._key):
+            raise LeaseBusy(f"another worker is running for this database{_holder()}")
+        if self._direct is not None and not _ask(self._source, _LOCK_IS_SEEN, self._key, _ask(session, _PROCESS)):
+            raise LockUnsafe("LOCK_DATABASE_URL does not lead to the database of DATABASE_URL, so its lock would keep nobody out")
 
     def held(self) -> bool:
         if self._session is None:
@@ -103,6 +122,43 @@ class AdvisoryLock:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+_PROCESS = "SELECT pg_backend_pid()"
+_LOCK_IS_SEEN = """SELECT EXISTS (
+    SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE datname = current_database() AND locktype = 'advisory' AND objid::bigint = %s AND pid = %s AND granted)"""
+_SHARED_OUT = (
+    "the database is reached through a connection pooler that gives each transaction another connection (PgBouncer in transaction "
+    "mode), and the lock that keeps a second worker out needs one of its own: set LOCK_DATABASE_URL to PostgreSQL's own address"
+)
+_LOOKS = 10  # other users of the pool may hide the sharing from one look
+
+
+def _ask(link: Any, question: str, *values: object) -> Any:
+    with link.cursor() as cursor:
+        cursor.execute(question, values or None)
+        return cursor.fetchone()[0]
+
+
+def _is_shared_out(session: Any, other: Any) -> bool:
+    """Whether a pooler serves the session's transactions by changing connections.
+
+    PostgreSQL names its process when a session begins; a pooler's greeting names none. Behind one the process is the
+    session's own only if it stays the same while the desk's other connection gets another.
+    """
+    if session.connection.info.backend_pid == _ask(session, _PROCESS):
+        return False
+    for _ in range(_LOOKS):
+        process = _ask(session, _PROCESS)
+        if _ask(other, _PROCESS) == process or _ask(session, _PROCESS) != process:
+            return True
+    return False
+
+
+def _direct_connection() -> Any:
+    """The connection of LOCK_DATABASE_URL, or None where DATABASE_URL is PostgreSQL's own."""
+    return ConnectionHandler({"default": settings.LOCK_DATABASE})["default"] if settings.LOCK_DATABASE else None
 
 
 def _holder() -> str:

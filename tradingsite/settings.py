@@ -119,6 +119,14 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
     DATABASES["default"]["OPTIONS"] = {"options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000"}
+# PostgreSQL's own address, for the worker's lock alone, where DATABASE_URL is that of a pooler such as PgBouncer.
+_lock_url = env.text("LOCK_DATABASE_URL")
+if _lock_url and not _lock_url.startswith(("postgres://", "postgresql://")):
+    raise ImproperlyConfigured("LOCK_DATABASE_URL must begin with postgres://.")
+LOCK_DATABASE = environ.Env.db_url_config(_lock_url) if _lock_url else None
+if LOCK_DATABASE and DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # Behind a pooler no cursor outlives its transaction, and no option can be given with the greeting (README: ALTER ROLE).
+    DATABASES["default"] |= {"DISABLE_SERVER_SIDE_CURSORS": True, "OPTIONS": {}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CHANNEL_LAYERS = {
@@ -247,5 +255,12 @@ WHITENOISE_MAX_AGE = 3600  # hashed names are served as immutable; this is for t
 LOGGING = logging_settings(
     style=env.choice("LOG_FORMAT", "plain", ("plain", "json")),
     level=env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper(),
-    secrets=[SECRET_KEY, FLOW_API_KEY, password_of(REDIS_URL), password_of(_database_url), env.text("DEMO_PASSWORD")],
+    secrets=[
+        SECRET_KEY,
+        FLOW_API_KEY,
+        password_of(REDIS_URL),
+        password_of(_database_url),
+        password_of(_lock_url),
+        env.text("DEMO_PASSWORD"),
+    ],
 )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tradingsite.testing import patience
+from tradingsite.testing.pgbouncer import NoPgBouncer, binary, pgbouncer
 from tradingsite.testing.postgres_server import NoPostgres, postgres_server_url
 from tradingsite.testing.redis_server import RedisServer
 from tradingsite.testing.settings import TEST_REDIS_PASSWORD, TEST_REDIS_PORT
@@ -77,6 +79,17 @@ def postgres_url() -> str:
     except NoPostgres as error:
         unavailable(str(error))
         raise
+
+
+@pytest.fixture
+def pooled() -> Iterator[Callable[[str, str], str]]:
+    """`pooled(url, mode)`: the URL of that PostgreSQL database behind a real PgBouncer, "transaction" or "session"."""
+    try:
+        binary()
+    except NoPgBouncer as error:
+        unavailable(str(error))
+    with ExitStack() as started:
+        yield lambda url, mode: started.enter_context(pgbouncer(url, mode))
 
 
 @pytest.fixture(scope="session")

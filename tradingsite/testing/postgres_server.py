@@ -66,7 +66,7 @@ def _wheel_binaries() -> list[Path]:
 def _start(binaries: Path) -> str:
     folder = Path(tempfile.mkdtemp(prefix="desk-pg-"))
     port = free_port()
-    account = _other_account()
+    account = other_account()
     if account:
         os.chown(folder, account.pw_uid, account.pw_gid)
     run = functools.partial(_run_as, account, folder)
@@ -77,7 +77,7 @@ def _start(binaries: Path) -> str:
     return f"postgres://{USER}@{LOOPBACK}:{port}/postgres"
 
 
-def _other_account() -> pwd.struct_passwd | None:
+def other_account() -> pwd.struct_passwd | None:
     """PostgreSQL refuses to run as root; the system account that owns nothing else is the stand-in."""
     if os.geteuid() != 0:
         return None

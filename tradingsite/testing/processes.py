@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _OURS = (
     "DATA_DIR",
     "DATABASE_URL",
+    "LOCK_DATABASE_URL",
     "REDIS_URL",
     "SECRET_KEY",
     "ALLOWED_HOSTS",

@@ -23,6 +23,7 @@ for _name in (
     "IB_PORT",
     "IB_CLIENT_ID",
     "FLOW_API_URL",
+    "LOCK_DATABASE_URL",
     "ALLOWED_HOSTS",
     "DEBUG",
     "PORT",

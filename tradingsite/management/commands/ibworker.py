@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from positions.lease import LeaseBusy, WorkerLock, take_epoch, worker_lock
+from positions.lease import LeaseBusy, LockUnsafe, WorkerLock, take_epoch, worker_lock
 from tradingsite.soundness import damage
 from tradingsite.worker.composition import WorkerSettings, build
 
@@ -30,6 +30,8 @@ class Command(BaseCommand):
         except LeaseBusy as error:
             self.stderr.write(f"Not started: {error}.")
             sys.exit(EXIT_BUSY)
+        except LockUnsafe as error:
+            raise CommandError(f"Not started: {error}.") from None
         except DatabaseError as error:
             raise CommandError(f"the database does not answer: {error}") from error
         try:
