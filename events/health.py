@@ -28,7 +28,8 @@ def contribute(part: str, read: Callable[[], object]) -> None:
 
 
 def health_now(now: datetime | None = None) -> dict[str, Any]:
-    """The frame for pages: {"at","mode","account","epoch","trading","worker","gateway","books","flow","redis","database","counters"}."""
+    """The frame for pages: {"at","mode","account","epoch","trading","worker","gateway","books","flow","redis","celery","database",
+    "counters"}."""
     now = now or utc_now()
     frame: dict[str, Any] = {
         "at": now.isoformat(),
@@ -41,6 +42,7 @@ def health_now(now: datetime | None = None) -> dict[str, Any]:
         "books": {"state": "unknown"},
         "flow": {"state": "unknown"},
         "redis": {"state": "unknown"},
+        "celery": {"state": "unknown"},
         "database": {"state": "ok"},
         "counters": {},
     }

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from events.admin_lists import IndexedValues, by_date, one_of
 from events.admin_pages import ReadOnlyAdmin
+from signals.coverage import coverage
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
 
 
+class WarnsBeyondTheBudget(admin.ModelAdmin):
+    """Says so when an edit leaves a watch list that is longer than the request budget allows."""
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        return _warned(request, super().changeform_view(request, object_id, form_url, extra_context))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return _warned(request, super().changelist_view(request, extra_context))
+
+
+def _warned(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Once for each edit: what was saved is answered by a redirect."""
+    if request.method == "POST" and response.status_code == 302 and (text := coverage().beyond()):
+        messages.warning(request, text)
+    return response
+
+
 @admin.register(WatchListEntry)
-class WatchListAdmin(admin.ModelAdmin):
+class WatchListAdmin(WarnsBeyondTheBudget):
     list_display = ["symbol", "enabled", "threshold", "allow_short", "poll_seconds", "health", "note"]
     list_editable = ["enabled", "threshold", "allow_short", "poll_seconds"]
     list_filter = ["enabled", "allow_short"]
@@ -27,6 +48,13 @@ class WatchListAdmin(admin.ModelAdmin):
         told = {"polling": Subquery(polled.values("state")), "polling_error": Subquery(polled.values("last_error"))}
         return super().get_queryset(request).annotate(**told)
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list says how it is covered."""
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data is not None:
+            response.context_data["subtitle"] = coverage().words()
+        return response
+
     @admin.display(description="polling")
     def health(self, entry: Any) -> str:
         if entry.polling is None:
@@ -35,7 +63,7 @@ class WatchListAdmin(admin.ModelAdmin):
 
 
 @admin.register(SignalSettings)
-class SignalSettingsAdmin(admin.ModelAdmin):
+class SignalSettingsAdmin(WarnsBeyondTheBudget):
     fieldsets = [
         ("Polling and thresholds", {"fields": ["default_threshold", "poll_seconds", "max_age_seconds"]}),
         ("Decisions", {"fields": ["pending_seconds", "approval_seconds", "max_drift_pct", "max_drift_atr"]}),

@@ -64,7 +64,9 @@ def collect(ask: AskWindow, first: date, last: date) -> Iterator[dict[str, Any]]
 
 
 def _ask(ticker: str, first: date, last: date, limit: int) -> dict[str, Any]:
-    return flow_link.ask(lambda client: client.prediction.get_predictions_async(ticker, limit=limit, start_date=first, end_date=last))
+    return flow_link.ask(
+        lambda client: client.prediction.get_predictions_async(ticker, limit=limit, start_date=first, end_date=last), flow_link.HISTORY
+    )
 
 
 def _store(ticker: str, answer: dict[str, Any], since_ms: int) -> int:

@@ -14,6 +14,7 @@ from django.conf import settings
 from signals.domain.circuit import CircuitBreaker
 from signals.domain.client import OptionsFlowClient
 from signals.domain.flow_errors import FlowConfigError
+from signals.domain.limiter import Budget, CallClass, budgets_within
 from signals.rate_limit import RedisLimiter
 
 T = TypeVar("T")
@@ -30,7 +31,9 @@ class Manner:
     retries: int = 1
 
 
-POLLING = Manner(line="polling", patience=8.0)  # the next tick tries again
+# No second try: it would take the token of a ticker that has waited longer. The next turn of this one is its second try.
+POLLING = Manner(line="polling", patience=8.0, retries=0)
+HISTORY = Manner(line="polling", patience=8.0)
 CONTEXT = Manner(line="context", patience=6.0, reserve=1.0, retries=0)  # for a person's eyes only: after everything else
 
 
@@ -40,13 +43,35 @@ def _breaker(base_url: str, line: str) -> CircuitBreaker:
     return CircuitBreaker()
 
 
+def budgets() -> dict[CallClass, Budget]:
+    """The request budgets by the settings."""
+    return budgets_within(settings.FLOW_REQUESTS_PER_MINUTE, settings.FLOW_HEAVY_REQUESTS_PER_MINUTE)
+
+
+def _limiter() -> RedisLimiter:
+    return RedisLimiter(settings.REDIS_URL, settings.FLOW_API_KEY, budgets=budgets())
+
+
+def tokens(kind: CallClass) -> float:
+    """How many requests of this class could leave now; 0 while the provider has told us to wait."""
+
+    async def look() -> float:
+        limiter = _limiter()
+        try:
+            return await limiter.level(kind)
+        finally:
+            await limiter.aclose()
+
+    return async_to_sync(look)()
+
+
 @asynccontextmanager
 async def flow_client(manner: Manner | None = None) -> AsyncIterator[OptionsFlowClient]:
     """A client for this event loop. Raises FlowConfigError when the settings cannot be used."""
     if not settings.FLOW_API_KEY:
         raise FlowConfigError("FLOW_API_KEY is not set")
     manner = manner or POLLING
-    limiter = RedisLimiter(settings.REDIS_URL, settings.FLOW_API_KEY)
+    limiter = _limiter()
     try:
         client = OptionsFlowClient(
             settings.FLOW_API_URL,

@@ -5,6 +5,8 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from events.clock import utc_now
+
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 PERCENT = [MinValueValidator(0.0), MaxValueValidator(100.0)]
 MULTIPLE = [MinValueValidator(0.1), MaxValueValidator(50.0)]
@@ -28,6 +30,7 @@ class WatchListEntry(models.Model):
     allow_short = models.BooleanField(default=False, help_text="SELL may open a short; otherwise it only closes a long.")
     poll_seconds = models.PositiveIntegerField(null=True, blank=True, validators=POLLING, help_text="Empty = the default.")
     note = models.CharField(max_length=200, blank=True)
+    added_at = models.DateTimeField(default=utc_now, editable=False)
 
     class Meta:
         ordering = ["symbol"]
@@ -212,6 +215,8 @@ class SourceHealth(models.Model):
     ticker = models.CharField(max_length=21, blank=True, unique=True)
     state = models.CharField(max_length=14, default="unknown", help_text="ok, degraded, down, misconfigured, unknown")
     last_attempt = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True, help_text="A poll was handed out then and has not ended.")
+    gap_since = models.BigIntegerField(null=True, blank=True, help_text="Predictions after this (epoch milliseconds) are to be fetched.")
     last_success = models.DateTimeField(null=True, blank=True)
     last_new = models.DateTimeField(null=True, blank=True)
     errors_in_row = models.IntegerField(default=0)

@@ -50,9 +50,12 @@ return tostring(answer)
 
 
 @cache
-def _fallback(prefix: str) -> LocalLimiter:
-    """One per process and key, so that a new client does not start with a full bucket."""
-    return LocalLimiter({kind: Budget(burst=1, per_minute=budget.per_minute / 4) for kind, budget in BUDGETS.items()})
+def _fallback(
+    prefix: str, standard: float = BUDGETS[CallClass.STANDARD].per_minute, heavy: float = BUDGETS[CallClass.HEAVY].per_minute
+) -> LocalLimiter:
+    """One per process, key and rate, so that a new client does not start with a full bucket."""
+    rates = {CallClass.STANDARD: standard, CallClass.HEAVY: heavy}
+    return LocalLimiter({kind: Budget(burst=1, per_minute=rate / 4) for kind, rate in rates.items()})
 
 
 class RedisLimiter:
@@ -71,7 +74,7 @@ class RedisLimiter:
         self._prefix = "flow:" + blake2b(api_key.encode(), digest_size=8).hexdigest()
         self._budgets = budgets or BUDGETS
         self._clock = clock
-        self._fallback = _fallback(self._prefix)
+        self._fallback = _fallback(self._prefix, self._budgets[CallClass.STANDARD].per_minute, self._budgets[CallClass.HEAVY].per_minute)
 
     async def take(self, kind: CallClass, *, reserve: float = 0.0) -> float:
         answer = await self._run(kind, "take", least_tokens(self._budgets[kind], reserve))

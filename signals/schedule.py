@@ -11,6 +11,7 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 
 SCHEDULE: dict[str, dict[str, Any]] = {
     "poll-due-tickers": _every(5, "poll_due"),
+    "fill-gaps": _every(5, "fill_gaps"),
     "expire-signals": _every(5, "expire_signals"),
     "poll-flow-status": _every(60, "poll_status"),
     "refresh-flow-tickers": _every(3600, "refresh_tickers"),

@@ -36,6 +36,15 @@ def market_open(now: datetime) -> bool:
     return trading is not None and trading[0] <= now.timestamp() - day_start(day) < trading[1]
 
 
+def market_opened(now: datetime) -> datetime | None:
+    """When the session that is on now began; None when none is, and in the simulated market, which never closes."""
+    if not market_open(now) or settings.TRADING_MODE == "simulated":
+        return None
+    day = day_of(now.timestamp())
+    trading = _calendar().trading(day)
+    return datetime.fromtimestamp(day_start(day) + trading[0], UTC) if trading is not None else None
+
+
 def market_closes(now: datetime) -> datetime | None:
     """When the session that is on now ends; None when none is, and in the simulated market, which never closes."""
     if not market_open(now) or settings.TRADING_MODE == "simulated":

@@ -8,6 +8,7 @@ from typing import Any
 from events.clock import utc_now
 from events.journal import record_event
 from events.system import SourceHealthEvent
+from signals.coverage import coverage, some_of
 from signals.domain.polling import INTERVALS_TO_DEGRADED, SourceState, TickerHealth
 from signals.models import SignalSettings, SourceHealth
 
@@ -33,7 +34,7 @@ def load(ticker: str) -> TickerHealth:
 
 
 def save(ticker: str, health: TickerHealth, **detail: Any) -> None:
-    """Write the row, but not `last_attempt`, which belongs to whoever claims the next poll. A new state is journaled once."""
+    """Write the row, but not its place in the queue, which belongs to signals/turns.py. A new state is journaled once."""
     row, _ = SourceHealth.objects.get_or_create(ticker=ticker)
     previous = row.state
     row.state = health.state.value
@@ -62,5 +63,9 @@ def flow_part() -> dict[str, Any]:
     if state == SourceState.OK and (row.last_success is None or utc_now() - row.last_success > limit) and not row.detail.get("closed"):
         state, detail = "degraded", "Polling has stopped."
     if state == SourceState.OK and (troubled := SourceHealth.objects.exclude(ticker=API).exclude(state__in=("ok", "unknown"))):
-        detail = "Trouble with " + ", ".join(sorted(each.ticker for each in troubled))
-    return {"state": state, "last_success": row.last_success.isoformat() if row.last_success else None, "detail": detail}
+        detail = f"Trouble with {some_of(sorted(each.ticker for each in troubled))}"
+    covered = coverage()
+    if state == SourceState.OK and covered.state != "ok":
+        state, detail = covered.state, covered.words()
+    last_success = row.last_success.isoformat() if row.last_success else None
+    return {"state": state, "last_success": last_success, "detail": detail, "watch": covered.as_row()}

@@ -1,7 +1,7 @@
 """The periodic jobs of the signals app. Each may be lost, repeated or run twice at once without harm.
 
 Nothing is carried in a task but a ticker: what is due, the rules and the watch list are read from the database at each run,
-so an edit in the admin works from the next tick. A poll is claimed by a conditional UPDATE, so two schedulers poll once.
+so an edit in the admin works from the next tick. Polls are handed out no faster than the request budget allows (see turns).
 """
 
 from __future__ import annotations
@@ -17,51 +17,33 @@ from events.bus import EventBus
 from events.clock import utc_now
 from events.long_tasks import long_task
 from events.long_work import Work
-from signals import backfill, flow_link, flow_points, flow_watch, source_health, store
+from signals import backfill, flow_link, flow_points, flow_watch, source_health, store, turns
 from signals.domain.client import OptionsFlowClient
 from signals.domain.flow_errors import FlowBudgetSpent, FlowConfigError, FlowError, FlowUnauthorized
 from signals.domain.judgement import Judgement
+from signals.domain.limiter import CallClass
 from signals.domain.monitor import OptionsFlowMonitor
-from signals.domain.polling import SourceState, TickerHealth, is_due, phase
+from signals.domain.polling import MESSAGE_SECONDS, SourceState, TickerHealth
 from signals.models import JobLease, SignalSettings, SourceHealth, WatchListEntry
 from signals.session import market_open
 
 log = logging.getLogger(__name__)
 
 CLOSED_STATUS_SECONDS = 300
-BACKFILL_TRIES = 10
-BACKFILL_AGAIN = 30  # seconds until a back-fill that found no budget tries again
-RETRY_DROPPED = timedelta(hours=1)
 GAP_INTERVALS = 2
 _one_context = Lock()
 
 
 @shared_task
 def poll_due() -> list[str]:
-    """Claim every watched ticker whose slot has come, and start its poll. Returns the tickers started."""
+    """Start the polls that the request budget allows now, the longest unasked ticker first. Returns the tickers started."""
     now = utc_now()
     if not market_open(now) or source_health.load(source_health.API).state is SourceState.MISCONFIGURED:
         return []
-    settings = SignalSettings.current()
-    entries = list(WatchListEntry.objects.filter(enabled=True))
-    started = []
-    for index, entry in enumerate(entries):
-        interval = store.poll_seconds(entry, settings)
-        if _claim(entry.symbol, now, interval=interval, offset=phase(index, len(entries), interval)):
-            poll_ticker.apply_async((entry.symbol,), expires=0.9 * interval)
-            started.append(entry.symbol)
+    started = turns.take(now, tokens=flow_link.tokens(CallClass.STANDARD))
+    for ticker in started:
+        poll_ticker.apply_async((ticker,), expires=MESSAGE_SECONDS)
     return started
-
-
-def _claim(ticker: str, now: datetime, *, interval: float, offset: float) -> bool:
-    """Whether this poll is ours: due, and nobody else moved `last_attempt` since we looked."""
-    row, _ = SourceHealth.objects.get_or_create(ticker=ticker)
-    last = row.last_attempt
-    if row.detail.get("dropped") and last is not None and now - last < RETRY_DROPPED:
-        return False
-    if not is_due(now.timestamp(), last.timestamp() if last else None, interval=interval, offset=offset):
-        return False
-    return bool(SourceHealth.objects.filter(ticker=ticker, last_attempt=last).update(last_attempt=now))
 
 
 @shared_task
@@ -73,17 +55,19 @@ def poll_ticker(ticker: str) -> str:
     settings = SignalSettings.current()
     interval = store.poll_seconds(entry, settings)
     notes = _Notes()
+    asked_at = utc_now()
     before = source_health.load(ticker)
     health = _poll(ticker, before, notes, entry, settings)
     for judgement in notes.kept:
         store.record(judgement, entry=entry, settings=settings, now=utc_now())
     source_health.save(ticker, health, **notes.detail)
     if notes.postponed:
-        SourceHealth.objects.filter(ticker=ticker).update(last_attempt=None)  # due again at the next tick
+        turns.give_back(ticker)
         return health.last_error
+    turns.end(ticker, asked_at)
     _note_source(health, timedelta(seconds=interval), notes.stopped)
     if health.errors_in_row == 0 and _is_gap(before, interval):
-        backfill_ticker.apply_async((ticker, _milliseconds(before.last_success)), expires=600)
+        turns.note_gap(ticker, _milliseconds(before.last_success))
     return health.last_error or ", ".join(judgement.verdict for judgement in notes.kept)
 
 
@@ -150,15 +134,24 @@ def _note_source(ticker_health: TickerHealth, interval: timedelta, stopped: str)
     source_health.save(source_health.API, health)
 
 
-@long_task(name="backfill", limit=timedelta(minutes=20), for_each=True)
-def backfill_ticker(work: Work, ticker: str, since_ms: int, tries: int = 1) -> int:
-    """Store the predictions missed during a gap; they are never traded. Returns how many were new."""
-    try:
-        return backfill.run(ticker, since_ms, step=work.step)
-    except FlowBudgetSpent:
-        if tries < BACKFILL_TRIES:
-            backfill_ticker.apply_async((ticker, since_ms, tries + 1), countdown=BACKFILL_AGAIN, expires=600)
+@long_task(name="backfill", limit=timedelta(minutes=20))
+def fill_gaps(work: Work) -> int:
+    """Store what one ticker missed during a gap; it is never traded. Returns how many predictions were new.
+
+    One ticker at a time on all hosts, the oldest gap first: after a night the whole list has one, and whoever waits for the
+    budget of history here must not keep the threads from polling."""
+    if (gap := turns.next_gap()) is None:
         return 0
+    ticker, since_ms = gap
+    try:
+        new = backfill.run(ticker, since_ms, step=work.step)
+    except FlowBudgetSpent:
+        return 0  # it is still the oldest at the next tick
+    except Exception:
+        turns.gap_filled(ticker, since_ms)  # what cannot be fetched must not stand before the gaps of others
+        raise
+    turns.gap_filled(ticker, since_ms)
+    return new
 
 
 @shared_task

@@ -17,6 +17,7 @@ class TradingSiteConfig(AppConfig):
         context.provide("pending_count", pending_count)
         context.provide("alarms", alarms)
         health.contribute("alarms", alarms)
+        health.contribute("celery", celery_part)
 
 
 def trading_state() -> dict[str, Any]:
@@ -41,3 +42,15 @@ def alarms() -> list[dict[str, object]]:
     from positions.alarms import waiting_rows
 
     return waiting_rows()
+
+
+def celery_part() -> dict[str, object]:
+    """Whether Celery's beat and workers live, by the age of their last sign of life; the worse of the two."""
+    from events.clock import utc_now
+    from tradingsite import pulses
+    from tradingsite.health import check_pulse
+
+    seen, now = pulses.last_seen(), utc_now()
+    checks = [check_pulse(seen, name, now) for name in (pulses.BEAT, pulses.WORKERS)]
+    worst = next((check for check in checks if not check.fit), checks[-1])
+    return {"state": worst.state, "detail": f"{worst.label}: {worst.detail}", "at": worst.at.isoformat() if worst.at else None}

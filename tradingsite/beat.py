@@ -14,8 +14,10 @@ from celery.signals import setup_logging
 from django.conf import settings
 from django.utils.log import configure_logging
 
+from tradingsite import broker_link
 from tradingsite.schedule import SCHEDULE
 
+broker_link.use()
 app = Celery("desk-beat", fixups=[])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_schedule = SCHEDULE

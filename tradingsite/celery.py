@@ -8,8 +8,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingsite.settings")
 from celery import Celery
 from celery.signals import setup_logging
 
+from tradingsite import broker_link
 from tradingsite.schedule import SCHEDULE
 
+broker_link.use()
 app = Celery("desk")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["signals", "tradingsite"])

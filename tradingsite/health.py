@@ -1,26 +1,39 @@
-"""Whether the desk is fit to trade: database, Redis, worker, gateway link, flow API. Read by /readyz and the overview.
+"""Whether the desk is fit to trade: gateway link, worker, flow API, watch list, Celery, Redis, database. Read by /readyz and the overview.
 
-Every check answers within about a second and none raises; a part that cannot be asked is `unknown`, never `ok`.
+Each verdict comes from the age of something that has to happen again and again, or from a write that is tried now. Every
+check answers within about a second and none raises; a part that cannot be asked is `unknown`, never `ok`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.utils.dateparse import parse_datetime
 
 from events.clock import utc_now
 from events.health import HEARTBEAT_LIMIT, newest_lease
 from events.models import JournalCheck, WorkerLease
-from signals.models import PredictionRecord, SourceHealth
+from events.templatetags.desk import age_text
+from signals.coverage import coverage
+from signals.models import JobLease, PredictionRecord, SourceHealth
+from tradingsite import pulses
 
 REDIS_SECONDS = 1
+REDIS_KEY = "desk:ready"
+LOCK_SECONDS = 1  # that a trial write may wait for another's
+# Pulse → name and label of its check, and what starts the process that is missing.
+_PULSES = {
+    pulses.BEAT: ("beat", "Celery beat", "celery -A tradingsite.beat beat"),
+    pulses.WORKERS: ("celery", "Celery workers", "celery -A tradingsite worker"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,23 +60,69 @@ class Check:
         }
 
 
+@contextmanager
+def impatient() -> Iterator[None]:
+    """SQLite waits for another's write no longer than a second in here; PostgreSQL's writers do not wait for each other's rows."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {connection.settings_dict['OPTIONS'].get('timeout', 5) * 1000}")
+
+
+class _Undo(Exception):
+    """Takes a trial write back."""
+
+
 def check_database() -> Check:
+    """Whether it answers and takes a write. The trial row is taken back, so nothing is left of it."""
+    label = "Database"
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
+        with impatient(), transaction.atomic():
+            JobLease.objects.create(name=f"trial {uuid4().hex}"[:40])
+            raise _Undo
+    except _Undo:
+        return Check(name="database", label=label, state="ok", detail=connection.vendor)
     except DatabaseError as error:
-        return Check(name="database", label="Database", state="down", detail=type(error).__name__)
-    return Check(name="database", label="Database", state="ok", detail=connection.vendor)
+        return Check(name="database", label=label, state="down", detail=f"it takes no writes: {_first_line(error)}")
 
 
 def check_redis() -> Check:
+    """Whether it answers and takes a write: one that is full, or a replica, still answers every PING."""
+    name, label = "redis", "Redis"
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS) as client:
-            client.ping()
+            client.set(REDIS_KEY, "1", ex=60)
+    except redis.exceptions.ReadOnlyError:
+        return Check(name=name, label=label, state="down", detail="it is read-only (a replica after a failover?): nothing is polled")
+    except redis.exceptions.OutOfMemoryError:
+        return Check(name=name, label=label, state="down", detail="it is full and takes no writes (maxmemory): nothing is polled")
+    except redis.exceptions.ResponseError as error:
+        return Check(name=name, label=label, state="down", detail=f"it takes no writes: {_first_line(error)}")
     except (redis.RedisError, OSError, ValueError) as error:
-        return Check(name="redis", label="Redis", state="down", detail=type(error).__name__)
-    return Check(name="redis", label="Redis", state="ok", detail="answers")
+        return Check(name=name, label=label, state="down", detail=f"it does not answer ({type(error).__name__})")
+    return Check(name=name, label=label, state="ok", detail="answers and takes writes")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:120] or type(error).__name__
+
+
+def check_pulse(seen: Mapping[str, datetime], name: str, now: datetime) -> Check:
+    """Whether beat, or the Celery workers, left a sign of life lately."""
+    check, label, command = _PULSES[name]
+    at = seen.get(name)
+    if at is None:
+        return Check(name=check, label=label, state="unknown", detail=f"never seen; start `{command}`")
+    silence = (now - at).total_seconds()
+    if silence > pulses.LIMIT:
+        words = f"no sign of life for {age_text(silence)}: nothing is polled, no signal expires; start `{command}`"
+        return Check(name=check, label=label, state="down", detail=words, at=at)
+    return Check(name=check, label=label, state="ok", detail="works", at=at)
 
 
 def check_worker(lease: WorkerLease | None, now: datetime) -> Check:
@@ -145,15 +204,24 @@ def check_flow() -> Check:
     return Check(name="flow", label="Flow API", state=state, detail=detail[:160], at=source.last_success)
 
 
+def check_polling() -> Check:
+    """Whether every watched symbol has a fresh answer. An age, not a memory of success: one that is never asked is noticed."""
+    covered = coverage()
+    at = utc_now() - timedelta(seconds=covered.age) if covered.oldest and covered.open else None
+    return Check(name="polling", label="Watch list", state=covered.state, detail=covered.words(), at=at)
+
+
 def readiness() -> list[Check]:
-    """All five, database first; without a database the rest of what it remembers is unknown."""
+    """All of them, the database last; without it the rest of what it remembers is unknown."""
     database, bus = check_database(), check_redis()
     if not database.fit:
-        unknown = [("worker", "Worker"), ("gateway", "Gateway"), ("flow", "Flow API")]
+        unknown = [("worker", "Worker"), ("gateway", "Gateway"), ("flow", "Flow API"), ("polling", "Watch list")]
+        unknown += [(check, label) for check, label, _ in _PULSES.values()]
         return [*(Check(name=n, label=text, state="unknown", detail="database is away") for n, text in unknown), bus, database]
-    lease = newest_lease()
-    worker = check_worker(lease, utc_now())
-    return [check_gateway(lease, worker), worker, check_flow(), bus, database]
+    lease, now, seen = newest_lease(), utc_now(), pulses.last_seen()
+    worker = check_worker(lease, now)
+    celery = [check_pulse(seen, name, now) for name in _PULSES]
+    return [check_gateway(lease, worker), worker, check_flow(), check_polling(), *celery, bus, database]
 
 
 def of_the_worker() -> list[Check]:

@@ -17,6 +17,7 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 
 
 HOUSEKEEPING: dict[str, dict[str, Any]] = {
+    "note-alive": _every(5, "tradingsite.tasks.note_alive"),
     "thin-equity-points": _every(600, "tradingsite.tasks.thin_equity_points"),
     "clear-expired-sessions": _every(6 * 3600, "tradingsite.tasks.clear_expired_sessions"),
     "optimize-database": _every(24 * 3600, "tradingsite.tasks.optimize_database"),

@@ -34,6 +34,9 @@ IB_PORT = env.port("IB_PORT", int(_own_gateway_port or 4002))
 # The same for the options-flow API and its built-in demo.
 FLOW_API_URL = env.url("FLOW_API_URL", kept_text(DATA_DIR / "flowapi" / "url") or "http://127.0.0.1:4010/api/v1", ("http", "https"))
 FLOW_API_KEY = env.text("FLOW_API_KEY") or kept_text(DATA_DIR / "flowapi" / "key")
+# What the provider allows this key; the desk keeps within it in any minute, all its processes together.
+FLOW_REQUESTS_PER_MINUTE = env.whole("FLOW_REQUESTS_PER_MINUTE", 30, low=5, high=100_000)
+FLOW_HEAVY_REQUESTS_PER_MINUTE = env.whole("FLOW_HEAVY_REQUESTS_PER_MINUTE", 15, low=5, high=100_000)
 DEMO_HISTORY = env.flag("DEMO_HISTORY", default=True)  # a first history of simulated trading on an empty database
 ALARM_ESCALATE_SECONDS = 60 * env.whole("ALARM_ESCALATE_MINUTES", 5, low=1, high=1440)
 check_trading(
@@ -150,6 +153,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_VISIBILITY_TIMEOUT = 120
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # a Redis that is full, or read-only after a failover, is waited for like one that is away
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
@@ -167,6 +171,7 @@ CELERY_WORKER_ETA_TASK_LIMIT = 100
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "tradingsite.beat_pulse:PulsingScheduler"
 
 # --- who may come in -----------------------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]

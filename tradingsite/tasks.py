@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from celery import shared_task
 from django.core.management import call_command
 from django.db import connection
 from django.db.models import Max
@@ -16,7 +17,7 @@ from events.clock import utc_now
 from events.long_tasks import long_task
 from events.long_work import Work
 from positions.models import EquityPoint
-from tradingsite import backup
+from tradingsite import backup, pulses
 from tradingsite.replay import KEPT_WHOLE, remember, verify
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,12 @@ def _start_of(period: str, at: datetime) -> datetime:
 def _chunks(keys: list[int]) -> list[list[int]]:
     """Short statements: no long lock beside the worker's writes, no limit of variables reached."""
     return [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)]
+
+
+@shared_task
+def note_alive() -> None:
+    """The sign of life that /readyz wants of the workers."""
+    pulses.note(pulses.WORKERS)
 
 
 @long_task(name="clear-expired-sessions", limit=timedelta(minutes=10))

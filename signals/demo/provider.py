@@ -17,9 +17,9 @@ from typing import Any
 from events.clock import utc_now
 from signals.demo.faults import Fault, Faults
 from signals.demo.world import EASTERN, TICKERS, World, eastern_minute, iso
+from signals.domain.limiter import HEAVY_PER_MINUTE, STANDARD_PER_MINUTE
 
 PREFIX = "/api/v1/"
-STANDARD_PER_MINUTE, HEAVY_PER_MINUTE = 30, 15
 _HEAVY = {"trades", "minute-data", "divergence", "data-range", "predictions"}
 _FILTERS = tuple(f"{edge}_{name}" for name in ("value", "size", "delta") for edge in ("min", "max"))
 _MAX_ROWS = 5_000
@@ -59,7 +59,14 @@ class Provider:
     """`clock` gives wall epoch seconds. `limited=False` lifts the rate limits."""
 
     def __init__(
-        self, world: World, api_key: str, *, clock: Callable[[], float] = lambda: utc_now().timestamp(), limited: bool = True
+        self,
+        world: World,
+        api_key: str,
+        *,
+        clock: Callable[[], float] = lambda: utc_now().timestamp(),
+        limited: bool = True,
+        standard_per_minute: int = STANDARD_PER_MINUTE,
+        heavy_per_minute: int = HEAVY_PER_MINUTE,
     ) -> None:
         self.world = world
         self.faults = Faults()
@@ -69,6 +76,7 @@ class Provider:
         self._api_key = api_key
         self._clock = clock if clock is not None else lambda: utc_now().timestamp()
         self._limited = limited
+        self._limits = {"standard": standard_per_minute, "heavy": heavy_per_minute}
         self._recent: dict[str, deque[float]] = {"standard": deque(), "heavy": deque()}
         self._lock = Lock()
         self._revisions = 0
@@ -136,7 +144,7 @@ class Provider:
             raise Refusal(404, f"Ticker {ticker[:21]} not found")
 
     def _count(self, kind: str, headers: dict[str, str]) -> None:
-        limit = HEAVY_PER_MINUTE if kind == "heavy" else STANDARD_PER_MINUTE
+        limit = self._limits[kind]
         with self._lock:
             now, recent = self._clock(), self._recent[kind]
             while recent and now - recent[0] >= 60:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from threading import Lock
 from typing import Protocol
 
@@ -36,7 +37,27 @@ class Budget:
     per_minute: float
 
 
-BUDGETS = {CallClass.STANDARD: Budget(burst=6, per_minute=24), CallClass.HEAVY: Budget(burst=3, per_minute=12)}
+def budget_within(per_minute: int) -> Budget:
+    """The budget that never exceeds `per_minute` (5 or more) in any minute: a fifth of it at once, the rest as the steady rate.
+
+    A bucket must also hold what flows in during two ticks of the scheduler (10 s) and one more, or some of it would be lost."""
+    burst = max(ceil(per_minute / 5), ceil((per_minute + 6) / 7))
+    return Budget(burst=burst, per_minute=per_minute - burst)
+
+
+def budgets_within(standard: int, heavy: int) -> dict[CallClass, Budget]:
+    """Both budgets, from what the provider allows in a minute."""
+    return {CallClass.STANDARD: budget_within(standard), CallClass.HEAVY: budget_within(heavy)}
+
+
+STANDARD_PER_MINUTE, HEAVY_PER_MINUTE = 30, 15  # what the API allows by its papers
+BUDGETS = budgets_within(STANDARD_PER_MINUTE, HEAVY_PER_MINUTE)
+FOR_OTHERS = 1.0  # requests a minute of the standard budget that are not polls: the provider's status
+
+
+def polls_per_minute(budgets: dict[CallClass, Budget]) -> int:
+    """How many predictions may be asked for in a minute, for ever."""
+    return int(budgets[CallClass.STANDARD].per_minute - FOR_OTHERS)
 
 
 _SAY_EVERY = 60.0  # seconds

@@ -143,7 +143,11 @@ class OptionsFlowMonitor:
             offset = phase(index, len(self._tickers), self._poll_seconds)
             if not health.dropped and is_due(now, last, interval=self._poll_seconds, offset=offset):
                 due.append(ticker)
-        return due
+        return sorted(due, key=self._waits_since)
+
+    def _waits_since(self, ticker: str) -> float:
+        last = self.health[ticker].last_attempt
+        return last.timestamp() if last else 0.0
 
     async def _poll_predictions(self) -> None:
         """Ask for every watched ticker once, now."""
@@ -151,7 +155,7 @@ class OptionsFlowMonitor:
 
     async def _poll_ticker(self, ticker: str) -> None:
         health = self.health[ticker]
-        health.last_attempt = self._clock.now()
+        last_attempt, health.last_attempt = health.last_attempt, self._clock.now()
         self.postponed.discard(ticker)
         before = health.state
         async with self._parallel:
@@ -164,6 +168,7 @@ class OptionsFlowMonitor:
                 await self._stop_for(error)
             except FlowBudgetSpent as error:
                 health.postponed(self._clock.now(), str(error), interval=timedelta(seconds=self._poll_seconds))
+                health.last_attempt = last_attempt  # it keeps its place
                 self.postponed.add(ticker)
             except (FlowNotFound, FlowBadRequest) as error:
                 health.misconfigured(str(error), dropped=isinstance(error, FlowNotFound))

@@ -60,7 +60,7 @@ STATUS = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 404, 418, 429,
 class Plenty(LocalLimiter):
     """No limits, in place of the shared ones in Redis."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         super().__init__({kind: Budget(burst=1e9, per_minute=1e9) for kind in CallClass})
 
     async def aclose(self) -> None: ...
@@ -91,9 +91,9 @@ def desk(settings, hostile, monkeypatch):
     """The desk's own tasks, asking the hostile provider, once each."""
     settings.FLOW_API_URL, settings.FLOW_API_KEY = hostile.base_url, KEY
     monkeypatch.setattr(flow_link, "RedisLimiter", Plenty)
-    monkeypatch.setattr(flow_link, "POLLING", replace(flow_link.POLLING, retries=0))
+    monkeypatch.setattr(flow_link, "HISTORY", replace(flow_link.HISTORY, retries=0))
     monkeypatch.setattr(tasks, "_first_in_slot", lambda name, slot: True)
-    for name in ("poll_ticker", "backfill_ticker", "refresh_flow_context"):
+    for name in ("poll_ticker", "refresh_flow_context"):
         monkeypatch.setattr(getattr(tasks, name), "apply_async", lambda args, **options: None)
     yield hostile
     flow_link._breaker.cache_clear()
@@ -210,6 +210,11 @@ def test_polls_of_bent_answers_store_nothing_impossible_and_decide_nothing(desk,
     assert {"signal", "invalid", "refused"} <= verdicts
 
 
+def fills_a_gap(ticker):
+    SourceHealth.objects.update_or_create(ticker=ticker, defaults={"gap_since": 0})
+    return tasks.fill_gaps() > 0
+
+
 @pytest.mark.django_db
 def test_bent_context_history_status_and_tickers_store_nothing_impossible(desk, documents):
     stored = set()
@@ -224,7 +229,7 @@ def test_bent_context_history_status_and_tickers_store_nothing_impossible(desk, 
         elif path == "tickers":
             tasks.refresh_tickers()
         elif path == "predictions":
-            stored.add(("predictions", tasks.backfill_ticker("AAPL", 0) > 0))
+            stored.add(("predictions", fills_a_gap("AAPL")))
         else:
             kind = {"trades": "trade", "minute-data": "minute"}.get(path, path)
             stored.add((path, flow_points.refresh("AAPL").get(kind, 0) > 0))

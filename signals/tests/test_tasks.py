@@ -9,9 +9,10 @@ from django.db.models import F
 
 from events.clock import utc_now
 from events.models import EventRecord
-from signals import backfill, flow_link, flow_points, source_health, store, tasks
+from signals import backfill, flow_link, flow_points, source_health, store, tasks, turns
 from signals.demo.faults import Fault
 from signals.domain import limiter
+from signals.domain.flow_errors import FlowBudgetSpent
 from signals.domain.polling import SourceState, TickerHealth
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
 from signals.schedule import SCHEDULE
@@ -28,11 +29,17 @@ def faults(desk_demo):
     return desk_demo.provider.faults
 
 
+@pytest.fixture(autouse=True)
+def begun_just_now():
+    """The list was made with the test database, maybe minutes ago."""
+    WatchListEntry.objects.update(added_at=utc_now())
+
+
 @pytest.fixture
 def started(monkeypatch):
     """What would have been sent to the queue: (task, arguments)."""
     sent = []
-    for name in ("poll_ticker", "backfill_ticker", "refresh_flow_context"):
+    for name in ("poll_ticker", "refresh_flow_context"):
         task = getattr(tasks, name)
         monkeypatch.setattr(task, "apply_async", lambda args, name=name, **options: sent.append((name, *args)))
     return sent
@@ -43,6 +50,13 @@ def standing_clock(monkeypatch):
     """No ticker becomes due by itself between two looks, however slow they are."""
     now = utc_now()
     monkeypatch.setattr(tasks, "utc_now", lambda: now)
+    return now
+
+
+@pytest.fixture
+def plenty(monkeypatch):
+    """The budget allows all of the list at once."""
+    monkeypatch.setattr(flow_link, "tokens", lambda kind: 1000.0)
 
 
 def rewind(ticker, seconds):
@@ -51,27 +65,41 @@ def rewind(ticker, seconds):
     SourceHealth.objects.filter(ticker=ticker).update(last_attempt=F("last_attempt") - back, last_success=F("last_success") - back)
 
 
-def test_every_watched_ticker_is_due_at_first_and_then_not(desk_demo, started, standing_clock):
-    watched = list(WatchListEntry.objects.values_list("symbol", flat=True))
+def poll_all(now):
+    """A tick whose polls all take place at once."""
+    for ticker in (tickers := tasks.poll_due()):
+        turns.end(ticker, now)
+    return tickers
+
+
+def test_every_watched_ticker_is_due_at_first_and_then_not(desk_demo, started, standing_clock, plenty):
+    watched = list(WatchListEntry.objects.order_by("added_at", "symbol").values_list("symbol", flat=True))
     assert tasks.poll_due() == watched
     assert tasks.poll_due() == []
     assert [args for _, args in started] == watched
 
 
-def test_a_second_scheduler_finds_the_poll_claimed(desk_demo, started):
+def test_no_more_polls_leave_than_the_budget_in_redis_allows(desk_demo, started, standing_clock):
+    assert len(tasks.poll_due()) == 6
+    assert tasks.poll_due() == []
+
+
+def test_a_second_scheduler_finds_the_poll_claimed_until_the_claim_lapses():
     now = utc_now()
-    assert tasks._claim("AAPL", now, interval=60, offset=0)
-    assert not tasks._claim("AAPL", now, interval=60, offset=0)
+    assert turns.claim("AAPL", now)
+    assert not turns.claim("AAPL", now)
+    assert not turns.claim("AAPL", now + timedelta(seconds=29))
+    assert turns.claim("AAPL", now + timedelta(seconds=30))
 
 
-def test_a_slot_later_it_is_due_again(desk_demo, started, standing_clock):
-    tasks.poll_due()
+def test_a_slot_later_it_is_due_again(desk_demo, started, standing_clock, plenty):
+    poll_all(standing_clock)
     rewind("AAPL", 60)
     assert tasks.poll_due() == ["AAPL"]
 
 
-def test_edits_of_the_watch_list_work_at_the_next_tick(desk_demo, started, standing_clock):
-    tasks.poll_due()
+def test_edits_of_the_watch_list_work_at_the_next_tick(desk_demo, started, standing_clock, plenty):
+    poll_all(standing_clock)
     WatchListEntry.objects.create(symbol="GOOGL")
     WatchListEntry.objects.filter(symbol="AAPL").update(enabled=False)
     rewind("AAPL", 600)
@@ -140,8 +168,8 @@ def test_errors_are_counted_and_three_intervals_of_them_degrade(faults, started)
     assert SourceHealth.objects.get(ticker="AAPL").state == "ok"
 
 
-def test_an_unknown_ticker_is_left_out_for_an_hour_and_comes_back_with_the_list(faults, started):
-    tasks.poll_due()
+def test_an_unknown_ticker_is_left_out_for_an_hour_and_comes_back_with_the_list(faults, started, plenty):
+    poll_all(utc_now())
     faults.set(Fault.UNKNOWN_TICKER, tickers=("AAPL",))
     tasks.poll_ticker("AAPL")
     rewind("AAPL", 600)
@@ -157,12 +185,12 @@ def test_after_a_gap_the_missed_predictions_are_stored_and_never_traded(faults, 
     tasks.poll_ticker("AAPL")
     rewind("AAPL", 600)
     tasks.poll_ticker("AAPL")
-    [(name, ticker, since)] = started
-    assert (name, ticker) == ("backfill_ticker", "AAPL")
+    assert turns.next_gap()[0] == "AAPL"
     signals = SignalRecord.objects.count()
-    stored = tasks.backfill_ticker(ticker, since)
+    stored = tasks.fill_gaps()
     assert 8 <= stored <= 11
-    assert tasks.backfill_ticker(ticker, since) == 0
+    assert turns.next_gap() is None
+    assert tasks.fill_gaps() == 0
     assert SignalRecord.objects.count() == signals
     assert {p.verdict for p in PredictionRecord.objects.filter(reason__startswith="fetched after a gap")} == {"filtered"}
 
@@ -192,27 +220,31 @@ def test_a_ticker_on_a_screen_gets_its_flow_stored_and_not_again_at_once(desk_de
 
 def test_looking_at_flow_leaves_a_token_for_the_back_fill_and_trips_nobodys_breaker(faults, started, monkeypatch):
     monkeypatch.setattr(flow_link, "CONTEXT", replace(flow_link.CONTEXT, patience=0))
-    assert set(tasks.refresh_flow_context("AAPL")) == {"trade", "divergence"}
+    assert set(tasks.refresh_flow_context("AAPL")) >= {"trade", "divergence"}
     faults.set(Fault.SERVER_ERROR)
     for ticker in ("MSFT", "AMZN", "NVDA", "TSLA", "META", "JPM"):
         tasks.refresh_flow_context(ticker)
     faults.clear(Fault.SERVER_ERROR)
-    assert tasks.backfill_ticker("AAPL", int(utc_now().timestamp() * 1000) - 300_000) > 0
+    SourceHealth.objects.create(ticker="AAPL", gap_since=int(utc_now().timestamp() * 1000) - 300_000)
+    assert tasks.fill_gaps() > 0
     assert tasks.poll_ticker("AAPL") == "signal"
 
 
-def test_a_spent_budget_is_no_trouble_and_the_ticker_is_due_again(faults, started, monkeypatch, caplog, standing_clock):
+def test_a_spent_budget_is_no_trouble_and_the_ticker_keeps_its_place(
+    faults, started, monkeypatch, caplog, standing_clock, plenty, settings
+):
+    settings.FLOW_REQUESTS_PER_MINUTE = 5  # two at once, then one in 20 s
     monkeypatch.setattr(flow_link, "POLLING", replace(flow_link.POLLING, patience=0))
     monkeypatch.setattr(limiter, "_said", {})
     caplog.set_level("INFO", "signals")
     watched = tasks.poll_due()
     SourceHealth.objects.update(last_success=utc_now() - timedelta(hours=9))  # as after a night
-    for ticker in [*watched, *watched]:
+    for ticker in watched:
         tasks.poll_ticker(ticker)
     waiting = set(SourceHealth.objects.filter(last_attempt=None).exclude(ticker="").values_list("ticker", flat=True))
     assert waiting
     assert set(SourceHealth.objects.values_list("state", flat=True)) <= {"ok", "unknown"}
-    assert source_health.flow_part()["state"] == "ok"
+    assert SourceHealth.objects.get(ticker="").state == "ok"
     assert "Trouble" not in source_health.flow_part()["detail"]
     assert not EventRecord.objects.filter(event_type="SourceHealthEvent").exists()
     assert [record.levelname for record in caplog.records if "budget" in record.message] == ["INFO"]
@@ -228,16 +260,34 @@ def test_only_three_intervals_without_any_budget_degrade_a_ticker():
     assert (health.state, health.first_error) == ("ok", None)
 
 
-def test_a_back_fill_that_finds_no_budget_tries_again_later(desk_demo, started, monkeypatch):
-    monkeypatch.setattr(flow_link, "POLLING", replace(flow_link.POLLING, patience=0))
+def test_a_back_fill_that_finds_no_budget_is_tried_again_until_it_is_done(desk_demo, started, monkeypatch):
     since = int(utc_now().timestamp() * 1000) - 300_000
-    for _ in range(4):
-        last = tasks.backfill_ticker("AAPL", since)
-    assert last == 0
-    assert set(started) == {("backfill_ticker", "AAPL", since, 2)}
-    started.clear()
-    assert tasks.backfill_ticker("AAPL", since, tasks.BACKFILL_TRIES) == 0
-    assert started == []
+    SourceHealth.objects.create(ticker="AAPL", gap_since=since)
+
+    def no_budget(ticker, since_ms, *, step):
+        raise FlowBudgetSpent(5.0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backfill, "run", no_budget)
+        assert tasks.fill_gaps() == 0
+        assert turns.next_gap() == ("AAPL", since)
+    assert tasks.fill_gaps() > 0
+    assert turns.next_gap() is None
+
+
+def test_after_a_night_history_is_fetched_by_one_thread_and_the_oldest_gap_first(desk_demo, started, monkeypatch):
+    for ticker, since in (("AAPL", 5_000), ("MSFT", 4_000), ("SPY", 6_000)):
+        SourceHealth.objects.create(ticker=ticker, gap_since=since)
+    asked = []
+
+    def fetch(ticker, since_ms, *, step):
+        asked.append(ticker)
+        assert tasks.fill_gaps() is None  # another thread goes on to something else
+        return 1
+
+    monkeypatch.setattr(backfill, "run", fetch)
+    assert [tasks.fill_gaps() for _ in range(4)] == [1, 1, 1, 0]
+    assert asked == ["MSFT", "AAPL", "SPY"]
 
 
 def test_flow_rows_that_break_the_contract_are_left_out():

@@ -51,6 +51,11 @@ class RedisServer:
         client.flushall()
         client.close()
 
+    def command(self, *words: object) -> None:
+        """Any command of an operator's, as CONFIG SET or REPLICAOF."""
+        with redis.Redis.from_url(self.url, socket_timeout=5) as client:
+            client.execute_command(*words)
+
     def kill(self) -> None:
         """As kill -9: everything it knew is gone."""
         if self._process is not None:

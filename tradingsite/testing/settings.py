@@ -23,6 +23,8 @@ for _name in (
     "IB_PORT",
     "IB_CLIENT_ID",
     "FLOW_API_URL",
+    "FLOW_REQUESTS_PER_MINUTE",
+    "FLOW_HEAVY_REQUESTS_PER_MINUTE",
     "LOCK_DATABASE_URL",
     "ALLOWED_HOSTS",
     "DEBUG",

@@ -12,7 +12,8 @@ from django.contrib.auth.models import Group, User
 from events.clock import utc_now
 from events.models import EventRecord, WorkerLease
 from positions.models import AlarmRecord, EquityPoint, OrderRecord, PositionRecord
-from signals.models import SignalRecord, SourceHealth
+from signals.models import SignalRecord, SourceHealth, WatchListEntry
+from tradingsite import pulses
 
 
 def person(role: str, *, name: str = "") -> User:
@@ -73,9 +74,12 @@ def equity_point(equity: str = "100250.50", *, day_pnl: str = "250.50", ago: flo
 
 
 def fit_to_trade(*, heartbeat_ago: float = 0, state: str = "ready", gateway: str = "ok") -> WorkerLease:
-    """A worker that beats and a flow API that answers."""
+    """A worker that beats, a Celery that works, and a flow API that answered for every symbol."""
     now = utc_now()
-    SourceHealth.objects.update_or_create(ticker="", defaults={"state": "ok", "last_success": now})
+    for ticker in ("", *WatchListEntry.objects.values_list("symbol", flat=True)):
+        SourceHealth.objects.update_or_create(ticker=ticker, defaults={"state": "ok", "last_success": now})
+    pulses.note(pulses.BEAT)
+    pulses.note(pulses.WORKERS)
     health = {"gateway": {"state": gateway, "since": now.isoformat(), "detail": ""}, "account": "DU1234567"}
     values = {"epoch": 3, "state": state, "heartbeat_at": now - timedelta(seconds=heartbeat_ago), "health": health}
     return WorkerLease.objects.update_or_create(name="DU1234567", defaults=values)[0]

@@ -20,7 +20,7 @@ from tradingsite.testing.patience import eventually
 from tradingsite.testing.processes import LiveProcess, clean_environment
 
 LONG = {
-    "signals.tasks.backfill_ticker",
+    "signals.tasks.fill_gaps",
     "signals.tasks.prune_flow",
     "tradingsite.tasks.back_up_database",
     "tradingsite.tasks.clear_expired_sessions",

@@ -13,7 +13,7 @@ from events.context import masked
 from events.feed import Feed
 from positions.broker.ib import IbBroker
 from positions.domain.ports import LinkState
-from signals.models import SourceHealth
+from signals.source_health import flow_part
 from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
 from tradingsite.worker.database import Database
@@ -123,13 +123,8 @@ class Health:
 
 
 def read_flow() -> dict[str, Any]:
-    """The options-flow source as its poller last wrote it."""
+    """The options-flow source and how the watch list is covered, as pages see them."""
     try:
-        source = SourceHealth.objects.filter(ticker="").first()
+        return flow_part()
     except DatabaseError:
         return {"state": "unknown", "last_success": None, "detail": "The database does not answer."}
-    if source is None:
-        return {"state": "unknown", "last_success": None, "detail": "not polled yet"}
-    state = source.state if source.state in ("ok", "degraded", "down", "unknown") else "down"
-    last = source.last_success.isoformat() if source.last_success else None
-    return {"state": state, "last_success": last, "detail": source.last_error or source.state}

@@ -35,7 +35,12 @@ class Command(BaseCommand):
         if speed <= 0:
             raise CommandError("--speed must be more than 0.")
         try:
-            provider = Provider(World(seed, speed=speed), settings.FLOW_API_KEY)
+            provider = Provider(
+                World(seed, speed=speed),
+                settings.FLOW_API_KEY,
+                standard_per_minute=settings.FLOW_REQUESTS_PER_MINUTE,
+                heavy_per_minute=settings.FLOW_HEAVY_REQUESTS_PER_MINUTE,
+            )
             server = DemoServer(provider, port=port)
         except (OSError, OverflowError) as error:
             raise CommandError(f"Port {port} cannot be used: {error}") from None

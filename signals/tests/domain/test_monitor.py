@@ -10,7 +10,7 @@ from events.system import SourceHealthEvent
 from signals.demo.faults import Fault
 from signals.domain.judgement import Run
 from signals.domain.monitor import OptionsFlowMonitor
-from signals.domain.polling import SourceState, is_due, next_due, phase
+from signals.domain.polling import SourceState, is_due, phase
 from signals.domain.predictions import BadPrediction
 from tradingsite.testing.patience import PATIENCE
 
@@ -265,5 +265,3 @@ def test_a_ticker_is_due_once_per_slot_and_at_once_when_never_asked():
     assert not is_due(1030, 1029, interval=60, offset=8)
     assert is_due(1028, 1027, interval=60, offset=8)
     assert is_due(9999, 1027, interval=60, offset=8)
-    assert next_due(1030, 1029, interval=60, offset=8) == 1088
-    assert next_due(1030, None, interval=60, offset=8) == 1030
