@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from tradingsite.testing.network import LOOPBACK, free_port, wait_until_accepting
+from tradingsite.testing.patience import PATIENCE
 from tradingsite.testing.postgres_server import other_account
 
 CONFIG = """
@@ -64,5 +65,5 @@ def pgbouncer(url: str, mode: str) -> Iterator[str]:
         yield urlunsplit((target.scheme, f"{login}@{LOOPBACK}:{port}", target.path, "", ""))
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
         shutil.rmtree(folder, ignore_errors=True)

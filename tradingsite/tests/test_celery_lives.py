@@ -16,8 +16,6 @@ from tradingsite.testing.redis_server import RedisServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE = 90
-
 
 @pytest.fixture
 def own_redis(tmp_path: Path, live_environment: dict[str, str]) -> Iterator[RedisServer]:
@@ -36,7 +34,7 @@ def seen(name: str) -> datetime | None:
 def works_on() -> None:
     """A task that was sent from now on is carried out."""
     before = seen(pulses.WORKERS)
-    eventually(lambda: seen(pulses.WORKERS) != before, seconds=PATIENCE, what="the workers leave a new sign of life")
+    eventually(lambda: seen(pulses.WORKERS) != before, what="the workers leave a new sign of life")
 
 
 def test_a_redis_that_is_replaced_full_or_read_only_does_not_end_celery(own_redis: RedisServer, live_celery: LiveProcess) -> None:
@@ -44,11 +42,11 @@ def test_a_redis_that_is_replaced_full_or_read_only_does_not_end_celery(own_redi
     pid = live_celery.pid
     works_on()
     own_redis.command("REPLICAOF", LOOPBACK, free_port())  # as after a failover: the old master has become a replica
-    live_celery.wait_for_output("read only replica", seconds=PATIENCE)
+    live_celery.wait_for_output("read only replica")
     own_redis.command("REPLICAOF", "NO", "ONE")
     works_on()
     own_redis.command("CONFIG", "SET", "maxmemory", "1")
-    live_celery.wait_for_output("command not allowed when used memory", seconds=PATIENCE)
+    live_celery.wait_for_output("command not allowed when used memory")
     own_redis.command("CONFIG", "SET", "maxmemory", "0")
     works_on()
     own_redis.kill()
@@ -63,7 +61,7 @@ def test_celery_that_is_killed_is_no_longer_ready(own_redis: RedisServer, live_c
         return {name: health.check_pulse(pulses.last_seen(), name, now).state for name in (pulses.BEAT, pulses.WORKERS)}
 
     works_on()
-    eventually(lambda: seen(pulses.BEAT), seconds=PATIENCE, what="beat leaves a sign of life")
+    eventually(lambda: seen(pulses.BEAT), what="beat leaves a sign of life")
     live_celery.reap()
     latest = max(seen(pulses.BEAT), seen(pulses.WORKERS))  # type: ignore[type-var]
     assert set(states(latest).values()) == {"ok"}

@@ -17,8 +17,6 @@ from tradingsite.testing.processes import ROOT, LiveProcess, clean_environment
 
 pytestmark = pytest.mark.processes
 
-PATIENCE = 90
-
 
 @pytest.fixture
 def direct(postgres_url: str, tmp_path: Path) -> str:
@@ -47,7 +45,7 @@ def worker(direct: str, pooled: Callable[[str, str], str], tmp_path: Path) -> It
 
 def test_without_a_direct_address_no_worker_starts_and_it_says_what_to_set(worker: Callable[..., LiveProcess]) -> None:
     refused = worker("refused")
-    assert refused.wait(seconds=PATIENCE) == 1
+    assert refused.wait() == 1
     assert "set LOCK_DATABASE_URL to PostgreSQL's own address" in refused.output
     assert "Traceback" not in refused.output
 
@@ -62,15 +60,14 @@ def test_with_a_direct_address_one_worker_works_through_the_pooler_and_a_second_
             beat = "SELECT count(*) FROM events_workerlease WHERE pid = %s AND heartbeat_at > started_at"
             return link.execute(beat, [first.pid]).fetchone()[0]  # type: ignore[index]
 
-        eventually(beats, seconds=PATIENCE, what="the worker leaves heartbeats through the pooler")
+        eventually(beats, what="the worker leaves heartbeats through the pooler")
         second = worker("second", LOCK_DATABASE_URL=direct)
-        assert second.wait(seconds=PATIENCE) == 75
+        assert second.wait() == 75
         assert "another worker is running" in second.output
         assert first.running
         first.kill()
         third = worker("third", LOCK_DATABASE_URL=direct)
         eventually(
             lambda: link.execute("SELECT 1 FROM events_workerlease WHERE pid = %s", [third.pid]).fetchone(),
-            seconds=PATIENCE,
             what="the next worker has the lock once the first is dead",
         )
