@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import calendar
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+from django.db.models.expressions import Combinable
 
-from positions.domain.performance import Performance, measure
-from positions.exact_sql import EpochSeconds, TenThousandths, money_of
+from positions.domain.performance import Performance, Totals, figures
+from positions.exact_sql import HourOf, TenThousandths, money_of
 from positions.models import PositionRecord
 
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 ZERO = Decimal(0)
+WON, LOST = Q(realized_pnl__gt=0), Q(realized_pnl__lt=0)
+FINITE = Q(r_multiple__gt=-1e300, r_multiple__lt=1e300)
 
 
 class Period(StrEnum):
@@ -47,17 +50,6 @@ PERIOD_LABELS: dict[Period, str] = {
     Period.TWELVE_MONTHS: "1Y",
     Period.MAX: "Max",
 }
-
-
-class ClosedRow(NamedTuple):
-    """What the figures need of one closed position; `day` is the exchange day it closed on. A tuple: years have 20,000 of them."""
-
-    signal_id: str
-    symbol: str
-    day: date
-    net: Decimal
-    commission: Decimal
-    r_multiple: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,24 +121,6 @@ def closed_positions(*, first: date | None = None, last: date | None = None) -> 
     return found
 
 
-def closed_rows(found: QuerySet[PositionRecord]) -> list[ClosedRow]:
-    """The rows in the order they closed."""
-    numbers = (EpochSeconds("close_time"), TenThousandths("realized_pnl"), TenThousandths("commission"))
-    values = found.order_by("close_time", "position_id").values_list("signal_id", "symbol", *numbers, "r_multiple")
-    days: dict[int, date] = {}  # of an hour since 1970: the exchange's midnight is always on a whole hour
-    rows = []
-    for signal_id, symbol, at, net, commission, r_multiple in values.iterator(chunk_size=5000):
-        day = days.get(at // 3600)
-        if day is None:
-            day = days[at // 3600] = exchange_date(datetime.fromtimestamp(at, UTC))
-        rows.append(ClosedRow(signal_id, symbol, day, money_of(net), money_of(commission), r_multiple))
-    return rows
-
-
-def performance_of(rows: Iterable[ClosedRow]) -> Performance:
-    return measure(rows)
-
-
 def count_and_net(found: QuerySet[PositionRecord]) -> tuple[int, Decimal]:
     """How many positions were found, and the exact sum of their realized P&L."""
     totals = found.order_by().aggregate(count=Count("*"), net=Sum(TenThousandths("realized_pnl")))
@@ -156,16 +130,19 @@ def count_and_net(found: QuerySet[PositionRecord]) -> tuple[int, Decimal]:
 # --- by day, month, group ------------------------------------------------------------------------------------------
 
 
-def daily_totals(rows: Iterable[ClosedRow]) -> list[DayTotal]:
-    """One total for each exchange day on which something closed, oldest first."""
-    by_day: defaultdict[date, list[Decimal]] = defaultdict(list)
-    for row in rows:
-        by_day[row.day].append(row.net)
-    return [_day_total(day, nets) for day, nets in sorted(by_day.items())]
+def daily_totals(found: QuerySet[PositionRecord]) -> list[DayTotal]:
+    """One total for each exchange day on which something closed, oldest first.
 
-
-def _day_total(day: date, nets: Sequence[Decimal]) -> DayTotal:
-    return DayTotal(day=day, net=sum(nets, ZERO), count=len(nets), wins=sum(net > 0 for net in nets))
+    The database adds up hours, and the exchange's days are made of whole ones, whatever the clocks do.
+    """
+    sums = {"count": Count("*"), "wins": Count("close_time", filter=WON), "net": Sum(TenThousandths("realized_pnl"))}
+    hours = found.order_by().annotate(hour=HourOf("close_time")).values_list("hour").annotate(**sums)
+    days: dict[date, tuple[int, int, Decimal]] = {}
+    for hour, count, wins, net in hours.iterator(chunk_size=5000):
+        day = exchange_date(datetime.fromtimestamp(hour * 3600, UTC))
+        before = days.get(day, (0, 0, ZERO))
+        days[day] = (before[0] + count, before[1] + wins, before[2] + money_of(net))
+    return [DayTotal(day=day, net=net, count=count, wins=wins) for day, (count, wins, net) in sorted(days.items())]
 
 
 def month_calendar(totals: Iterable[DayTotal], year: int, month: int) -> list[Week]:
@@ -186,40 +163,82 @@ def _shaded(day: date, total: DayTotal | None, largest: Decimal) -> DayTotal:
     return DayTotal(day=day, net=total.net, count=total.count, wins=total.wins, shade=shade)
 
 
-def by_symbol(rows: Iterable[ClosedRow]) -> list[Group]:
+def totals_by(found: QuerySet[PositionRecord], key: Combinable) -> dict[Any, Totals]:
+    """The sums of the positions of each value of `key`, added up by the database."""
+    net = TenThousandths("realized_pnl")
+    sums = {
+        "count": Count("*"),
+        "wins": Count("close_time", filter=WON),
+        "losses": Count("close_time", filter=LOST),
+        "gross_profit": Sum(net, filter=WON),
+        "gross_loss": Sum(net, filter=LOST),
+        "commissions": Sum(TenThousandths("commission")),
+        "best": Max(net),
+        "worst": Min(net),
+        "r_sum": Sum("r_multiple", filter=FINITE),
+        "r_count": Count("r_multiple", filter=FINITE),
+    }
+    return {row[0]: _totals(*row[1:]) for row in found.order_by().annotate(key=key).values_list("key").annotate(**sums)}
+
+
+def _totals(count: int, wins: int, losses: int, profit: int, loss: int, fees: int, best: int, worst: int, r: float, rs: int) -> Totals:
+    return Totals(
+        count=count,
+        wins=wins,
+        losses=losses,
+        gross_profit=money_of(profit),
+        gross_loss=money_of(loss),
+        commission=money_of(fees),
+        best=money_of(best),
+        worst=money_of(worst),
+        r_sum=r or 0.0,
+        r_count=rs,
+    )
+
+
+def totals_by_symbol(found: QuerySet[PositionRecord]) -> dict[str, Totals]:
+    return totals_by(found, F("symbol"))
+
+
+def by_symbol(totals: Mapping[str, Totals]) -> list[Group]:
     """Figures per symbol, the best net first."""
-    groups = _grouped(rows, lambda row: row.symbol)
+    groups = [Group(label=symbol, performance=figures(total)) for symbol, total in totals.items()]
     return sorted(groups, key=lambda group: (-group.performance.net, group.label))
 
 
-def _grouped(rows: Iterable[ClosedRow], label: Callable[[ClosedRow], str]) -> list[Group]:
-    gathered: defaultdict[str, list[ClosedRow]] = defaultdict(list)
-    for row in rows:
-        gathered[label(row)].append(row)
-    return [Group(label=name, performance=performance_of(members)) for name, members in gathered.items()]
+def performance_of(totals: Mapping[Any, Totals]) -> Performance:
+    """The figures of all of them together."""
+    return figures(sum(totals.values(), Totals()))
 
 
 # --- breakdowns that floors above know ------------------------------------------------------------------------------
 
-# closed positions → {signal id: label}. The floors above know what a signal was; the money stays here.
-Labels = Callable[[QuerySet[PositionRecord]], Mapping[str, str]]
-_breakdowns: dict[str, Labels] = {}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakdown:
+    """A way to group positions. `key` makes an expression over positions; `label` names its values, of which None is no signal."""
+
+    key: Callable[[], Combinable]
+    label: Callable[[Any], str]
+
+
+_breakdowns: dict[str, Breakdown] = {}
 UNLABELLED = "No signal"
 
 
-def register_breakdown(title: str, labels: Labels) -> None:
+def register_breakdown(title: str, breakdown: Breakdown) -> None:
     """Offer a way to group closed positions by what their signals were. Called once, from an AppConfig.ready()."""
-    _breakdowns[title] = labels
+    _breakdowns[title] = breakdown
 
 
-def breakdowns(closed: QuerySet[PositionRecord], rows: Sequence[ClosedRow]) -> list[tuple[str, list[Group]]]:
-    """(title, groups in label order) for every registered breakdown; positions without a known signal come last.
+def breakdowns(found: QuerySet[PositionRecord]) -> list[tuple[str, list[Group]]]:
+    """(title, groups in label order) for every registered breakdown; positions without a known signal come last."""
+    return [(title, _groups(totals_by(found, breakdown.key()), breakdown.label)) for title, breakdown in _breakdowns.items()]
 
-    `rows` are those of `closed`.
-    """
-    found = []
-    for title, labels in _breakdowns.items():
-        known = labels(closed)
-        groups = _grouped(rows, lambda row, known=known: known.get(row.signal_id, UNLABELLED))  # type: ignore[misc]
-        found.append((title, sorted(groups, key=lambda group: (group.label == UNLABELLED, group.label))))
-    return found
+
+def _groups(totals: Mapping[Any, Totals], label: Callable[[Any], str]) -> list[Group]:
+    gathered: defaultdict[str, Totals] = defaultdict(Totals)
+    for key, total in totals.items():
+        gathered[UNLABELLED if key is None else label(key)] += total
+    groups = [Group(label=name, performance=figures(total)) for name, total in gathered.items()]
+    return sorted(groups, key=lambda group: (group.label == UNLABELLED, group.label))

@@ -22,17 +22,28 @@ class TenThousandths(Func):
         return self.as_sql(compiler, connection, template="CAST(%(expressions)s * 10000 AS bigint)", **extra)
 
 
-class EpochSeconds(Func):
-    """A time column in whole seconds since 1970, rounded down."""
+class WholePart(Func):
+    """A number without its fraction; of one that is not negative."""
 
     output_field = BigIntegerField()
     arity = 1
-    template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER)"
+    template = "CAST(%(expressions)s AS INTEGER)"
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return self.as_sql(compiler, connection, template="CAST(floor(extract(epoch FROM %(expressions)s)) AS bigint)", **extra)
+        return self.as_sql(compiler, connection, template="CAST(floor(%(expressions)s) AS bigint)", **extra)
 
 
-def money_of(ten_thousandths: int | None) -> Decimal:
+class HourOf(Func):
+    """A time column in whole hours since 1970, rounded down."""
+
+    output_field = BigIntegerField()
+    arity = 1
+    template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER) / 3600"
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="CAST(floor(extract(epoch FROM %(expressions)s) / 3600) AS bigint)", **extra)
+
+
+def money_of(ten_thousandths: Decimal | int | None) -> Decimal:
     """The amount, with the four decimals of a stored one; nothing added up is 0."""
     return Decimal(ten_thousandths or 0).scaleb(-4)

@@ -228,7 +228,11 @@ class PositionRecord(models.Model):
         verbose_name = "position"
         ordering = ["-created_at"]
         indexes = [
-            models.Index(fields=["status"]),
+            # All that the P&L page adds up, so that it reads this index and no position.
+            models.Index(
+                fields=["status", "close_time", "open_time", "symbol", "signal_id", "realized_pnl", "commission", "r_multiple"],
+                name="position_results",
+            ),
             models.Index(fields=["symbol"]),
             models.Index(fields=["created_at"]),
             models.Index(fields=["close_time"]),

@@ -7,15 +7,17 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from events.clock import utc_now
 from positions import analytics
-from positions.analytics import PERIOD_LABELS, ClosedRow, DayTotal, Period, closed_positions, closed_rows, exchange_date, first_day
+from positions.analytics import PERIOD_LABELS, DayTotal, Period, closed_positions, daily_totals, exchange_date, first_day
 from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, from_opening, latest_account
 from positions.domain.performance import FORMULAS, max_drawdown, sharpe
+from positions.exact_sql import TenThousandths, money_of
 from positions.export import csv_lines
 from positions.forms import RangeForm
 from positions.models import PositionRecord
@@ -49,21 +51,20 @@ def pnl(request: HttpRequest) -> HttpResponse:
         return render(request, "positions/refused.html", {"message": first_error(form), "back": request.path}, status=400)
     window = window_of(form)
     closed = closed_positions(first=window.first, last=window.last)
-    rows = closed_rows(closed)
-    days = analytics.daily_totals(rows)
+    days, symbols = daily_totals(closed), analytics.totals_by_symbol(closed)
     account = latest_account()
     context = {
         "window": window,
         "periods": list(PERIOD_LABELS.items()),
-        "figures": analytics.performance_of(rows),
+        "figures": analytics.performance_of(symbols),
         "formulas": FORMULAS,
         "sharpe": sharpe(day_ends(account, first=window.first, last=window.last)),
         "days": days[::-1][:MOST_DAYS],
         "days_left_out": max(0, len(days) - MOST_DAYS),
         "daily_data": chart_days(days),
-        "by_symbol": analytics.by_symbol(rows),
-        "breakdowns": analytics.breakdowns(closed, rows),
-        "calendar": _calendar(form.cleaned_data["month"], window, rows),
+        "by_symbol": analytics.by_symbol(symbols),
+        "breakdowns": analytics.breakdowns(closed),
+        "calendar": _calendar(form.cleaned_data["month"], window, days),
         "open_pnl": _open_pnl(),
         "account": account,
     }
@@ -83,14 +84,14 @@ def chart_days(days: list[DayTotal]) -> dict[str, Any]:
     return {"unit": "week", "bars": bars[-MAX_POINTS:]}
 
 
-def _calendar(month: str, window: Window, rows: list[ClosedRow]) -> dict[str, Any]:
+def _calendar(month: str, window: Window, days: list[DayTotal]) -> dict[str, Any]:
     """The whole month shown, whatever the range is; its neighbours for the arrows."""
     first = date.fromisoformat(f"{month}-01") if month else window.last.replace(day=1)
     following = (first + timedelta(days=32)).replace(day=1)
     last = following - timedelta(days=1)
-    if window.first is None or window.first > first or window.last < last:
-        rows = closed_rows(closed_positions(first=first, last=last))
-    weeks = analytics.month_calendar(analytics.daily_totals(rows), first.year, first.month)
+    if (window.first is not None and window.first > first) or window.last < last:
+        days = daily_totals(closed_positions(first=first, last=last))
+    weeks = analytics.month_calendar(days, first.year, first.month)
     return {
         "first": first,
         "last": last,
@@ -105,7 +106,8 @@ def _calendar(month: str, window: Window, rows: list[ClosedRow]) -> dict[str, An
 
 def _open_pnl() -> Decimal:
     """Unrealized P&L of everything open, as last written by the worker."""
-    return sum(PositionRecord.objects.exclude(status="closed").order_by().values_list("unrealized_pnl", flat=True), Decimal(0))
+    held = PositionRecord.objects.exclude(status="closed")
+    return money_of(held.aggregate(total=Sum(TenThousandths("unrealized_pnl")))["total"])
 
 
 @require_GET

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from django.db.models import F, OuterRef, Subquery
+from django.db.models.expressions import Combinable
 
-from django.db.models import QuerySet
-
-from positions.analytics import register_breakdown
-from positions.models import PositionRecord
+from positions.analytics import Breakdown, register_breakdown
+from positions.exact_sql import WholePart
 from signals.models import SignalRecord
 
 TITLE = "By signal confidence"
 
 
-def bucket(confidence: float) -> str:
-    """Five-point buckets with their lower edge included: 0.75 is in "75–80 %"; 1.0 belongs to the last one."""
-    low = min(95, int(confidence * 100 + 1e-9) // 5 * 5)
+def percent() -> Combinable:
+    """The whole percent of confidence of a position's signal; nothing where no such signal is stored."""
+    behind = SignalRecord.objects.filter(signal_id=OuterRef("signal_id")).order_by()
+    return Subquery(behind.values(percent=WholePart(F("confidence") * 100 + 1e-9))[:1])
+
+
+def bucket(whole_percent: int) -> str:
+    """Five-point buckets with their lower edge included: 75 is in "75–80 %"; 100 belongs to the last one."""
+    low = min(95, whole_percent // 5 * 5)
     return f"{low}–{low + 5} %"
 
 
-def confidence_buckets(closed: QuerySet[PositionRecord]) -> Mapping[str, str]:
-    """{signal id: bucket} of the stored signals behind those positions, in one statement however many there are."""
-    behind = SignalRecord.objects.filter(signal_id__in=closed.order_by().values("signal_id"))
-    return {signal_id: bucket(confidence) for signal_id, confidence in behind.order_by().values_list("signal_id", "confidence")}
-
-
 def register() -> None:
-    register_breakdown(TITLE, confidence_buckets)
+    register_breakdown(TITLE, Breakdown(key=percent, label=bucket))

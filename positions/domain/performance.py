@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
-from typing import Protocol
 
 TRADING_DAYS_PER_YEAR = 252
 MIN_DAYS_FOR_SHARPE = 20  # below this the figure is mostly noise, so none is given
@@ -37,17 +36,6 @@ FORMULAS: dict[str, str] = {
 }
 
 
-class Closed(Protocol):
-    """What the figures ask of a closed position; see Result."""
-
-    @property
-    def net(self) -> Decimal: ...
-    @property
-    def commission(self) -> Decimal: ...
-    @property
-    def r_multiple(self) -> float | None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """How one closed position ended. `net` is realized P&L after commissions in account currency."""
@@ -55,6 +43,36 @@ class Result:
     net: Decimal
     commission: Decimal = ZERO
     r_multiple: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The sums of a set of closed positions, as a database adds them up; sets that share nothing are added with +."""
+
+    count: int = 0
+    wins: int = 0
+    losses: int = 0
+    gross_profit: Decimal = ZERO
+    gross_loss: Decimal = ZERO
+    commission: Decimal = ZERO
+    best: Decimal | None = None
+    worst: Decimal | None = None
+    r_sum: float = 0.0
+    r_count: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            count=self.count + other.count,
+            wins=self.wins + other.wins,
+            losses=self.losses + other.losses,
+            gross_profit=self.gross_profit + other.gross_profit,
+            gross_loss=self.gross_loss + other.gross_loss,
+            commission=self.commission + other.commission,
+            best=max((net for net in (self.best, other.best) if net is not None), default=None),
+            worst=min((net for net in (self.worst, other.worst) if net is not None), default=None),
+            r_sum=self.r_sum + other.r_sum,
+            r_count=self.r_count + other.r_count,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +96,6 @@ class Performance:
     payoff: float | None
     average_r: float | None
     r_count: int
-    longest_losing_streak: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,34 +108,48 @@ class Drawdown:
     trough: int
 
 
-def measure(results: Iterable[Closed]) -> Performance:
-    """All figures of the results, which must come in the order the positions closed (the streak depends on it)."""
+def totals_of(results: Iterable[Result]) -> Totals:
+    """The sums of the results."""
     rows = list(results)
-    won = [row.net for row in rows if row.net > 0]
-    lost = [row.net for row in rows if row.net < 0]
+    nets = [row.net for row in rows]
+    won, lost = [net for net in nets if net > 0], [net for net in nets if net < 0]
     ratios = [row.r_multiple for row in rows if row.r_multiple is not None and math.isfinite(row.r_multiple)]
-    gross_profit, gross_loss = sum(won, ZERO), sum(lost, ZERO)
-    net = gross_profit + gross_loss
-    average_win, average_loss = average(gross_profit, len(won)), average(gross_loss, len(lost))
-    return Performance(
+    return Totals(
         count=len(rows),
         wins=len(won),
         losses=len(lost),
-        net=net,
-        gross_profit=gross_profit,
-        gross_loss=gross_loss,
+        gross_profit=sum(won, ZERO),
+        gross_loss=sum(lost, ZERO),
         commission=sum((row.commission for row in rows), ZERO),
-        best=max((row.net for row in rows), default=None),
-        worst=min((row.net for row in rows), default=None),
-        win_rate=len(won) / len(rows) if rows else None,
-        profit_factor=ratio(gross_profit, -gross_loss),
-        expectancy=average(net, len(rows)),
+        best=max(nets, default=None),
+        worst=min(nets, default=None),
+        r_sum=math.fsum(ratios),
+        r_count=len(ratios),
+    )
+
+
+def figures(totals: Totals) -> Performance:
+    """All figures that follow from the sums."""
+    net = totals.gross_profit + totals.gross_loss
+    average_win, average_loss = average(totals.gross_profit, totals.wins), average(totals.gross_loss, totals.losses)
+    return Performance(
+        count=totals.count,
+        wins=totals.wins,
+        losses=totals.losses,
+        net=net,
+        gross_profit=totals.gross_profit,
+        gross_loss=totals.gross_loss,
+        commission=totals.commission,
+        best=totals.best,
+        worst=totals.worst,
+        win_rate=totals.wins / totals.count if totals.count else None,
+        profit_factor=ratio(totals.gross_profit, -totals.gross_loss),
+        expectancy=average(net, totals.count),
         average_win=average_win,
         average_loss=average_loss,
         payoff=ratio(average_win, -average_loss) if average_win is not None and average_loss is not None else None,
-        average_r=math.fsum(ratios) / len(ratios) if ratios else None,
-        r_count=len(ratios),
-        longest_losing_streak=longest_losing_streak(row.net for row in rows),
+        average_r=totals.r_sum / totals.r_count if totals.r_count else None,
+        r_count=totals.r_count,
     )
 
 
@@ -130,15 +161,6 @@ def average(total: Decimal, count: int) -> Decimal | None:
 def ratio(above: Decimal, below: Decimal) -> float | None:
     """above / below as a plain number; None when `below` is not positive."""
     return float(above / below) if below > 0 else None
-
-
-def longest_losing_streak(nets: Iterable[Decimal]) -> int:
-    """The most losing positions in a row; a flat one ends the streak."""
-    longest = current = 0
-    for net in nets:
-        current = current + 1 if net < 0 else 0
-        longest = max(longest, current)
-    return longest
 
 
 def drawdown_series(equity: Sequence[Decimal]) -> list[Decimal]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db.models import Sum
+from django.db.models import Case, Sum, Value, When
 
 from positions import analytics
-from positions.analytics import Period, closed_positions, closed_rows, day_start, exchange_date, first_day
+from positions.analytics import Breakdown, Period, closed_positions, day_start, exchange_date, first_day
 from positions.curves import candles, day_ends, equity_curve, from_opening
+from positions.domain.performance import Result, figures, totals_of
 from positions.models import FillRecord, MinuteBar
 from positions.tests.rows import ACCOUNT, NOON, Trip, make_equity, make_position
 
@@ -75,23 +77,27 @@ def test_every_way_of_adding_up_random_positions_agrees_with_the_fills_to_the_ce
                 commission=fee,
             )
         )
-    rows = closed_rows(closed_positions())
+    found = closed_positions()
     fills = FillRecord.objects.aggregate(gross=Sum("realized_pnl"), fees=Sum("commission"))
     net = (Decimal(fills["gross"]) - Decimal(fills["fees"])).quantize(Decimal("0.01"))
-    days = analytics.daily_totals(rows)
+    days, symbols = analytics.daily_totals(found), analytics.totals_by_symbol(found)
     months = {(total.day.year, total.day.month) for total in days if total.day}
     calendar = sum((week.net for month in months for week in analytics.month_calendar(days, *month)), Decimal(0))
-    by_symbol = sum((group.performance.net for group in analytics.by_symbol(rows)), Decimal(0))
-    assert analytics.performance_of(rows).net == sum((total.net for total in days), Decimal(0)) == calendar == by_symbol
+    by_symbol = sum((group.performance.net for group in analytics.by_symbol(symbols)), Decimal(0))
+    assert analytics.performance_of(symbols).net == sum((total.net for total in days), Decimal(0)) == calendar == by_symbol
     assert analytics.count_and_net(closed_positions()) == (120, calendar)
     assert calendar.quantize(Decimal("0.01")) == net
     assert sum(total.count for total in days) == 120
+    results = [Result(net=p.realized_pnl, commission=p.commission, r_multiple=p.r_multiple) for p in found]
+    one_by_one, added_up = asdict(figures(totals_of(results))), asdict(analytics.performance_of(symbols))
+    assert one_by_one.pop("average_r") == pytest.approx(added_up.pop("average_r"))
+    assert one_by_one == added_up
 
 
 def test_a_month_is_whole_weeks_from_monday_and_shades_by_size() -> None:
     make_position(Trip(entry=100.0, exit=110.0))
     make_position(Trip(entry=100.0, exit=98.0, closed=NOON + timedelta(days=1)))
-    weeks = analytics.month_calendar(analytics.daily_totals(closed_rows(closed_positions())), 2026, 3)
+    weeks = analytics.month_calendar(analytics.daily_totals(closed_positions()), 2026, 3)
     assert all(len(week.days) == 7 for week in weeks)
     assert weeks[0].days[0].day is None
     assert weeks[0].days[6].day == date(2026, 3, 1)
@@ -103,12 +109,11 @@ def test_a_month_is_whole_weeks_from_monday_and_shades_by_size() -> None:
 
 def test_a_registered_breakdown_groups_by_the_signal_and_puts_the_unknown_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analytics, "_breakdowns", {})
-    analytics.register_breakdown(
-        "By luck", lambda closed: dict.fromkeys(closed.filter(signal_id="s1").values_list("signal_id", flat=True), "lucky")
-    )
+    key = Case(When(signal_id="s1", then=Value("lucky")))
+    analytics.register_breakdown("By luck", Breakdown(key=lambda: key, label=str))
     make_position(Trip(signal_id="s1"))
     make_position(Trip(signal_id="s2", exit=140.0))
-    [(title, groups)] = analytics.breakdowns(closed_positions(), closed_rows(closed_positions()))
+    [(title, groups)] = analytics.breakdowns(closed_positions())
     assert title == "By luck"
     assert [(group.label, group.performance.count) for group in groups] == [("lucky", 1), (analytics.UNLABELLED, 1)]
 

@@ -23,7 +23,7 @@ from django.http import StreamingHttpResponse
 from django.test import Client
 
 from tradingsite.bench.table import Row, limit
-from tradingsite.bench.visits import DEEPEST, admin_pages, desk_pages, kind_of, own_links
+from tradingsite.bench.visits import admin_pages, desk_pages, kind_of, leads_on, own_links
 from tradingsite.bench.years import Size, make_years
 
 BAR = 0.3  # seconds of server time a page may take
@@ -86,16 +86,16 @@ def every_visit(client: Client, repeats: int = REPEATS) -> Iterator[Visit]:
 
 def _with_links(client: Client, name: str, path: str, repeats: int, seen: set[tuple[str, tuple[str, ...]]]) -> Iterator[Visit]:
     base = path.partition("?")[0]
-    waiting = [(path, 0)]
+    waiting: list[tuple[str, dict[str, str]]] = [(path, {})]
     while waiting:
-        at, depth = waiting.pop(0)
+        at, here = waiting.pop(0)
         visit = measured(client, name, at, repeats)
         yield visit
-        for query in visit.links[:MANY_LINKS] if depth < DEEPEST else ():
+        for query in visit.links[:MANY_LINKS]:
             kind = (base, kind_of(query))
-            if query and kind not in seen:
+            if query and kind not in seen and leads_on(query, here):
                 seen.add(kind)
-                waiting.append((f"{base}?{urlencode(query)}", depth + 1))
+                waiting.append((f"{base}?{urlencode(query)}", query))
 
 
 def measured(client: Client, name: str, path: str, repeats: int = REPEATS) -> Visit:

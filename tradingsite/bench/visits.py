@@ -26,7 +26,6 @@ from positions.models import OrderRecord, PositionRecord, StatementCheck
 from signals.models import SignalRecord
 
 HREF = re.compile(r'href="(\?[^"]*)"')
-DEEPEST = 4  # year, month, day, and a page of that day
 NOWHERE = "zzzz"  # a search that finds nothing has to look everywhere
 PLAIN = ("overview", "equity_today", "overview_health", "trading", "trading_scope", "positions:alarms", "positions:error_trades",
          "positions:tasks", "positions:broker", "positions:broker_rows", "confirm_person", "healthz", "readyz")  # fmt: skip
@@ -131,10 +130,21 @@ def _some_key(model: type[Model]) -> Any:
 
 def own_links(body: str) -> list[dict[str, str]]:
     """The queries a page's links ask of the page itself."""
-    found = (html.unescape(link)[1:] for link in HREF.findall(body))
+    found = (html.unescape(link)[1:].partition("#")[0] for link in HREF.findall(body))
     return [dict(parse_qsl(query, keep_blank_values=True)) for query in dict.fromkeys(found)]
 
 
 def kind_of(query: dict[str, str]) -> tuple[str, ...]:
-    """Links of one kind differ only in the value they ask for; of a sorting each column is a kind of its own."""
-    return tuple(sorted(f"o={value.lstrip('-')}" if name == "o" else name for name, value in query.items()))
+    """Links of one kind differ only in the value they ask for; each column to sort by, and years, months and days, are kinds."""
+    return tuple(sorted(_kind(name, value) for name, value in query.items()))
+
+
+def _kind(name: str, value: str) -> str:
+    if name == "o":
+        return f"o={value.lstrip('-')}"
+    return f"{name}={len(value)}" if name.endswith("_on") else name
+
+
+def leads_on(query: dict[str, str], here: dict[str, str]) -> bool:
+    """Whether a link of the page `here` is worth following: everything on the first page, then only a step down by date."""
+    return not here or (query.keys() == here.keys() and any(name.endswith("_on") for name in query))

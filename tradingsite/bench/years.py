@@ -19,15 +19,17 @@ from django.db import models, transaction
 
 from events.clock import utc_now
 from events.models import CommandRecord, EventRecord
-from positions.models import EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord
+from positions.models import EquityPoint, FillRecord, OrderRecord, PositionRecord
 from signals.demo.history_rows import make_history, past_sessions
 from signals.models import PredictionRecord, SignalRecord, WatchListEntry
 from tradingsite.bench import year_rows
 from tradingsite.bench.bulk import Table, finish_bulk, prepare_for_bulk
+from tradingsite.bench.multiply import MOST, TABLES, multiply
 from tradingsite.bench.stories import KINDS, Rows, Story, stories_of, timed_id
 
 DAYS = 5 * 365
 REPLAYED_DAYS = 30
+CAST_POSITIONS = 2_000  # and all that belongs to them are cast one by one; what goes beyond is copied
 OPEN_POSITIONS = 12
 OTHER_STATES = {"expired": 60, "filtered": 25, "rejected": 12, "superseded": 3}
 SYMBOLS = (  # noqa: SIM905 - readable
@@ -52,20 +54,40 @@ class Size:
         """The whole size times `scale`, at least a handful of everything."""
         return cls(**{name: max(int(getattr(cls(), name) * scale), 60) for name in cls.__dataclass_fields__})
 
+    def part(self, times: int) -> Size:
+        """A `times`-th of it."""
+        return Size(**{name: getattr(self, name) // times for name in self.__dataclass_fields__})
+
 
 class NotEmpty(RuntimeError):
     """The database holds something already; made-up years must not mix with it."""
 
 
 def make_years(size: Size, *, seed: int = 11, now: datetime | None = None, say: Callable[[str], None] = lambda text: None) -> None:
-    """Fill the database of the settings. Raises NotEmpty."""
+    """Fill the database of the settings. Raises NotEmpty. A whole size is cast in part and multiplied inside the database."""
+    times = min(MOST, max(1, size.positions // CAST_POSITIONS))
+    prepare_for_bulk()
+    cast_years(size.part(times), seed=seed, now=now, say=say)
+    say(f"the same {times} times")
+    multiply(times)
+    finish_bulk([*TABLES, *year_rows.WRITTEN])
+
+
+def cast_years(
+    size: Size,
+    *,
+    seed: int = 11,
+    now: datetime | None = None,
+    replayed: int = REPLAYED_DAYS,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """The same without copies, on a session as it is: from a replay of so many days. Raises NotEmpty."""
     if OrderRecord.objects.exists() or SignalRecord.objects.exists() or EquityPoint.objects.exists():
         raise NotEmpty("the database holds orders, signals or equity points already")
     now = now or utc_now()
     chance = random.Random(seed)  # noqa: S311 - made-up rows
-    prepare_for_bulk()
     WatchListEntry.objects.bulk_create([WatchListEntry(symbol=symbol) for symbol in SYMBOLS], ignore_conflicts=True)
-    stories = _replayed(seed, now, say)
+    stories = _replayed(seed, replayed, now, say)
     kinds: list[type[models.Model]] = [*KINDS.values(), CommandRecord, EquityPoint]
     tables = {model: Table(model, keyed=model is PredictionRecord) for model in kinds}
     maker = _Maker(size=size, now=now, chance=chance, stories=stories, tables=tables)
@@ -83,13 +105,12 @@ def make_years(size: Size, *, seed: int = 11, now: datetime | None = None, say: 
     with transaction.atomic():
         year_rows.bars(size.bars, SYMBOLS, sessions, chance)
         year_rows.others(size.positions / Size().positions, SYMBOLS, sessions, now, chance)
-    finish_bulk([*tables, MinuteBar, *year_rows.WRITTEN])
 
 
-def _replayed(seed: int, now: datetime, say: Callable[[str], None]) -> list[Story]:
+def _replayed(seed: int, days: int, now: datetime, say: Callable[[str], None]) -> list[Story]:
     """The moulds, of a replayed month whose rows are then taken away again."""
     with tempfile.TemporaryDirectory(prefix="desk-years-") as folder:
-        make_history(seed=seed, state_dir=Path(folder), days=REPLAYED_DAYS, client_id=17, now=now, say=say)
+        make_history(seed=seed, state_dir=Path(folder), days=days, client_id=17, now=now, say=say)
     stories = stories_of(SignalRecord.objects.all())
     for model in (SignalRecord, PredictionRecord, PositionRecord, OrderRecord, FillRecord, EventRecord, EquityPoint):
         model._default_manager.all().delete()

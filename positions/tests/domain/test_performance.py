@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from positions.domain.performance import Result, drawdown_series, longest_losing_streak, max_drawdown, measure, sharpe
+from positions.domain.performance import Result, drawdown_series, figures, max_drawdown, sharpe, totals_of
 
 money = st.decimals(min_value=-100_000, max_value=100_000, places=2, allow_nan=False, allow_infinity=False)
 
@@ -16,7 +16,7 @@ def results(*nets: str) -> list[Result]:
 
 
 def test_a_known_set_of_results_gives_the_figures_of_the_formulas() -> None:
-    got = measure(results("100.00", "-50.00", "200.00", "-25.00", "0.00"))
+    got = figures(totals_of(results("100.00", "-50.00", "200.00", "-25.00", "0.00")))
     assert (got.count, got.wins, got.losses) == (5, 2, 2)
     assert (got.net, got.gross_profit, got.gross_loss) == (Decimal("225.00"), Decimal("300.00"), Decimal("-75.00"))
     assert got.win_rate == pytest.approx(0.4)
@@ -28,13 +28,13 @@ def test_a_known_set_of_results_gives_the_figures_of_the_formulas() -> None:
 
 
 def test_no_results_give_none_and_not_zero_for_every_ratio() -> None:
-    got = measure([])
+    got = figures(totals_of([]))
     assert (got.count, got.net) == (0, 0)
     assert got.win_rate is got.profit_factor is got.expectancy is got.average_r is got.best is got.payoff is None
 
 
 def test_without_a_loss_there_is_no_profit_factor_rather_than_infinity() -> None:
-    got = measure(results("10", "20"))
+    got = figures(totals_of(results("10", "20")))
     assert got.profit_factor is None
     assert got.payoff is None
     assert got.win_rate == 1.0
@@ -42,18 +42,20 @@ def test_without_a_loss_there_is_no_profit_factor_rather_than_infinity() -> None
 
 def test_average_r_leaves_out_positions_that_had_no_stop() -> None:
     rows = [Result(net=Decimal(1), r_multiple=value) for value in (2.0, None, -1.0, float("nan"))]
-    got = measure(rows)
+    got = figures(totals_of(rows))
     assert got.average_r == pytest.approx(0.5)
     assert got.r_count == 2
 
 
-def test_a_flat_position_ends_a_losing_streak() -> None:
-    assert longest_losing_streak(Decimal(net) for net in (-1, -1, 0, -1, -1, -1, 5, -1)) == 3
+@given(st.lists(money, max_size=12), st.lists(money, max_size=12))
+def test_the_sums_of_two_sets_are_those_of_both_together(some: list[Decimal], others: list[Decimal]) -> None:
+    one, other = (totals_of([Result(net=net, commission=Decimal(1), r_multiple=0.5) for net in nets]) for nets in (some, others))
+    assert one + other == totals_of([Result(net=net, commission=Decimal(1), r_multiple=0.5) for net in (*some, *others)])
 
 
 @given(st.lists(money, max_size=40))
 def test_net_is_the_exact_sum_and_equals_profit_plus_loss(nets: list[Decimal]) -> None:
-    got = measure(Result(net=net) for net in nets)
+    got = figures(totals_of(Result(net=net) for net in nets))
     assert got.net == sum(nets, Decimal(0))
     assert got.gross_profit + got.gross_loss == got.net
     assert got.wins + got.losses + sum(net == 0 for net in nets) == got.count
