@@ -79,7 +79,7 @@ def prepare_for_bulk() -> None:
     """This session may take as long as it needs and does not wait for the disk."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SET statement_timeout = 0; SET synchronous_commit = off")
+            cursor.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET synchronous_commit = off")
         else:
             cursor.execute("PRAGMA synchronous = OFF")
             cursor.execute("PRAGMA cache_size = -400000")
