@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -231,3 +232,18 @@ def test_the_first_picture_carries_the_same_rows_as_the_live_topic(trader: Clien
     [row] = json.loads(page[start : page.index("</script>", start)])
     assert row["id"] == held
     assert {"v", "at", "quantity", "last", "unrealized_pnl", "stop_state", "r_multiple", "mfe", "mae"} <= row.keys()
+
+
+def test_a_hundred_of_many_open_positions_are_shown_with_a_way_to_the_rest_and_the_list_is_read_fast(trader: Client) -> None:
+    for n in range(204):
+        make_position(Trip(symbol=f"S{n:03}", exit=None, stop=145.0, opened=NOON + timedelta(seconds=n)), f"many-{n:03}")
+    page = trader.get("/positions/").content.decode()
+    assert page.count("<tr data-row=") == 101  # and the blank for a new one
+    assert "100 of 204 open" in page
+    assert "and 104 more" in page
+    assert page.count("<form") < 12  # no form for each row
+    assert trader.get("/positions/?open=all").content.decode().count("<tr data-row=") == 205
+    began = time.process_time()
+    rows = trader.get("/live/positions").json()["rows"]
+    assert len(rows) == 204
+    assert time.process_time() - began < 0.15  # seconds of this process
