@@ -13,14 +13,12 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
-
 from events.clock import monotonic, utc_now
 from events.models import WorkerLease
 from positions.models import RiskLimits, TradingState
 from signals.facts import Facts, about, gather
 from signals.models import SignalRecord, SignalSettings
-from signals.proposal import propose
+from signals.proposal import propose, waiting
 
 ROOM = 20  # cards of one page
 LONGEST_SHARED = 1.0  # seconds
@@ -31,12 +29,6 @@ LIGHT = (
 )
 
 Row = dict[str, Any]
-
-
-def waiting(now: datetime) -> QuerySet[SignalRecord]:
-    """Those that can still be decided, the one that expires first on top."""
-    found = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now)
-    return found.order_by("expires_at", "signal_id")
 
 
 def pending_count(now: datetime | None = None) -> int:

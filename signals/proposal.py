@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from events.clock import utc_now
 from events.order import OrderSide
 from positions.domain.margin import Margin
@@ -123,22 +125,28 @@ def _base(signal: SignalRecord, facts: Facts) -> Proposal:
 
 def pending_proposals(now: datetime | None = None) -> list[Proposal]:
     """Every pending signal with fresh numbers, the one that expires first on top."""
-    signals, moment = _pending(now)
-    facts = gather({signal.symbol for signal in signals}, now=moment) if signals else None
-    return [propose(signal, facts) for signal in signals] if facts else []
-
-
-def pending_tickets(now: datetime | None = None) -> list[Proposal]:
-    """The same without judging them: neither warnings nor objections. For the worker, which asks every two seconds about all."""
-    signals, moment = _pending(now)
-    facts = gather({signal.symbol for signal in signals}, now=moment, judging=False) if signals else None
-    return [_with_ticket(_base(signal, facts), facts) for signal in signals] if facts else []
-
-
-def _pending(now: datetime | None) -> tuple[list[SignalRecord], datetime]:
     now = now or utc_now()
-    pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now).select_related("prediction")
-    return list(pending.order_by("expires_at", "signal_id")), now
+    signals = list(waiting(now).select_related("prediction"))
+    if not signals:
+        return []
+    facts = gather({signal.symbol for signal in signals}, now=now)
+    return [propose(signal, facts) for signal in signals]
+
+
+def pending_tickets(most: int, now: datetime | None = None) -> list[Proposal]:
+    """The first `most` of the same without judging them: neither warnings nor objections. For the worker, which asks all the time."""
+    now = now or utc_now()
+    signals = list(waiting(now)[:most])
+    if not signals:
+        return []
+    facts = gather({signal.symbol for signal in signals}, now=now, judging=False)
+    return [_with_ticket(_base(signal, facts), facts) for signal in signals]
+
+
+def waiting(now: datetime) -> QuerySet[SignalRecord]:
+    """Those that can still be decided, the one that expires first on top."""
+    found = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now)
+    return found.order_by("expires_at", "signal_id")
 
 
 def _drift(signal: SignalRecord, quote: Quote | None) -> float | None:

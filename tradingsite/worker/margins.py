@@ -31,6 +31,7 @@ from tradingsite.worker.session import Session
 log = logging.getLogger(__name__)
 
 PER_ROUND = 2
+ASKED_AHEAD = 60  # signals; of hundreds that wait, those a page shows first. The others are asked about when they are approved
 RENEW_AFTER = 0.5  # of the longest age: the answer on the card is never about to lapse
 REMEMBERED = timedelta(days=2)
 DOUBTFUL = (OrderState.SENDING, OrderState.IN_DOUBT)
@@ -155,8 +156,8 @@ class Margins:
 
 
 def _wanted() -> list[tuple[str, Shape, Margin | None]]:
-    """(signal, the entry its card proposes, its answer so far) of every pending signal that would open something."""
-    proposals = [p for p in pending_tickets() if p.ticket is not None and p.signal.action not in CLOSES]
+    """(signal, the entry its card proposes, its answer so far) of the pending signals that expire first and would open something."""
+    proposals = [p for p in pending_tickets(ASKED_AHEAD) if p.ticket is not None and p.signal.action not in CLOSES]
     answers = {a.signal_id: a for a in MarginAnswer.objects.filter(signal_id__in=[p.signal.signal_id for p in proposals])}
     wanted = []
     for proposal in proposals:

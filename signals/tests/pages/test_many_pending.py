@@ -18,7 +18,9 @@ from positions.domain.order import Order
 from positions.domain.position import Position
 from positions.models import MinuteBar, OrderRecord, PositionRecord, RiskLimits
 from signals import pending
+from signals.facts import gather
 from signals.models import PredictionRecord, SignalRecord
+from signals.proposal import pending_proposals, pending_tickets
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("patient_desk")]
 
@@ -174,3 +176,34 @@ def test_a_page_that_shows_later_ones_takes_no_new_ones_in(desk: Any, signed_in:
     assert [row["id"] for row in answer["rows"]] == ["sig-20", "sig-21"]
     first = signed_in().get("/signals/cards?room=3&skip=0&ids=sig-20").json()
     assert {row["id"] for row in first["rows"]} == {"sig-20", "sig-0", "sig-1"}
+
+
+def test_the_worker_works_out_the_tickets_of_those_that_expire_first_only_and_the_very_same(desk: Any) -> None:
+    fill_the_desk(signals=80, positions=3)
+    proposals = pending_proposals()
+    for _ in range(2):  # the second time from bars it remembers
+        tickets = pending_tickets(60)
+        assert [p.signal.signal_id for p in tickets] == [f"sig-{n}" for n in range(60)]
+        assert [p.ticket for p in tickets] == [p.ticket for p in proposals[:60]]
+    newer = utc_now().replace(second=0, microsecond=0) + timedelta(minutes=1)
+    MinuteBar.objects.create(symbol="S0", at=newer, open=150, high=160, low=140, close=150)
+    wider, same = pending_tickets(2)
+    assert wider.ticket == pending_proposals()[0].ticket != tickets[0].ticket
+    assert same.ticket == tickets[1].ticket
+
+
+def test_a_changed_order_or_position_is_judged_as_it_is_now(desk: Any) -> None:
+    """What was restored for the judgement before is not restored again unless its row changed."""
+    fill_the_desk(signals=1, positions=1)
+    view = gather({"S0"}).gate
+    again = gather({"S0"}).gate
+    assert view
+    assert again
+    assert [id(order) for order in view.context.orders] == [id(order) for order in again.context.orders]
+    record = OrderRecord.objects.get(order_id="stop-P0")
+    OrderRecord.objects.filter(pk=record.pk).update(version=record.version + 1, data=record.data | {"state": "in_doubt"}, state="in_doubt")
+    PositionRecord.objects.all().delete()
+    changed = gather({"S0"}).gate
+    assert changed
+    assert {order.order_id: order.state for order in changed.context.orders}["stop-P0"] == "in_doubt"
+    assert changed.context.positions == []
