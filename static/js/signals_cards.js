@@ -126,7 +126,7 @@ export function whyNot(card) {
   if (document.documentElement.classList.contains("stale")) return "The numbers are old: the live link is away.";
   if (card.judging) return card.judging;
   if (card.fieldError) return card.fieldError;
-  if (!card.row && !cell(card, "blocked").hidden) return "Cannot be approved now, see below.";
+  if (!card.row) return cell(card, "blocked").hidden ? "Being read…" : "Cannot be approved now, see below.";
   if (refusals.length === 1) return refusals[0].message;
   if (refusals.length) return `${refusals.length} reasons against it, see below.`;
   return "";

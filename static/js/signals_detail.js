@@ -81,7 +81,7 @@ const askSoon = card ? startReading(container.dataset.base, () => ({ ids: id, ro
 
 if (card) {
   startCards(container);
-  askSoon();
+  writeCard(card, JSON.parse(document.getElementById("signal-row").textContent));
   for (const name of ["decided", "refused"]) container.addEventListener(name, () => { askSoon(); renewSoon(); });
   setInterval(() => {
     if (card.dataset.settled) return;

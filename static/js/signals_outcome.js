@@ -5,9 +5,8 @@
  * been near them for a minute. Never under a pointer, nor after a touch, nor while something in them has the focus.
  */
 
-import { feed } from "./feed.js";
 import { badge, et, price, quantity, setText, words } from "./format.js";
-import { cell, hideIf, sideOf } from "./signals_cards.js";
+import { allowApproval, cell, sideOf } from "./signals_cards.js";
 
 const QUIET_MS = 60_000;
 const NEAR_PX = 60;
@@ -38,6 +37,7 @@ export function settle(card, row, ticket = null) {
   if (ticket) setText(cell(card, "outcome_ticket"), `${sideOf(ticket)} ${quantity(ticket.quantity)} ${ticket.symbol}, limit ${price(ticket.entry)}`);
   setText(cell(card, "countdown"), row.state);
   cell(card, "countdown").classList.remove("short");
+  allowApproval(card);
   if (hadFocus) card.focus({ preventScroll: true });
 }
 

@@ -107,6 +107,8 @@ TABLE = {
     "signals:list": page(),
     "signals:detail": page("signal"),
     "signals:flow": page("signal"),
+    "signals:cards": page(),
+    "signals:judge": page("signal"),
     "signals:approve": wish("signal"),
     "signals:reject": wish("signal"),
     "signals:decide_again": wish("signal"),

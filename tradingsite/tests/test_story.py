@@ -44,7 +44,8 @@ def ask_gateway(desk: LiveDesk, **command: Any) -> list[dict[str, Any]]:
 def first_approvable(page: Page) -> Locator:
     """The first card whose Approve button is alive; predictions come every minute."""
     page.locator(".signal-card button[data-approve]:enabled").first.wait_for()
-    return page.locator(".signal-card", has=page.locator("button[data-approve]:enabled")).first
+    name = page.locator(".signal-card", has=page.locator("button[data-approve]:enabled")).first.get_attribute("data-id")
+    return page.locator(f'.signal-card[data-id="{name}"]')  # this one, whatever its button does
 
 
 def test_a_newcomer_approves_a_signal_moves_its_stop_in_the_admin_and_closes(live_desk: LiveDesk, demo_page: Page) -> None:

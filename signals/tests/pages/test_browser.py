@@ -104,6 +104,45 @@ def test_a_second_impatient_click_on_approve_approves_no_other_signal(
     assert CommandRecord.objects.count() == 1
 
 
+def test_the_signals_own_page_asks_the_same_and_its_card_stays_with_the_outcome(
+    signals_page: "Page", live_web: Any, eventually: Any
+) -> None:
+    signals_page.goto(f"{live_web.url}/signals/first/")
+    live(signals_page)
+    loads: list[str] = []
+    signals_page.on("load", lambda page: loads.append(page.url))
+    card = signals_page.locator(".signal-card")
+    card.get_by_label("Shares").fill("30")
+    card.locator("button[data-approve]:enabled").wait_for()
+    where = card.bounding_box()
+    approve(card)
+    card.get_by_text("Sent to the worker").wait_for()
+    signals_page.locator("[data-part=command] tbody tr").first.wait_for()  # the chain below is read anew
+    assert card.bounding_box() == where
+    assert loads == []
+    assert CommandRecord.objects.get().payload["quantity"] == 30
+
+
+def test_decided_cards_go_by_themselves_only_when_nobody_is_near(signals_page: "Page") -> None:
+    signals_page.clock.install()
+    signals_page.reload()
+    live(signals_page)
+    card = signals_page.locator(".signal-card")
+    SignalRecord.objects.update(state="rejected", version=2, decided_by="bob", decided_at=timezone.now())
+    say("signals", [SignalRecord.objects.get().as_row()])
+    card.get_by_text("by bob").wait_for()
+    place = card.bounding_box()
+    assert place
+    signals_page.mouse.move(place["x"] + 20, place["y"] + 20)
+    signals_page.clock.fast_forward(200_000)
+    assert card.is_visible()
+    signals_page.mouse.move(5, 5)
+    signals_page.clock.fast_forward(50_000)
+    assert card.is_visible()
+    signals_page.clock.run_for(70_000)
+    card.wait_for(state="detached")
+
+
 def test_a_double_click_asks_once_and_its_second_half_answers_nothing(signals_page: "Page") -> None:
     signals_page.locator(".signal-life", has_text="left").wait_for()
     button = signals_page.locator(".signal-card").get_by_role("button", name="Approve")
