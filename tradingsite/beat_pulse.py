@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 from celery.beat import PersistentScheduler
@@ -12,6 +13,8 @@ from events.clock import monotonic
 from tradingsite import pulses
 
 log = logging.getLogger(__name__)
+# Beat loads no apps, on purpose; Django takes that for a start that is not over.
+warnings.filterwarnings("ignore", message="Accessing the database during app initialization", category=RuntimeWarning)
 
 
 class PulsingScheduler(PersistentScheduler):
