@@ -6,12 +6,15 @@ Only the process named beside each model writes it. Rows of the journal are neve
 from django.conf import settings
 from django.db import models
 
-from events.models_upkeep import LongWork
+from events.models_upkeep import JournalCheckpoint, JournalHead, JournalSegment, LongWork
 
 __all__ = [
     "CommandRecord",
     "EventRecord",
     "JournalCheck",
+    "JournalCheckpoint",
+    "JournalHead",
+    "JournalSegment",
     "LongWork",
     "SetAside",
     "WorkerEnd",
@@ -171,6 +174,8 @@ class JournalCheck(models.Model):
     equal_at = models.DateTimeField(null=True, blank=True)
     equal = models.BooleanField(default=False)
     events = models.BigIntegerField(default=0, help_text="Events folded.")
+    scope = models.CharField(max_length=300, blank=True, help_text="What was compared, in words.")
+    full_at = models.DateTimeField(null=True, blank=True, help_text="When all of it was last folded and compared at once.")
     detail = models.TextField(blank=True, help_text="The first differences.")
 
     def __str__(self) -> str:

@@ -21,6 +21,7 @@ from tradingsite.soundness import flaw
 WORK, LIMIT = "backup", timedelta(minutes=45)  # the claim, and how long one copy may take
 PAGES = 4096  # copied between two signs of life
 INSTRUCTIONS = 1_000_000  # of SQLite's machine, between two signs of life while a copy is looked through
+SLACK = 1.1  # a copy is about as large as the database is now, or a little larger
 HOURS, DAYS = 6, 7  # the newest copies, and one of each of the last days
 NAME = "desk-%Y%m%d-%H%M%S.sqlite3"
 
@@ -88,11 +89,57 @@ def _stepping(link: sqlite3.Connection, step: Callable[[], None]) -> Iterator[No
 
 
 def keep(now: datetime, *, step: Callable[[], None] = lambda: None) -> Path:
-    """One more copy in the folder, and fewer old ones. Raises NoBackup."""
+    """One more copy in the folder, and fewer old ones: those of too many hours or days, and the oldest beyond the share of the
+    disk that copies may take. The newest good one always stays. Raises NoBackup."""
+    if problem := trouble():
+        raise NoBackup(f"No copy was made: {problem}.")
+    copies = sorted(folder().glob("desk-*.sqlite3"))
+    _make_room(copies[:-1], _share() - _expected() - (_size(copies[-1]) if copies else 0))
     made = back_up(folder() / now.strftime(NAME), step=step)
     for superfluous in _superfluous(sorted(folder().glob("desk-*.sqlite3")), now):
         superfluous.unlink(missing_ok=True)
+    _make_room([copy for copy in sorted(folder().glob("desk-*.sqlite3")) if copy != made], _share() - _size(made))
     return made
+
+
+def _make_room(copies: list[Path], room: float) -> None:
+    """Delete the oldest copies until the others fit into so many bytes."""
+    sizes = [_size(copy) for copy in copies]
+    while copies and sum(sizes) > room:
+        copies[0].unlink(missing_ok=True)
+        copies, sizes = copies[1:], sizes[1:]
+
+
+def trouble() -> str:
+    """Why copies are not kept as they should be, in one sentence; "" when they are."""
+    if connection.vendor != "sqlite":
+        return ""
+    if _expected() > _share():
+        share = f"{settings.BACKUP_DISK_PERCENT} % of the disk, {_share() / 1e9:.1f} GB (BACKUP_DISK_PERCENT)"
+        return f"not even one copy of the database ({_expected() / 1e9:.1f} GB) fits into {share}"
+    return ""
+
+
+def newest() -> Path | None:
+    return max(folder().glob("desk-*.sqlite3"), default=None, key=lambda copy: copy.name)
+
+
+def _share() -> float:
+    """Bytes that all copies together may take."""
+    at = folder() if folder().exists() else folder().parent
+    return shutil.disk_usage(at).total * settings.BACKUP_DISK_PERCENT / 100
+
+
+def _expected() -> float:
+    """Bytes that a copy made now will take."""
+    return SLACK * _size(Path(connection.settings_dict["NAME"]))
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # gone in this moment, or never there
+        return 0
 
 
 def _superfluous(copies: list[Path], now: datetime) -> list[Path]:

@@ -261,7 +261,8 @@ def check_journal() -> Check:
     if last is None:
         return Check(name="journal", label=label, state="unknown", detail="not compared yet; it is each night")
     if last.equal:
-        return Check(name="journal", label=label, state="ok", detail=f"{last.events:,} events give the same rows", at=last.equal_at)
+        detail = f"{last.events:,} events give the same rows{last.scope and f' (last compared: {last.scope})'}"
+        return Check(name="journal", label=label, state="ok", detail=detail, at=last.equal_at)
     return Check(name="journal", label=label, state="down", detail=last.detail.partition("\n")[0][:160] or "differs", at=last.equal_at)
 
 

@@ -28,6 +28,7 @@ from positions.wishes import first_error
 from signals.models import SignalRecord
 from tradingsite.forms import ClearLockForm, SwitchForm
 from tradingsite.health import Check, proofs, readiness
+from tradingsite.health_upkeep import upkeep
 from tradingsite.overview import first_picture, todays_equity
 
 RELEASE_WORD = "RESUME"
@@ -36,7 +37,7 @@ FLATTEN_WORD = "FLATTEN"
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    return render(request, "tradingsite/overview.html", first_picture() | {"checks": [*readiness(), *proofs()]})
+    return render(request, "tradingsite/overview.html", first_picture() | {"checks": [*readiness(), *proofs(), *upkeep()]})
 
 
 @require_GET
@@ -50,7 +51,7 @@ def equity_today(request: HttpRequest) -> JsonResponse:
 def overview_health(request: HttpRequest) -> JsonResponse:
     """The same verdict as /readyz for the page's own tiles: always 200, since it is the page that is being answered."""
     verdict = _verdict(readiness())
-    return JsonResponse(verdict | {"checks": [*verdict["checks"], *(check.as_row() for check in proofs())]})
+    return JsonResponse(verdict | {"checks": [*verdict["checks"], *(check.as_row() for check in [*proofs(), *upkeep()])]})
 
 
 def _verdict(checks: list[Check]) -> dict[str, Any]:

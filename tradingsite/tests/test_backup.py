@@ -88,7 +88,7 @@ def test_what_is_no_database_leaves_no_copy_and_says_why(books: Path, tmp_path: 
 
 
 def test_a_full_disk_is_told_before_anything_is_written(books: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backup.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1})())
+    monkeypatch.setattr(backup.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1, "total": 10**12})())
     with pytest.raises(backup.NoBackup, match="too little space"):
         backup.keep(NOON)
     assert not list(backup.folder().iterdir())

@@ -16,20 +16,12 @@ from positions.domain.position_events import opened
 from positions.domain.stock import StockPosition
 from positions.models import EquityPoint, FillRecord, OrderRecord, PositionRecord
 from positions.store import project, save_marks
-from signals.demo.history_rows import make_history
 from tradingsite.celery import app
 from tradingsite.replay import remember, verify
 from tradingsite.tasks import verify_journal
 from tradingsite.tests.page_data import person
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def week(tmp_path):
-    """A week of trading by the real order manager and tracker."""
-    make_history(seed=7, state_dir=tmp_path, days=9, client_id=17, say=lambda text: None)
-    assert FillRecord.objects.count() > 10
 
 
 def test_a_week_of_trading_folds_to_the_live_rows(week):
