@@ -38,6 +38,10 @@ FLOW_API_KEY = env.text("FLOW_API_KEY") or kept_text(DATA_DIR / "flowapi" / "key
 FLOW_REQUESTS_PER_MINUTE = env.whole("FLOW_REQUESTS_PER_MINUTE", 30, low=5, high=100_000)
 FLOW_HEAVY_REQUESTS_PER_MINUTE = env.whole("FLOW_HEAVY_REQUESTS_PER_MINUTE", 15, low=5, high=100_000)
 DEMO_HISTORY = env.flag("DEMO_HISTORY", default=True)  # a first history of simulated trading on an empty database
+# Days that rows stay in the database before they move to DATA_DIR/archive.
+KEEP_BARS_DAYS = env.whole("KEEP_BARS_DAYS", 1100, low=40, high=36_500)
+KEEP_PREDICTIONS_DAYS = env.whole("KEEP_PREDICTIONS_DAYS", 400, low=40, high=36_500)
+KEEP_COMMANDS_DAYS = env.whole("KEEP_COMMANDS_DAYS", 1100, low=40, high=36_500)
 BACKUP_DISK_PERCENT = env.whole("BACKUP_DISK_PERCENT", 20, low=1, high=90)  # what all copies of the database may take of their disk
 ALARM_ESCALATE_SECONDS = 60 * env.whole("ALARM_ESCALATE_MINUTES", 5, low=1, high=1440)
 check_trading(

@@ -17,7 +17,7 @@ from events.clock import utc_now
 from events.long_tasks import long_task
 from events.long_work import Work
 from positions.models import EquityPoint
-from tradingsite import backup, pulses, replay
+from tradingsite import archive, backup, pulses, replay
 from tradingsite.replay import KEPT_WHOLE
 
 log = logging.getLogger(__name__)
@@ -120,3 +120,11 @@ def verify_journal(work: Work) -> bool:
         log.error("the journal and the tables differ: %s", difference)
     work.outcome = f"{'equal' if found.equal else 'different'}: {found.scope}"
     return found.equal
+
+
+@long_task(name=archive.WORK, limit=archive.LIMIT, every=timedelta(days=1))
+def archive_old_rows(work: Work) -> dict[str, int]:
+    """Move rows whose life is over to files. Returns how many of each table."""
+    moved = archive.archive(work.step)
+    work.outcome = archive.in_words(moved)
+    return moved

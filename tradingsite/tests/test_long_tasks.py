@@ -22,6 +22,7 @@ from tradingsite.testing.processes import LiveProcess, clean_environment
 LONG = {
     "signals.tasks.fill_gaps",
     "signals.tasks.prune_flow",
+    "tradingsite.tasks.archive_old_rows",
     "tradingsite.tasks.back_up_database",
     "tradingsite.tasks.clear_expired_sessions",
     "tradingsite.tasks.optimize_database",
