@@ -9,6 +9,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from events.wording import age_words
+
 CLOCK_TOLERANCE = 2.0  # seconds our clock may be away from the broker's or the database's
 
 
@@ -41,7 +43,7 @@ def clock_trouble(away: float, whose: str = "broker's") -> str:
     """What is wrong with a clock that is `away` seconds ahead of another (< 0: behind); "" while that does no harm."""
     if abs(away) <= CLOCK_TOLERANCE:
         return ""
-    return f"this computer's clock is {abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} the {whose}"
+    return f"this computer's clock is {age_words(abs(away))} {'ahead of' if away > 0 else 'behind'} the {whose}"
 
 
 class Clock(Protocol):

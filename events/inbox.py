@@ -28,6 +28,7 @@ from events.failpoints import failpoint
 from events.feed import WORKER_GROUP, publish, wake_worker
 from events.models import CommandRecord
 from events.rows import command_row
+from events.wording import age_words
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ POLL_SECONDS = 0.25
 RETRY_SECONDS = 1.0
 CLOCKS_APART = 10.0  # seconds; a wish that lapses must not live longer because its clock was ahead
 CLOCKS_DIFFER = (
-    "By the worker's clock the wish was made {ahead:.0f} s from now, so nobody can say when it lapses. Set the clocks right and try again."
+    "By the worker's clock the wish was made {ahead} from now, so nobody can say when it lapses. Set the clocks right and try again."
 )
 T = TypeVar("T")
 
@@ -214,7 +215,7 @@ class Inbox:
                     state=CommandRecord.State.EXPIRED, code="expired", reason="Too late: the wish had expired before it could be acted on."
                 )
             if record.expires_at is not None and (ahead := (record.created_at - self._clock.now()).total_seconds()) > CLOCKS_APART:
-                return Outcome.refused("clocks_differ", CLOCKS_DIFFER.format(ahead=ahead))
+                return Outcome.refused("clocks_differ", CLOCKS_DIFFER.format(ahead=age_words(ahead)))
             self._show(record)
             return await self._handler(command, record)
         except Exception as error:

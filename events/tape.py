@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from events.wording import money_text
+
 Data = dict[str, Any]
 
 UNKNOWN = "–"
@@ -82,7 +84,7 @@ def _money(value: Any, *, signed: bool = False) -> str:
     number = _number(value)
     if number is None:
         return UNKNOWN
-    text = f"{abs(number):,.2f}"
+    text = money_text(abs(number))
     if text == "0.00":
         return text
     return MINUS + text if number < 0 else f"+{text}" if signed else text
@@ -90,12 +92,12 @@ def _money(value: Any, *, signed: bool = False) -> str:
 
 def _price(value: Any) -> str:
     number = _number(value)
-    return UNKNOWN if number is None else f"{number:,.4f}" if abs(number) < 1 else f"{number:,.2f}"
+    return UNKNOWN if number is None else money_text(number, 4) if abs(number) < 1 else money_text(number)
 
 
 def _shares(value: Any) -> str:
     number = _number(value)
-    return UNKNOWN if number is None else f"{abs(number):,.4f}".rstrip("0").rstrip(".")
+    return UNKNOWN if number is None else money_text(abs(number), 4).rstrip("0").rstrip(".")
 
 
 class _Words(Data):

@@ -30,6 +30,7 @@ from events.position import PositionStatus
 from events.roles import can
 from events.tape import COMMANDS
 from events.templatetags import desk
+from events.wording import money_text
 from positions import (
     admin_alarms,  # noqa: F401  (registers itself)
     admin_protection,  # noqa: F401  (registers itself)
@@ -208,7 +209,7 @@ class PositionAdmin(BigListAdmin):
 def _wish(command: CommandRecord) -> str:
     price = command.payload.get("price")
     return (
-        f"{COMMANDS.get(command.name, command.name)} to {price:,.2f}"
+        f"{COMMANDS.get(command.name, command.name)} to {money_text(price)}"
         if isinstance(price, int | float)
         else COMMANDS.get(command.name, command.name)
     )

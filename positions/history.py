@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from events.wording import money_text
+
 _FIELD_WORDS = {
     "stop_loss": "stop",
     "take_profit": "target",
@@ -70,4 +72,4 @@ def _change(field: str, value: Any) -> str:
 def _text(value: Any) -> str:
     if value is None:
         return "none"
-    return f"{value:,.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return money_text(value, 4).rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

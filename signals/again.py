@@ -17,9 +17,10 @@ from django.db.models import Q
 from events.clock import utc_now
 from events.commands import ApproveSignal
 from events.models import CommandRecord
+from events.wording import moment_words
 from positions.models import OrderRecord
 from signals import store
-from signals.approval import CONFLICT, EASTERN, Refusal
+from signals.approval import CONFLICT, Refusal
 from signals.domain.predictions import DIRECTIONS
 from signals.models import SignalRecord
 
@@ -79,7 +80,7 @@ def _against(signal: SignalRecord, now: datetime) -> Refusal | None:
         )
         return _refused("may_have_left", f"{message} Look at that order first.")
     if signal.expires_at <= now:
-        ended = f"{signal.expires_at.astimezone(EASTERN):%H:%M:%S %Z}"
+        ended = moment_words(signal.expires_at, utc_now())
         return _refused("expired", f"The signal itself ended at {ended}. Wait for another one.")
     if SignalRecord.objects.filter(Q(created_at__gt=signal.created_at) | Q(state=State.PENDING), symbol=signal.symbol).exists():
         return _newer(signal)

@@ -21,6 +21,7 @@ from events.commands import ApproveSignal, BadCommand, RejectSignal
 from events.failpoints import failpoint
 from events.inbox import file_command
 from events.models import CommandRecord
+from events.wording import moment_words
 from positions.domain.shown import Shown
 from signals import store
 from signals.facts import Facts, gather
@@ -179,7 +180,7 @@ def _lost(signal_id: str) -> Refusal:
 
 def _conflict(signal: SignalRecord) -> Refusal:
     """Who was faster, and when."""
-    when = f" at {signal.decided_at.astimezone(EASTERN):%H:%M:%S %Z}" if signal.decided_at else ""
+    when = f" at {moment_words(signal.decided_at, utc_now())}" if signal.decided_at else ""
     who = f" by {signal.decided_by}" if signal.decided_by else ""
     return Refusal(
         code=f"already_{signal.state}", message=f"Nothing was sent: this signal was already {signal.state}{who}{when}.", status=CONFLICT

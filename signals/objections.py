@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from events.wording import age_words, moment_words
 from positions.domain.intent import Denied
 from positions.domain.risk import TradingState
+from signals.figures import figures_of
 from signals.gate import refusals_of
 from signals.models import SignalRecord
+from signals.session import next_session
 
 if TYPE_CHECKING:
     from signals.facts import Facts
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
 CLOSES = ("close_long", "close_short")
 SAME = {"no_quote": "no_price", "stale_quote": "stale_price"}  # the gate's word → what this file calls the same trouble
-KEYS = ("cause", "order_id", "until")  # values for programs; what a person needs of them is in the message
 ANOTHER = "Wait for another signal."
 
 
@@ -41,14 +43,12 @@ class Objection:
 
     def as_row(self) -> dict[str, Any]:
         """As pages and scripts get it; `figures` are the values as (name, text)."""
-        said = {name: value for name, value in self.values.items() if name not in KEYS and value not in (None, "")}
-        figures = [[name.replace("_", " "), _figure(value)] for name, value in said.items()]
         return {
             "code": self.code,
             "message": self.message,
             "what_to_do": self.what_to_do,
             "values": dict(self.values),
-            "figures": figures,
+            "figures": figures_of(self.values),
         }
 
 
@@ -104,7 +104,8 @@ def worker_is_there(proposal: Proposal, facts: Facts) -> Objection | None:
 def session_is_open(proposal: Proposal, facts: Facts) -> Objection | None:
     if facts.session_open:
         return None
-    return Objection(code="market_closed", message="The market is closed.", what_to_do="Wait for the regular session.")
+    opens = moment_words(next_session(facts.now), facts.now)
+    return Objection(code="market_closed", message="The market is closed.", what_to_do=f"Wait for the regular session: it opens {opens}.")
 
 
 def data_is_recent(proposal: Proposal, facts: Facts) -> Objection | None:
@@ -115,7 +116,7 @@ def data_is_recent(proposal: Proposal, facts: Facts) -> Objection | None:
     if age <= facts.settings.max_age_seconds:
         return None
     limit = facts.settings.max_age_seconds
-    message = f"The prediction's data is {age:.0f} s old; {limit} s is the limit."
+    message = f"The prediction's data is {age_words(age)} old; {age_words(limit)} is the limit."
     return Objection(code="old_data", message=message, what_to_do=ANOTHER, values={"age": age, "limit": limit})
 
 
@@ -125,7 +126,7 @@ def price_is_fresh(proposal: Proposal, facts: Facts) -> Objection | None:
         return Objection(code="no_price", message=f"No fresh price of {proposal.signal.symbol}.", what_to_do=what)
     limit = facts.limits.quote_max_age_seconds
     if quote.age > limit:
-        message = f"No fresh price: the last one is {quote.age:.0f} s old; {limit} s is the limit."
+        message = f"No fresh price: the last one is {age_words(quote.age)} old; {age_words(limit)} is the limit."
         return Objection(code="stale_price", message=message, what_to_do=what, values={"age": quote.age, "limit": limit})
     if not quote.live:
         message = "The price is delayed, frozen or the stock is halted; an order needs a live one."
@@ -192,13 +193,6 @@ def gate_refusals(proposal: Proposal, facts: Facts) -> list[Objection]:
 
 def _objection(denied: Denied) -> Objection:
     return Objection(code=denied.code, message=denied.message, what_to_do=denied.what_to_do, values=denied.values)
-
-
-def _figure(value: Any) -> str:
-    """A number as a person reads it; anything else as it is."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)[:60]
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
 
 
 CHECKS: tuple[Check, ...] = (

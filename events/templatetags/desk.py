@@ -21,13 +21,15 @@ from django.utils.safestring import SafeString
 
 from events.clock import utc_now
 from events.tape import order_state_words
+from events.wording import money_text, rounded
 
 register = template.Library()
 
 UNKNOWN = "–"
 MINUS = "\u2212"  # as wide as the plus sign, so that signed columns line up
 EASTERN = ZoneInfo("America/New_York")
-_TIME_SHAPES = {"time": "%H:%M:%S", "short": "%b %-d, %H:%M", "minute": "%H:%M", "day": "%b %-d, %Y", "full": "%b %-d, %Y %H:%M:%S"}
+_TIME_SHAPES = {"time": "%H:%M:%S", "short": "%H:%M", "minute": "%H:%M", "day": "%b %-d, %Y", "full": "%b %-d, %Y %H:%M:%S"}
+_DATED_SHAPES = frozenset({"time", "minute", "short"})  # a date comes before these where today does not make it plain
 
 
 def _number(value: Any) -> Decimal | None:
@@ -55,8 +57,13 @@ def _moment(value: Any) -> datetime | None:
     return value
 
 
+def _places(number: Decimal) -> int:
+    """How many decimals a number has when it is written with at most four."""
+    return max(0, -int(rounded(number, 4).normalize().as_tuple().exponent))
+
+
 def _plain(number: Decimal, decimals: int) -> str:
-    text = f"{abs(number):,.{decimals}f}"
+    text = money_text(abs(number), decimals)
     is_zero = not any(digit in "123456789" for digit in text)
     return text if number >= 0 or is_zero else MINUS + text
 
@@ -90,8 +97,7 @@ def quantity(value: Any) -> str:
     number = _number(value)
     if number is None:
         return UNKNOWN
-    places = max(0, -int(number.normalize().as_tuple().exponent))
-    return _plain(number, min(places, 4))
+    return _plain(number, _places(number))
 
 
 @register.filter
@@ -104,8 +110,7 @@ def price(value: Any, decimals: int | str = "") -> str:
         return _plain(number, int(decimals))
     if abs(number) >= 1:
         return _plain(number, 2)
-    places = -int(number.quantize(Decimal("0.0001")).normalize().as_tuple().exponent)
-    return _plain(number, min(4, max(2, places)))
+    return _plain(number, max(2, _places(number)))
 
 
 @register.filter
@@ -176,20 +181,29 @@ def age(value: Any, limit: int | str = "") -> SafeString | str:
 
 @register.filter
 def et(value: Any, shape: str = "time") -> SafeString | str:
-    """Exchange time with its zone. Shapes: time, minute, day, short, full."""
+    """Exchange time with its zone; of another day than today with its date. Shapes: time, minute, day, short (date always), full."""
     moment = _moment(value)
     if moment is None:
         return UNKNOWN
     local = moment.astimezone(EASTERN)
     zone = "" if shape == "day" else f" {local:%Z}"
-    text = local.strftime(_TIME_SHAPES.get(shape, _TIME_SHAPES["time"]))
+    shape = shape if shape in _TIME_SHAPES else "time"
     return format_html(
-        '<time class="et num" datetime="{}" title="{}">{}<span class="zone">{}</span></time>',
+        '<time class="et num" datetime="{}" title="{}" data-shape="{}">{}<span class="zone">{}</span></time>',
         moment.isoformat(),
         _exact(moment),
-        text,
+        shape,
+        _date_before(local, shape) + local.strftime(_TIME_SHAPES[shape]),
         zone,
     )
+
+
+def _date_before(local: datetime, shape: str) -> str:
+    """A time without a date is one of today; one of another year says which."""
+    today = utc_now().astimezone(EASTERN).date()
+    if shape not in _DATED_SHAPES or (shape != "short" and local.date() == today):
+        return ""
+    return local.strftime("%b %-d, " if local.year == today.year else "%b %-d, %Y, ")
 
 
 @register.filter

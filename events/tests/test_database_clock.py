@@ -28,4 +28,4 @@ def test_a_clock_that_is_wrong_by_a_minute_and_a_half_is_found_where_the_databas
 def test_what_is_wrong_with_a_clock_in_words():
     assert clock_trouble(2.0) == clock_trouble(-2.0) == ""
     assert clock_trouble(3.2, "database's") == "this computer's clock is 3 s ahead of the database's"
-    assert clock_trouble(-3600.0) == "this computer's clock is 3600 s behind the broker's"
+    assert clock_trouble(-3600.0) == "this computer's clock is 1 hour behind the broker's"

@@ -58,7 +58,7 @@ def test_no_value_breaks_a_page(value: object) -> None:
 
 def test_times_are_exchange_times_with_their_zone_and_the_exact_moment_in_the_tooltip() -> None:
     written = desk.et(WRITTEN)
-    assert '14:03:22<span class="zone"> EST</span>' in written
+    assert 'Jan 15, 14:03:22<span class="zone"> EST</span>' in written
     assert 'title="2026-01-15 14:03:22.045 EST"' in written
     assert "EDT" in desk.et(WRITTEN + timedelta(days=180))
     assert desk.et(WRITTEN.isoformat()) == written

@@ -193,7 +193,7 @@ async def test_a_wish_of_a_clock_that_is_ahead_lives_no_longer_for_it() -> None:
     assert [command.order_id for command in worker.seen] == ["o2", "o3"]
     refused = await CommandRecord.objects.aget(order_id="o1")
     assert (refused.state, refused.code) == ("refused", "clocks_differ")
-    assert "3600 s from now" in refused.reason
+    assert "1 hour from now" in refused.reason
 
 
 async def test_of_two_claimers_each_command_has_exactly_one() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from events.clock import clock_skew, utc_now
 from events.failpoints import cut_with, failpoint
+from events.wording import link_words
 from positions.broker import ib_convert
 from positions.broker.heartbeat import ANSWER_SECONDS, Heartbeat
 from positions.broker.ib_contracts import ContractBook
@@ -172,7 +173,7 @@ class IbBroker:
         except (OSError, TimeoutError) as error:
             if self._refused.done():
                 raise LinkDown(self._refused.result()) from error
-            raise LinkDown(f"no answer from {s.host}:{s.port}: {str(error) or 'time-out during the handshake'}") from error
+            raise LinkDown(f"no answer from {s.host}:{s.port}: {link_words(error)}") from error
         finally:
             self._refused = None
 

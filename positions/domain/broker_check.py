@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from events.order import OrderState, PendingRequest
+from events.wording import money_text
 from positions.domain.ledger import Execution, split_exec_id
 from positions.domain.order import Order
 from positions.domain.order_book import OrderBook
@@ -94,7 +95,7 @@ def _position_row(symbol: str, held: list[Position], there: float, cost: float |
     if state is RowState.EXTERNAL and book.known_by.get(symbol):
         cause += f" Known to {book.known_by[symbol]}."
     entry = held[0].entry_price if len(held) == 1 else None
-    prices = [f"our entry {entry:,.2f}" if entry else "", f"IB's average cost {cost:,.2f}" if cost and there else ""]
+    prices = [f"our entry {money_text(entry)}" if entry else "", f"IB's average cost {money_text(cost)}" if cost and there else ""]
     return _row(
         "position", symbol, symbol, "shares", state, cause,
         blocks=state is RowState.DIFFERS, ours=ours, theirs=there, difference=gap or 0.0,
@@ -177,7 +178,7 @@ def _unequal(ours: float | None, theirs: float) -> bool:
 
 def _order_words(order: Order) -> str:
     level = order.stop_price if order.stop_price is not None else order.limit_price
-    return f"{order.side.value} {order.quantity:g} {order.order_type.value.replace('_', ' ')}" + (f" {level:,.2f}" if level else "")
+    return f"{order.side.value} {order.quantity:g} {order.order_type.value.replace('_', ' ')}" + (f" {money_text(level)}" if level else "")
 
 
 def _remaining(report: OrderReport) -> float | None:
@@ -219,10 +220,10 @@ def _execution_row(
         return _unknown_execution(base, report)
     order, execution = mine
     state, cause, blocks = _judge_execution(order, execution, report, fee, at, book.ref_prefix)
-    what = f"{order.side.value} {float(execution.quantity):g} at {execution.price:,.4f}"
+    what = f"{order.side.value} {float(execution.quantity):g} at {money_text(execution.price, 4)}"
     counted = 0.0 if execution.busted else float(execution.quantity)
     there = None if report is None else 0.0 if report.liquidation == 1 else report.quantity
-    fee_words = "commission not reported" if execution.commission is None else f"commission {execution.commission:,.2f}"
+    fee_words = "commission not reported" if execution.commission is None else f"commission {money_text(execution.commission)}"
     return _row(
         "execution", base, order.symbol, what, state, cause, blocks=blocks, ours=counted, theirs=there,
         difference=None if there is None else there - counted, order_id=order.order_id, position_id=order.position_id,
@@ -233,7 +234,7 @@ def _execution_row(
 def _unknown_execution(base: str, report: ExecutionReport | None) -> Row:
     if report is None:
         return _row("execution", base, "", "", RowState.PENDING, at="")
-    what, cause = f"{report.side.value} {report.quantity:g} at {report.price:,.4f}", "IB lists it and we have not booked it."
+    what, cause = f"{report.side.value} {report.quantity:g} at {money_text(report.price, 4)}", "IB lists it and we have not booked it."
     more = {"blocks": True, "theirs": report.quantity, "at": report.time.isoformat()}
     return _row("execution", base, report.symbol, what, RowState.MISSING_HERE, cause, **more)
 
@@ -248,7 +249,7 @@ def _judge_execution(
     if split_exec_id(report.exec_id)[1] < execution.revision:
         return RowState.PENDING, "We know a later correction than IB's list.", False
     if not execution.busted and (float(execution.quantity) != report.quantity or abs(float(execution.price) - report.price) > 1e-6):
-        return RowState.DIFFERS, f"IB says {report.quantity:g} at {report.price:,.4f}.", True
+        return RowState.DIFFERS, f"IB says {report.quantity:g} at {money_text(report.price, 4)}.", True
     if execution.busted:
         return RowState.MATCH, "Busted: it counts for nothing.", False
     if order.external:
@@ -256,7 +257,7 @@ def _judge_execution(
         why = "It carries our reference, but its order is not on our books." if ours_by_name else "Made elsewhere."
         return (RowState.MISSING_HERE if ours_by_name else RowState.EXTERNAL), why, ours_by_name
     if fee is not None and execution.commission is not None and abs(float(execution.commission) - fee) >= CENT / 2:
-        return RowState.DIFFERS, f"IB charged {fee:,.2f}.", False
+        return RowState.DIFFERS, f"IB charged {money_text(fee)}.", False
     if execution.commission is None:
         return RowState.PENDING, "Its commission has not been reported yet.", False
     return RowState.MATCH, "Corrected by the broker." if execution.revision > 1 else "", False

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from events.wording import money_text
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.risk_context import Lock, RiskLimits, Scope, name_in
 from positions.domain.risk_pace import REPEAT_LIMIT
@@ -69,7 +70,8 @@ def _losses(standing: Standing, limits: RiskLimits) -> Iterator[Lock]:
         if pnl is None or limit <= 0 or pnl > -limit:
             continue
         step = int(-pnl // limit)
-        reason = f"{words} loss of ${-pnl:,.2f}, open positions and fees counted, has reached the limit of ${limit * step:,.2f}."
+        lost, most = money_text(-pnl), money_text(limit * step)
+        reason = f"{words} loss of ${lost}, open positions and fees counted, has reached the limit of ${most}."
         values = {"pnl": round(pnl, 2), "limit": limit, "step": step}
         yield Lock(
             cause=f"{code} {period} {step}", code=code, scope=Scope.BOOK, reason=reason, since=standing.now, until=until, values=values
@@ -116,7 +118,7 @@ def _drawdown(standing: Standing, limits: RiskLimits) -> Iterator[Lock]:
         cause=f"drawdown {standing.peak_at:%Y-%m-%d} {int(fallen // limits.max_drawdown_pct)}",
         code="drawdown",
         scope=Scope.BOOK,
-        reason=f"Equity of ${equity:,.2f} is {fallen:.1f}% below its highest of ${peak:,.2f} in thirty days.",
+        reason=f"Equity of ${money_text(equity)} is {fallen:.1f}% below its highest of ${money_text(peak)} in thirty days.",
         since=standing.now,
         values={"equity": round(equity, 2), "peak": round(peak, 2), "drawdown_pct": round(fallen, 2), "limit": limits.max_drawdown_pct},
     )

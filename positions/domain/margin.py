@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from events.order import OrderSide
+from events.wording import age_words, money_text
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.risk_context import RiskContext, RiskLimits, denied
 
@@ -85,7 +86,7 @@ def what_moved(
     if limits_version and margin.limits_version and limits_version != margin.limits_version:
         return Moved("limits", "the limits were changed")
     age = (now - margin.asked_at).total_seconds()
-    return Moved("age", f"it is {age:.0f} s old") if age > max_age else None
+    return Moved("age", f"it is {age_words(age)} old") if age > max_age else None
 
 
 def margin_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
@@ -121,7 +122,8 @@ def margin_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimi
         return None
     return denied(
         "margin",
-        f"It takes ${takes:,.2f} of margin with what works already; ${free:,.2f} may be used ({limits.max_margin_pct:g}% of the excess).",
+        f"It takes ${money_text(takes)} of margin with what works already; "
+        f"${money_text(free)} may be used ({limits.max_margin_pct:g}% of the excess).",
         "Make it smaller, or close something.",
         initial_margin=margin.initial_change,
         working=working,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from events.failpoints import failpoint
 from events.order import OrderRole, OrderState
 from events.position import PositionStatus
+from events.wording import age_words
 from positions.domain import families, position_events
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
@@ -122,7 +123,7 @@ class OrderEntries:
             if order.life_seconds is None or order.sent_at is None:
                 continue
             if (core.now() - order.sent_at).total_seconds() >= order.life_seconds:
-                await core.cancel(order, f"not filled within {order.life_seconds:g} s")
+                await core.cancel(order, f"not filled within {age_words(order.life_seconds)}")
 
     async def _abandon(self, position: Position, denied: Denied) -> None:
         if position.is_active and not position.held:

@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from events.clock import CLOCK_TOLERANCE, clock_trouble
 from events.order import OrderRole, OrderSide, OrderState, OrderType
+from events.wording import age_words, money_text
 from positions.domain.intent import EXPIRED, Denied, IntentKind, OrderIntent
 from positions.domain.margin import margin_is_within
 from positions.domain.pricing import signed
@@ -160,9 +161,10 @@ def quote_is_fresh(intent: OrderIntent, context: RiskContext, limits: RiskLimits
         return denied("not_live", "The quote is delayed or frozen.", "Orders need live data.", data_type=quote.market_data_type)
     age = (context.now - quote.time).total_seconds()
     if age < -limits.quote_max_age_seconds:  # a clock was set back: nobody knows how old it is
-        return denied("stale_quote", f"The last price is stamped {-age:.0f} s from now.", what, age=age, limit=limits.quote_max_age_seconds)
+        message = f"The last price is stamped {age_words(-age)} from now."
+        return denied("stale_quote", message, what, age=age, limit=limits.quote_max_age_seconds)
     if age > limits.quote_max_age_seconds:
-        return denied("stale_quote", f"The last price is {age:.0f} s old.", what, age=age, limit=limits.quote_max_age_seconds)
+        return denied("stale_quote", f"The last price is {age_words(age)} old.", what, age=age, limit=limits.quote_max_age_seconds)
     if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
         return denied("crossed_quote", "Bid and ask are crossed.", what, bid=quote.bid, ask=quote.ask)
     return None
@@ -225,7 +227,7 @@ def notional_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLi
         return None
     return denied(
         "max_notional",
-        f"The order is worth ${notional:,.2f}; one order may be worth ${limits.max_order_notional:,.2f}.",
+        f"The order is worth ${money_text(notional)}; one order may be worth ${money_text(limits.max_order_notional)}.",
         "Make it smaller.",
         notional=notional,
         limit=limits.max_order_notional,
@@ -243,7 +245,7 @@ def position_notional_is_within(intent: OrderIntent, context: RiskContext, limit
         return None
     return denied(
         "max_position",
-        f"{intent.symbol} would be worth ${notional:,.2f}; ${limits.max_position_notional:,.2f} is allowed per symbol.",
+        f"{intent.symbol} would be worth ${money_text(notional)}; ${money_text(limits.max_position_notional)} is allowed per symbol.",
         "Make it smaller.",
         notional=notional,
         limit=limits.max_position_notional,
@@ -311,7 +313,7 @@ def risk_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits
         return None
     return denied(
         "max_risk",
-        f"${total:,.2f} would be at risk in all; ${limits.max_open_risk:,.2f} is allowed.",
+        f"${money_text(total)} would be at risk in all; ${money_text(limits.max_open_risk)} is allowed.",
         "Make it smaller, or bring a stop closer.",
         open_risk=open_risk + working,
         this_order=this,
@@ -325,7 +327,7 @@ def daily_loss_is_within(intent: OrderIntent, context: RiskContext, limits: Risk
         return None
     return denied(
         "daily_loss",
-        f"Today's loss of ${-context.day_pnl:,.2f} has reached the limit of ${allowed:,.2f}.",
+        f"Today's loss of ${money_text(-context.day_pnl)} has reached the limit of ${money_text(allowed)}.",
         "No new entries today.",
         day_pnl=context.day_pnl,
         limit=allowed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from events.order import OrderSide, OrderType
+from events.wording import moment_words, money_text
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.position import Position
@@ -45,7 +46,7 @@ def nothing_is_locked(intent: OrderIntent, context: RiskContext, limits: RiskLim
     for lock in context.locks:
         if not lock.shuts(intent, context.now, context.account):
             continue
-        until = f"until {lock.until:%Y-%m-%d %H:%M} UTC" if lock.until is not None else "until a person clears it"
+        until = f"until {moment_words(lock.until, context.now)}" if lock.until is not None else "until a person clears it"
         what = lock.name or "New entries"
         return denied(
             f"locked_{lock.code}"[:40],
@@ -119,7 +120,7 @@ def symbol_risk_is_within(intent: OrderIntent, context: RiskContext, limits: Ris
         return None
     return denied(
         "symbol_risk",
-        f"${risk:,.2f} would be at risk in {intent.symbol}; ${limits.max_symbol_risk:,.2f} is allowed per symbol.",
+        f"${money_text(risk)} would be at risk in {intent.symbol}; ${money_text(limits.max_symbol_risk)} is allowed per symbol.",
         "Make it smaller, or bring the stop closer.",
         risk=risk,
         limit=limits.max_symbol_risk,
@@ -139,7 +140,7 @@ def scopes_are_within(intent: OrderIntent, context: RiskContext, limits: RiskLim
             ("scope_risk", "dollars at risk", _risk(intent, context, limit.scope, limit.name), limit.max_open_risk),
         ):
             if most is not None and value > most:
-                message = f"{value:,.2f} {what} for {limit.words}; {most:,.2f} is the limit."
+                message = f"{money_text(value)} {what} for {limit.words}; {money_text(most)} is the limit."
                 return denied(code, message, "Make it smaller.", scope=limit.words, value=value, limit=most)
     return None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from events.wording import age_words, money_text
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.risk_context import RiskContext, RiskLimits, Scope, denied, entry_price, order_in, order_price
 
@@ -21,7 +22,7 @@ def not_the_same_shape_again(intent: OrderIntent, context: RiskContext, limits: 
         if order.intent_id != intent.intent_id and (order.symbol, order.side, order.quantity, order.limit_price) == shape:
             return denied(
                 "same_shape",
-                f"The very same entry left less than {limits.duplicate_window_seconds:g} s ago.",
+                f"The very same entry left less than {age_words(limits.duplicate_window_seconds)} ago.",
                 "Look at that order; a second one may follow a little later.",
                 order_id=order.order_id,
                 window=limits.duplicate_window_seconds,
@@ -73,7 +74,7 @@ def day_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits)
             message = f"{count} entries were sent {words}; {most:g} are allowed."
             return denied("day_entries", message, "No more until tomorrow, or an admin raises the limit.", count=count, limit=most)
         if money is not None and spent + this > money:
-            message = f"Entries worth ${spent + this:,.2f} would be sent {words}; ${money:,.2f} is allowed."
+            message = f"Entries worth ${money_text(spent + this)} would be sent {words}; ${money_text(money)} is allowed."
             what = "Make it smaller, or wait for tomorrow."
             return denied("day_notional", message, what, notional=spent + this, limit=money)
     return None

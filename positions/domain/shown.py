@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from events.wording import money_text
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.pricing import increment_at
 from positions.domain.risk_context import RiskContext, RiskLimits, denied, usable
@@ -102,7 +103,8 @@ def _risk_moved(shown: Shown, intent: OrderIntent, context: RiskContext) -> Deni
     risk = intent.quantity * distance
     if abs(risk - shown.risk_dollars) <= 2 * _tick(intent.limit_price, context) * intent.quantity + 0.01:
         return None
-    message = f"The risk moved from ${shown.risk_dollars:,.2f}, when it was approved, to ${risk:,.2f}: the stop is {distance:g} away."
+    was, is_now = money_text(shown.risk_dollars), money_text(risk)
+    message = f"The risk moved from ${was}, when it was approved, to ${is_now}: the stop is {distance:g} away."
     return denied("moved_risk", message, AGAIN, was=shown.risk_dollars, now=risk, stop_distance=distance)
 
 

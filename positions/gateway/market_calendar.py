@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 DAY = 86_400
 _EASTERN = ZoneInfo("America/New_York")
 _FIRST_DATE = date(2000, 1, 1)
+_AHEAD = timedelta(days=400)  # read this far beyond the day asked for
 _FIRST_SECOND = int(datetime(2000, 1, 1, 5, tzinfo=UTC).timestamp())
 
 
@@ -59,22 +60,28 @@ class ExchangeCalendar:
 
     def __init__(self, name: str = "XNYS") -> None:
         self._name = name
-        self._sessions: dict[date, tuple[int, int]] | None = None
+        self._sessions: dict[date, tuple[int, int]] = {}
+        self._known_until = date.min
+
+    def session(self, on: date) -> tuple[int, int] | None:
+        """(opening, closing) of an exchange day in epoch seconds; None on a weekend or holiday."""
+        if on > self._known_until:
+            self._load(on + _AHEAD)
+        return self._sessions.get(on)
 
     def trading(self, day: int) -> tuple[int, int] | None:
-        if self._sessions is None:
-            self._sessions = self._load()
-        found = self._sessions.get(date_of(day))
+        found = self.session(date_of(day))
         if found is None:
             return None
         start = day_start(day)
         return found[0] - start, found[1] - start
 
-    def _load(self) -> dict[date, tuple[int, int]]:
+    def _load(self, until: date) -> None:
         import exchange_calendars  # pulls in pandas: a second of start-up that only this mode pays
 
-        schedule = exchange_calendars.get_calendar(self._name, start="2000-01-03").schedule
-        return {
+        schedule = exchange_calendars.get_calendar(self._name, start="2000-01-03", end=until.isoformat()).schedule
+        self._sessions = {
             label.date(): (int(row.open.timestamp()), int(row.close.timestamp()))
             for label, row in zip(schedule.index, schedule.itertuples(), strict=True)
         }
+        self._known_until = until

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import httpx
 
+from events.wording import link_words
 from signals.domain.circuit import CircuitBreaker
 from signals.domain.endpoints import (
     DataRangeEndpoint,
@@ -157,7 +158,7 @@ class OptionsFlowClient:
         except (TimeoutError, httpx.TimeoutException):
             raise FlowUnreachable(f"the options-flow API did not answer within {read:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise FlowUnreachable(f"the options-flow API cannot be reached: {type(error).__name__}") from None
+            raise FlowUnreachable(f"the options-flow API cannot be reached: {link_words(_cause(error))}") from None
 
     async def _heed_limits(self, response: httpx.Response, kind: CallClass) -> None:
         wait = seconds_to_wait(response.headers)
@@ -191,3 +192,10 @@ def _query(parameters: Mapping[str, Parameter]) -> dict[str, str]:
 def backoff(attempt: int, *, jitter: Callable[[], float] = random.random) -> float:
     """Seconds before try number attempt + 2: doubling from 1 to 60, spread over its upper half."""
     return min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0**attempt) * (0.5 + jitter() / 2)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The socket's own error beneath the library's, which has other classes and no words for it."""
+    while not isinstance(error, OSError) and (beneath := error.__cause__ or error.__context__) is not None:
+        error = beneath
+    return error

@@ -18,6 +18,8 @@ FlowError
 
 from __future__ import annotations
 
+from events.wording import left_words
+
 
 class FlowError(Exception):
     """Root of all. `retryable` says whether the same request may be sent again soon."""
@@ -47,7 +49,7 @@ class FlowCircuitOpen(FlowError):
     """The breaker is open. `retry_after` in seconds."""
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__(f"the options-flow API failed repeatedly; next try in {retry_after:.0f} s")
+        super().__init__(f"the options-flow API failed repeatedly; next try in {left_words(retry_after)}")
         self.retry_after = retry_after
 
 
@@ -83,7 +85,7 @@ class FlowBudgetSpent(FlowRateLimited):
     """Our own request budget is spent. Nothing was sent, nobody refused, and nothing is wrong with the source."""
 
     def __init__(self, retry_after: float) -> None:
-        FlowError.__init__(self, f"waiting for our own request budget: next call in {retry_after:.0f} s")
+        FlowError.__init__(self, f"waiting for our own request budget: next call in {left_words(retry_after)}")
         self.code, self.server_text, self.retry_after = 429, "", retry_after
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from events.wording import age_words
 from signals.domain.predictions import Prediction
 
 FUTURE_TOLERANCE = timedelta(seconds=5)
@@ -96,10 +97,10 @@ def judge(prediction: Prediction, rules: Rules, run: Run, *, now: datetime, new_
 def _time_fault(prediction: Prediction, rules: Rules, run: Run, now: datetime) -> tuple[Reason, str] | None:
     newest = max(prediction.data_time, prediction.at)
     if newest - now > FUTURE_TOLERANCE:
-        return Reason.FUTURE, f"{(newest - now).total_seconds():.0f} s from the future: check the clocks"
+        return Reason.FUTURE, f"{age_words((newest - now).total_seconds())} from the future: check the clocks"
     age = now - min(prediction.data_time, prediction.at)
     if age > rules.max_age:
-        return Reason.STALE, f"stale: its data is {age.total_seconds():.0f} s old"
+        return Reason.STALE, f"stale: its data is {age_words(age.total_seconds())} old"
     if prediction.timestamp < run.newest:
         return Reason.OLD, ""
     return None

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from events.wording import age_words
 from signals.domain.flow_fields import BadField, flag, from_milliseconds, integer, milliseconds, moment, number, text
 
 DIRECTIONS = {"BUY": 1, "SELL": -1, "SHORT": -1, "NEUTRAL": 0, "HOLD": 0}
@@ -203,7 +204,7 @@ def _data_time(body: Mapping[str, Any], timestamp: int, warnings: list[str]) -> 
     if abs(shift - offset) <= _TIME_TOLERANCE:
         warnings.append("its text times are Eastern, labelled as UTC")
     else:
-        warnings.append(f"its two times differ by {shift.total_seconds():.0f} s; the epoch is used")
+        warnings.append(f"its two times differ by {age_words(abs(shift.total_seconds()))}; the epoch is used")
     # The text beside a shifted text is shifted alike; where even that makes no sense, the epoch stands alone.
     corrected = newest + shift if newest is not None else epoch
     return corrected if abs(corrected - epoch) <= timedelta(minutes=10) else epoch

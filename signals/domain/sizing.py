@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
 
+from events.wording import money_text
+
 
 class SizingMethod(StrEnum):
     FIXED_SHARES = "fixed_shares"
@@ -47,14 +49,14 @@ def fixed_shares(shares: float, *, price: float, caps: Caps = NO_CAPS) -> Sizing
 def fixed_dollars(dollars: float, *, price: float, caps: Caps = NO_CAPS) -> Sizing:
     """What `dollars` buy at `price`."""
     bad = _bad(dollars=dollars, price=price)
-    return _size(_ratio(dollars, price, bad), price, caps, bad=bad, how=f"${dollars:,.2f} at {price:g}")
+    return _size(_ratio(dollars, price, bad), price, caps, bad=bad, how=f"${money_text(dollars)} at {price:g}")
 
 
 def percent_of_equity(percent: float, *, equity: float, price: float, caps: Caps = NO_CAPS) -> Sizing:
     """What `percent` (5.0 is five percent) of `equity` buys at `price`."""
     bad = _bad(percent=percent, equity=equity, price=price)
     dollars = 0.0 if bad else float(_decimal(equity) * _decimal(percent) / 100)
-    return _size(_ratio(dollars, price, bad), price, caps, bad=bad, how=f"{percent:g}% of ${equity:,.2f} at {price:g}")
+    return _size(_ratio(dollars, price, bad), price, caps, bad=bad, how=f"{percent:g}% of ${money_text(equity)} at {price:g}")
 
 
 def risk_dollars(dollars: float, *, entry: float, stop: float | None, caps: Caps = NO_CAPS) -> Sizing:
@@ -65,7 +67,7 @@ def risk_dollars(dollars: float, *, entry: float, stop: float | None, caps: Caps
     if not bad and entry == stop:
         return Sizing(quantity=None, reason="the stop is at the entry price; move it away")
     distance = 1.0 if bad else float(abs(_decimal(entry) - _decimal(stop)))
-    return _size(_ratio(dollars, distance, bad), entry, caps, bad=bad, how=f"${dollars:,.2f} at risk over {distance:g} per share")
+    return _size(_ratio(dollars, distance, bad), entry, caps, bad=bad, how=f"${money_text(dollars)} at risk over {distance:g} per share")
 
 
 def size(
@@ -92,9 +94,9 @@ def _size(shares: float, price: float, caps: Caps, *, bad: str, how: str) -> Siz
     if caps.max_quantity is not None:
         limits.append((caps.max_quantity, f"capped at {caps.max_quantity} shares"))
     if caps.max_notional is not None:
-        limits.append((_floor(_ratio(caps.max_notional, price, "")), f"capped at ${caps.max_notional:,.2f}"))
+        limits.append((_floor(_ratio(caps.max_notional, price, "")), f"capped at ${money_text(caps.max_notional)}"))
     if caps.buying_power is not None:
-        limits.append((_floor(_ratio(caps.buying_power, price, "")), f"capped by buying power of ${caps.buying_power:,.2f}"))
+        limits.append((_floor(_ratio(caps.buying_power, price, "")), f"capped by buying power of ${money_text(caps.buying_power)}"))
     quantity, reason = min(limits, key=lambda limit: limit[0])
     if quantity < 1:
         return Sizing(quantity=None, reason=f"not even one share: {reason}")

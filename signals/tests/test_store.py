@@ -136,7 +136,7 @@ def test_a_restart_neither_repeats_nor_forgets(entry):
     [
         (said("NEUTRAL", confidence=0.93), "filtered", "neutral"),
         (said(confidence=0.7), "filtered", "confidence 70.0% is below 75.0%"),
-        (said(data_time=NOW - timedelta(hours=1)), "filtered", "stale: its data is 3600 s old"),
+        (said(data_time=NOW - timedelta(hours=1)), "filtered", "stale: its data is 1 hour old"),
         (said(invalid="it is about another ticker"), "invalid", "it is about another ticker"),
     ],
 )

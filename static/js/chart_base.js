@@ -84,10 +84,3 @@ export function setState(box, state, message = "") {
   note.hidden = state !== "empty" && state !== "failed";
   if (message) note.textContent = message;
 }
-
-/* JSON of our own server, or an Error with a sentence. */
-export async function fetchJson(url) {
-  const response = await fetch(url, { headers: { Accept: "application/json" }, credentials: "same-origin" });
-  if (!response.ok || response.redirected) throw new Error(response.redirected ? "You are logged out." : `The chart could not be loaded (${response.status}).`);
-  return response.json();
-}

@@ -2,7 +2,8 @@
  * move with the position, and a last candle that follows the live price.
  */
 
-import { chartTime, colours, fetchJson, frameOptions, makeChart, onTheme, rising, setState } from "./chart_base.js";
+import { fetchJson, sentence } from "./answers.js";
+import { chartTime, colours, frameOptions, makeChart, onTheme, rising, setState } from "./chart_base.js";
 import { feed } from "./feed.js";
 import { price, quantity } from "./format.js";
 
@@ -29,7 +30,7 @@ class PositionChart {
       setState(this.box, "ready");
       if (data.open) feed.join("bars", (rows) => rows.filter((bar) => bar.symbol === data.symbol).forEach((bar) => this.onBar(bar)), { snapshot: false });
     } catch (error) {
-      setState(this.box, "failed", error.message);
+      setState(this.box, "failed", sentence(error));
     }
   }
 

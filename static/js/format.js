@@ -1,5 +1,7 @@
 /* How numbers and times are written in cells: the browser's twin of events/templatetags/desk.py. */
 
+import { rounded, shifted } from "./decimals.js";
+
 export const UNKNOWN = "–";
 const MINUS = "\u2212";
 const THIN = "\u202f";
@@ -12,7 +14,7 @@ function digits(value, decimals) {
   if (!formats.has(decimals)) {
     formats.set(decimals, new Intl.NumberFormat("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
   }
-  return formats.get(decimals).format(Math.abs(value));
+  return formats.get(decimals).format(Math.abs(rounded(value, decimals)));
 }
 
 const plain = (value, decimals) => {
@@ -21,19 +23,17 @@ const plain = (value, decimals) => {
 };
 
 export const money = (value, decimals = 2) => (isNumber(value) ? plain(value, decimals) : UNKNOWN);
-export const pct = (fraction, decimals = 1) => (isNumber(fraction) ? `${plain(fraction * 100, decimals)}${THIN}%` : UNKNOWN);
+export const pct = (fraction, decimals = 1) => (isNumber(fraction) ? `${plain(shifted(fraction, 2), decimals)}${THIN}%` : UNKNOWN);
 
-export function quantity(value) {
-  if (!isNumber(value)) return UNKNOWN;
-  const places = (String(Math.round(value * 1e4) / 1e4).split(".")[1] || "").length;
-  return plain(value, places);
-}
+/* How many decimals a number has when it is written with at most four. */
+const placesOf = (value) => (String(rounded(value, 4)).split(".")[1] || "").length;
+
+export const quantity = (value) => (isNumber(value) ? plain(value, placesOf(value)) : UNKNOWN);
 
 export function price(value, decimals) {
   if (!isNumber(value)) return UNKNOWN;
   if (decimals !== undefined) return plain(value, decimals);
-  const places = (String(Math.round(value * 1e4) / 1e4).split(".")[1] || "").length;
-  return plain(value, Math.abs(value) < 1 ? Math.min(4, Math.max(2, places)) : 2);
+  return plain(value, Math.abs(value) < 1 ? Math.max(2, placesOf(value)) : 2);
 }
 
 /* {text, way}: the text with its sign, and up | down | flat. What rounds to zero is flat and unsigned. */
@@ -63,11 +63,20 @@ export function setSigned(element, value, decimals = 2, suffix = "") {
   element.replaceChildren(span);
 }
 
-export const setSignedPct = (element, fraction, decimals = 2) => setSigned(element, isNumber(fraction) ? fraction * 100 : null, decimals, `${THIN}%`);
+export const setSignedPct = (element, fraction, decimals = 2) => setSigned(element, isNumber(fraction) ? shifted(fraction, 2) : null, decimals, `${THIN}%`);
 export const setMultiple = (element, value) => setSigned(element, value, 2, `${THIN}R`);
 
 export function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
+}
+
+/* events.wording.age_words: an age in a sentence. */
+export function ageWords(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole <= 120) return `${whole} s`;
+  const [size, unit] = [[86400, "day"], [3600, "hour"], [60, "minute"]].find(([least]) => whole >= least);
+  const count = Math.floor(whole / size);
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }
 
 export function ageText(seconds) {
@@ -77,11 +86,20 @@ export function ageText(seconds) {
   return whole < 86400 ? `${Math.floor(whole / 3600)}${THIN}h` : `${Math.floor(whole / 86400)}${THIN}d`;
 }
 
+/* events.wording.left_words: until a moment, rounded up to the next minute from one minute on. */
+export function leftText(seconds) {
+  const whole = Math.max(0, Math.ceil(seconds));
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.ceil(whole / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 24 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
 const shapes = {
   time: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
   minute: { hour: "2-digit", minute: "2-digit" },
   day: { year: "numeric", month: "short", day: "numeric" },
-  short: { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" },
   full: { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" },
 };
 
@@ -96,11 +114,28 @@ export function zone(moment) {
   return text.slice(text.lastIndexOf(" ") + 1);
 }
 
+let clock = () => Date.now();
+
+/* The server's clock instead of this machine's: what is today, and how old things are, goes by it. */
+export function setClock(now) { clock = now; }
+
+const DATED = { time: shapes.time, minute: shapes.minute, short: shapes.minute }; // shapes that leave out what today makes plain
+
+/* A time of another day carries its date, one of another year its year. */
+function shapeFor(moment, shape) {
+  const bare = DATED[shape];
+  if (!bare) return shapes[shape] ?? shapes.time;
+  const now = new Date(clock());
+  const sameYear = eastern(moment, { year: "numeric" }) === eastern(now, { year: "numeric" });
+  if (shape !== "short" && sameYear && eastern(moment, shapes.day) === eastern(now, shapes.day)) return bare;
+  return { month: "short", day: "numeric", ...(sameYear ? {} : { year: "numeric" }), ...bare };
+}
+
 /* Exchange time as text with its zone (the day alone has none). */
 export function et(iso, shape = "time") {
   const moment = new Date(iso);
   if (!iso || Number.isNaN(moment.getTime())) return UNKNOWN;
-  const text = eastern(moment, shapes[shape] || shapes.time);
+  const text = eastern(moment, shapeFor(moment, shape));
   return shape === "day" ? text : `${text} ${zone(moment)}`;
 }
 
@@ -117,8 +152,14 @@ export function timeElement(iso, { shape = "time", age = false, limit = 0 } = {}
   element.className = age ? "age num" : "et num";
   if (age) element.dataset.age = "";
   if (limit) element.dataset.limit = limit;
-  element.textContent = age ? ageText((Date.now() - moment.getTime()) / 1000) : et(iso, shape);
+  if (!age) element.dataset.shape = shape;
+  element.textContent = age ? ageText((clock() - moment.getTime()) / 1000) : et(iso, shape);
   return element;
+}
+
+/* Writes the times of a page again: at midnight, what was today's needs its date. */
+export function redateTimes() {
+  for (const element of document.querySelectorAll("time[data-shape]")) setText(element, et(element.dateTime, element.dataset.shape));
 }
 
 const tones = {

@@ -1,6 +1,7 @@
 /* Equity today as one line over its starting value: above it in the colour of gain, below in that of loss. */
 
-import { chartTime, colours, faded, fetchJson, frameOptions, makeChart, onTheme, rising } from "./chart_base.js";
+import { fetchJson, sentence } from "./answers.js";
+import { chartTime, colours, faded, frameOptions, makeChart, onTheme, rising } from "./chart_base.js";
 import { money, zone } from "./format.js";
 
 const RELOAD_MS = 10 * 60 * 1000; // read again now and then: the line stays thinned, and midnight begins a new one
@@ -57,7 +58,7 @@ export function startEquityChart(place, note) {
 
   async function load() {
     let body;
-    try { body = await fetchJson(place.dataset.url); } catch (error) { note.textContent = error.message; return; }
+    try { body = await fetchJson(place.dataset.url); } catch (error) { note.textContent = sentence(error); return; }
     base = body.base;
     stored = body.points;
     live = live.filter(([at]) => at >= (stored[0]?.[0] ?? 0));

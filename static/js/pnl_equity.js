@@ -2,7 +2,9 @@
  * and a live tail. Columns come from /pnl/equity.json; what it shows is also written as a sentence under the chart.
  */
 
-import { chartTime, colours, faded, fetchJson, frameOptions, makeChart, moneyText, onTheme, rising, setState } from "./chart_base.js";
+import { fetchJson, sentence } from "./answers.js";
+import { chartTime, colours, faded, frameOptions, makeChart, moneyText, onTheme, rising, setState } from "./chart_base.js";
+import { rounded } from "./decimals.js";
 import { et, pct, setSigned, setText } from "./format.js";
 
 const LIVE_STEPS = 1500; // the curve's own number of points, about
@@ -29,7 +31,7 @@ class EquityChart {
       this.describe(data);
       if (this.newest) this.follow(this.newest);
     } catch (error) {
-      setState(this.box, "failed", error.message);
+      setState(this.box, "failed", sentence(error));
       setText(document.getElementById("equity-summary"), "");
     }
   }
@@ -62,7 +64,7 @@ class EquityChart {
 
   fall(value) {
     this.peak = Math.max(this.peak, value);
-    return Math.round((value - this.peak) * 100) / 100;
+    return rounded(value - this.peak, 2);
   }
 
   paint() {
@@ -102,7 +104,7 @@ class EquityChart {
     if (!Number.isFinite(time) || time < this.last) return;
     // The tail moves in steps of the curve: a point for every frame would squeeze the past.
     if (time - this.last >= this.step) this.last = time;
-    const value = Math.round(row.equity * 100) / 100;
+    const value = rounded(row.equity, 2);
     this.curve.update({ time: this.last, value });
     this.drawdown.update({ time: this.last, value: this.fall(value) });
   }

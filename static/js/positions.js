@@ -4,6 +4,7 @@
  */
 
 import { feed } from "./feed.js";
+import { rounded } from "./decimals.js";
 import { money, setSigned, setText } from "./format.js";
 import { writePosition } from "./positions_cells.js";
 import { refreshDialog, startWishes } from "./positions_wishes.js";
@@ -105,7 +106,7 @@ function summarise() {
   const total = known ? rows.size : Math.max(Number(more.dataset.total), rows.size);
   if (known) {
     const results = [...rows.values()].map((row) => row.unrealized_pnl).filter((value) => typeof value === "number");
-    setSigned(document.querySelector("[data-open-total]"), results.length ? Math.round(results.reduce((sum, value) => sum + value, 0) * 100) / 100 : rows.size ? null : 0);
+    setSigned(document.querySelector("[data-open-total]"), results.length ? rounded(results.reduce((sum, value) => sum + value, 0), 2) : rows.size ? null : 0);
   }
   const shown = elements.size - ended.size;
   setText(document.querySelector("[data-open-count]"), String(total));

@@ -81,7 +81,7 @@ function writeTicket(card, row) {
   if (row.reward_risk) setMultiple(ratio, row.reward_risk);
   else { ratio.replaceChildren(); delete ratio.dataset.written; }
   setText(cell(card, "margin_commission"), row.margin_commission ? `fee ${money(row.margin_commission)}` : "");
-  setText(cell(card, "margin_share_pct"), typeof row.margin_share_pct === "number" ? `${row.margin_share_pct.toFixed(1)}%` : "–");
+  setText(cell(card, "margin_share_pct"), typeof row.margin_share_pct === "number" ? `${money(row.margin_share_pct, 1)}%` : "–");
 }
 
 function writeDoubts(card, row) {

@@ -2,7 +2,8 @@
  * The server asks for fresh rows when it is asked; a hidden tab asks for nothing, so nothing is fetched for it.
  */
 
-import { chartTime, colours, fetchJson, makeChart, onTheme, rising, setState } from "./chart_base.js";
+import { fetchJson, sentence } from "./answers.js";
+import { chartTime, colours, makeChart, onTheme, rising, setState } from "./chart_base.js";
 import { et, money, price, quantity, setText, timeElement } from "./format.js";
 
 const WAITING_MS = 3000;
@@ -24,8 +25,9 @@ function startFlow(panel) {
         draw(chart, box, flow);
         if (flow.state === "loading") wait = WAITING_MS;
       } catch (error) {
-        say(panel, error.message);
-        if (!chart.lines) setState(box, "failed", error.message);
+        const why = sentence(error);
+        say(panel, why);
+        if (!chart.lines) setState(box, "failed", why);
       }
     }
     setTimeout(refresh, wait);

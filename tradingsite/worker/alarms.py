@@ -12,11 +12,11 @@ from events.bus import EventBus
 from events.clock import clock_trouble, utc_now
 from events.order import OrderState
 from events.system import ProtectionEvent
+from events.wording import moment_words
 from positions.alarms import Trouble, keep_in_step, waiting_rows
 from positions.domain.exit_keeper import Repair
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import LinkState
-from positions.domain.protection_clock import EXCHANGE_ZONE
 from positions.models import TradingState
 from signals.models import SignalSettings, SourceHealth
 from tradingsite.worker import ends
@@ -91,7 +91,7 @@ class Alarms:
         lost = self._link() is not LinkState.CONNECTED
         since = self._lasting("link", "broker", lost)
         if since is not None:
-            text = f"The broker link is down since {since.astimezone(EXCHANGE_ZONE):%H:%M:%S %Z}. {self._session.detail}".strip()
+            text = f"The broker link is down since {moment_words(since, utc_now())}. {self._session.detail}".strip()
             yield Trouble(kind="link", about="broker", text=text, page=reverse("positions:broker"), since=since, after=LINK_SECONDS)
         blocked = self._session.blocked
         since = self._lasting("books_differ", "books", bool(blocked))
@@ -166,5 +166,5 @@ def flow_silent(now: datetime) -> Iterator[Trouble]:
         return
     limit = timedelta(seconds=FLOW_INTERVALS * SignalSettings.current().poll_seconds)
     if now - row.last_success > limit:
-        text = f"The options-flow API has not answered since {row.last_success:%H:%M:%S} UTC. {row.last_error}".strip()
+        text = f"The options-flow API has not answered since {moment_words(row.last_success, utc_now())}. {row.last_error}".strip()
         yield Trouble(kind="flow", about="api", text=text, page=reverse("overview"), since=row.last_success + limit)

@@ -26,6 +26,7 @@ from positions.lease import WorkerLock, check_epoch
 from positions.limits import limits_from
 from signals.approval import shown_at_approval
 from signals.models import SignalRecord, SignalSettings, WatchListEntry
+from signals.session import market_open as exchange_is_open
 from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.books import Books
 from tradingsite.worker.commands import CommandDesk
@@ -210,7 +211,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
     )  # fmt: skip
     late.worker = worker
     manager.watch(
-        session_open=lambda: market_open(broker),
+        session_open=lambda: entries_may_trade(broker, utc_now()),
         day_pnl=lambda: equity.row.get("day_pnl"),
         surroundings=guard.surroundings,
         last_look=guard.last_look,
@@ -298,6 +299,16 @@ def market_open(broker: IbBroker) -> bool | None:
     """Whether the regular session is open, by the schedule of any contract we know; None when none is known."""
     contract = broker.any_contract()
     return None if contract is None else session_open(contract, utc_now())
+
+
+def entries_may_trade(broker: IbBroker, now: datetime) -> bool:
+    """What an entry is judged by: the broker's schedule, and the exchange's calendar where that says nothing of today.
+
+    A schedule covers a few days; a link that lasts longer outlives it, and not known would mean not checked.
+    """
+    contract = broker.any_contract()
+    known = None if contract is None else session_open(contract, now)
+    return exchange_is_open(now) if known is None else known
 
 
 def market_closes(broker: IbBroker) -> datetime | None:

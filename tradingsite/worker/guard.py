@@ -19,6 +19,7 @@ from events.clock import utc_now
 from events.order import OrderRole, PendingRequest
 from events.position import PositionStatus
 from events.system import RiskLockEvent
+from events.wording import money_text
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.locks import ClosedTrade, Standing, due_locks, lock_after
 from positions.domain.order import Order
@@ -135,13 +136,13 @@ class Guard:
         limits, active = self._limits(), [p for p in self._tracker.active() if p.held]
         risk = sum(p.open_risk for p in active)
         if risk > limits.max_open_risk * BREACH:
-            reason = f"open risk of ${risk:,.2f} is beyond the limit of ${limits.max_open_risk:,.2f}"
+            reason = f"open risk of ${money_text(risk)} is beyond the limit of ${money_text(limits.max_open_risk)}"
             await self._switch.change(REDUCE_ONLY, reason, "the desk")
             return
         for symbol in {p.symbol for p in active}:
             worth = abs(sum(p.held * (p.current_price or p.entry_price or 0.0) for p in active if p.symbol == symbol))
             if worth > limits.max_position_notional * BREACH:
-                reason = f"{symbol} is worth ${worth:,.2f}, beyond the limit of ${limits.max_position_notional:,.2f}"
+                reason = f"{symbol} is worth ${money_text(worth)}, beyond the limit of ${money_text(limits.max_position_notional)}"
                 await self._switch.change(REDUCE_ONLY, reason, "the desk")
                 return
 

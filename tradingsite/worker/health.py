@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from events.clock import clock_trouble, utc_now
 from events.context import masked
 from events.feed import Feed
+from events.wording import age_words
 from positions.broker.ib import IbBroker
 from positions.domain.ports import LinkState
 from signals.source_health import flow_part
@@ -107,7 +108,7 @@ class Health:
         elif link is LinkState.CONNECTED:
             state, detail = "ok", "connected"
             if self.subscriptions.symbols and (age is None or age > QUIET_SECONDS):
-                state, detail = "degraded", "no market data" if age is None else f"no market data for {age:.0f} s"
+                state, detail = "degraded", "no market data" if age is None else f"no market data for {age_words(age)}"
             if trouble := clock_trouble(self.broker.clock_skew):
                 state, detail = "degraded", f"{trouble}; entries wait"
         elif link is LinkState.UPSTREAM_LOST:

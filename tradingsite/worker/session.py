@@ -138,8 +138,8 @@ class Session:
             except BrokerError as error:
                 self._become(State.CONNECTING, str(error))
                 log.warning("not connected: %s", error)
-            except Exception as error:
-                self._become(State.CONNECTING, f"{type(error).__name__}: {error}")
+            except Exception:
+                self._become(State.CONNECTING, "the session broke; the worker's log says how")
                 log.exception("the session failed")
             await self._broker.disconnect()
             delay = FIRST_DELAY if monotonic() - began > SETTLED_AFTER else delay

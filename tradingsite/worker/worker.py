@@ -19,6 +19,7 @@ from events.feed import Feed
 from events.inbox import Inbox
 from events.journal import Journal
 from events.system import HandlerFailedEvent
+from events.wording import age_words
 from positions import store
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
@@ -122,7 +123,7 @@ class Worker:
             raise LinkDown(f"this worker is ending: {self._breakdown}")
         silent = monotonic() - self._lease_ok_at
         if silent > LEASE_SECONDS:
-            raise LinkDown(f"this worker has not confirmed its lease for {min(silent, 999):.0f} s: nothing is sent")
+            raise LinkDown(f"this worker has not confirmed its lease for {age_words(silent)}: nothing is sent")
         if self.switch.state != ACTIVE and any(is_entry(ticket.order_ref) for ticket in tickets):
             raise SendRefused(self.switch.state, f"Trading is {self.switch.state.replace('_', ' ')}: {self.switch.reason}")
         self.manager.look_again(tickets)

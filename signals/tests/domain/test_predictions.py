@@ -168,7 +168,7 @@ def test_where_text_and_epoch_disagree_the_epoch_is_right():
     off = "2026-06-04T14:30:00+00:00"
     said = parse_latest("AAPL", answer(datetime=off, datetime_of_data=off))
     assert said.data_time == said.at
-    assert any("differ by 3600 s" in warning for warning in said.warnings)
+    assert any("differ by 1 hour" in warning for warning in said.warnings)
 
 
 def test_eastern_text_labelled_as_utc_is_recognized():

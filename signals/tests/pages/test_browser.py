@@ -321,7 +321,7 @@ def test_reasons_that_come_while_the_card_is_open_are_all_drawn_and_go_again(sig
     reasons.nth(3).wait_for()
     assert [item.get_attribute("data-code") for item in reasons.all()] == ["halted", "locked_repeats", "symbol_risk", "max_risk"]
     symbol_risk = reasons.nth(2)
-    assert symbol_risk.locator(".refusal-figures span").all_inner_texts()[-1] == "limit 1"
+    assert symbol_risk.locator(".refusal-figures span").all_inner_texts()[-1] == "limit $1.00"
     assert symbol_risk.locator(".refusal-way").inner_text() == "Make it smaller, or bring the stop closer."
     assert signals_page.evaluate("document.documentElement.scrollWidth") <= 375
     assert signals_page.get_by_role("button", name="Approve").is_disabled()

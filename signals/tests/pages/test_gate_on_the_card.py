@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from signals.domain.entry import entry_intent
 from signals.facts import gather
 from signals.gate import CARD_CHECKS, intent_of
 from signals.models import SignalRecord
+from signals.objections import objections_to
 from signals.proposal import Ticket, pending_proposals, propose
 
 
@@ -93,7 +94,7 @@ def test_the_card_says_what_it_is_with_its_values_and_what_to_do(make_signal):
     [refusal] = row["refusals"]
     assert refusal["code"] == "symbol_risk"
     assert refusal["values"]["limit"] == 1
-    assert ["limit", "1"] in refusal["figures"]
+    assert ["limit", "$1.00"] in refusal["figures"]
     assert refusal["what_to_do"] == "Make it smaller, or bring the stop closer."
 
 
@@ -144,7 +145,7 @@ def test_every_reason_is_given_at_once_each_with_its_numbers_and_what_to_do(make
     assert [refusal["code"] for refusal in said["refusals"]] == ["halted", "drift", "max_notional", "symbol_risk"]
     assert all(refusal["message"] in said["error"] and refusal["what_to_do"] in said["error"] for refusal in said["refusals"])
     drift = said["refusals"][1]
-    assert dict(drift["figures"])["price now"] == "150"
+    assert dict(drift["figures"])["price now"] == "150.00"
     assert drift["values"]["limit_pct"] < drift["values"]["drift_pct"]
     page = signed_in().get("/signals/").content.decode()
     assert [page.count(f'<li data-code="{code}">') for code in expected] == [1, 1, 1]
@@ -169,3 +170,14 @@ def test_without_scripts_the_refusal_lists_every_reason(make_signal, signed_in, 
     limits(max_symbol_risk=1, max_open_risk=1)()
     page = signed_in().post("/signals/s1/approve", ticket()).content.decode()
     assert page.count('<li data-code="') == 2
+
+
+def test_after_a_half_day_has_closed_an_approval_is_refused_and_says_when_the_market_opens(make_signal, settings):
+    make_signal("s1")
+    settings.TRADING_MODE = "paper"
+    [proposal] = pending_proposals()
+    at_close = gather(["AAPL"], now=datetime(2026, 11, 27, 18, 0, tzinfo=UTC))
+    found = {objection.code: objection for objection in objections_to(proposal, at_close)}
+    assert found["market_closed"].what_to_do == "Wait for the regular session: it opens Mon, Nov 30, 09:30 EST."
+    before = gather(["AAPL"], now=datetime(2026, 11, 27, 17, 0, tzinfo=UTC))
+    assert "market_closed" not in {objection.code for objection in objections_to(proposal, before)}
