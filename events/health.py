@@ -14,6 +14,7 @@ from django.db import DatabaseError
 
 from events.clock import utc_now
 from events.models import WorkerLease
+from events.wording import age_words
 
 HEARTBEAT_LIMIT = 6.0  # seconds: three missed heartbeats
 PARTS_OF_THE_WORKER = ("gateway", "books", "flow")
@@ -28,8 +29,7 @@ def contribute(part: str, read: Callable[[], object]) -> None:
 
 
 def health_now(now: datetime | None = None) -> dict[str, Any]:
-    """The frame for pages: {"at","mode","account","epoch","trading","worker","gateway","books","flow","redis","celery","database",
-    "counters"}."""
+    """The frame for pages: "at", "mode", "account", "epoch", and a part for each thing that can be well or not."""
     now = now or utc_now()
     frame: dict[str, Any] = {
         "at": now.isoformat(),
@@ -40,6 +40,7 @@ def health_now(now: datetime | None = None) -> dict[str, Any]:
         "worker": {"state": "unknown", "heartbeat_at": None},
         "gateway": {"state": "unknown"},
         "books": {"state": "unknown"},
+        "protection": {},
         "flow": {"state": "unknown"},
         "redis": {"state": "unknown"},
         "celery": {"state": "unknown"},
@@ -88,7 +89,7 @@ def _worker_part(lease: WorkerLease, now: datetime) -> dict[str, Any]:
     said = dict(lease.health.get("worker") or {})
     said |= {"heartbeat_at": beat.isoformat() if beat else None}
     if age is None or age > HEARTBEAT_LIMIT or lease.state == "stopped":
-        return said | {"state": "down", "detail": f"No heartbeat for {age:.0f} s." if age is not None else "No heartbeat yet."}
+        return said | {"state": "down", "detail": f"No heartbeat for {age_words(age)}." if age is not None else "No heartbeat yet."}
     if lease.state != "ready":
         return said | {"state": "degraded", "detail": lease.state}
     return {"state": "ok"} | said

@@ -67,11 +67,8 @@ def market_open(now: datetime) -> bool:
 
 def market_opened(now: datetime) -> datetime | None:
     """When the session that is on now began; None when none is, and in the simulated market, which never closes."""
-    if not market_open(now) or settings.TRADING_MODE == "simulated":
-        return None
-    day = day_of(now.timestamp())
-    trading = _calendar().trading(day)
-    return datetime.fromtimestamp(day_start(day) + trading[0], UTC) if trading is not None else None
+    clock = None if never_closes() else exchange_clock(now)
+    return clock.today.opens if clock is not None and clock.closes is not None and clock.today is not None else None
 
 
 def market_closes(now: datetime) -> datetime | None:

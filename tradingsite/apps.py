@@ -16,6 +16,7 @@ class TradingSiteConfig(AppConfig):
         context.provide("trading_state", trading_state)
         context.provide("pending_count", pending_count)
         context.provide("alarms", alarms)
+        context.provide("session_clock", session_clock)
         health.contribute("alarms", alarms)
         health.contribute("celery", celery_part)
 
@@ -54,3 +55,10 @@ def celery_part() -> dict[str, object]:
     checks = [check_pulse(seen, name, now) for name in (pulses.BEAT, pulses.WORKERS)]
     worst = next((check for check in checks if not check.fit), checks[-1])
     return {"state": worst.state, "detail": f"{worst.label}: {worst.detail}", "at": worst.at.isoformat() if worst.at else None}
+
+
+def session_clock() -> dict[str, Any]:
+    """What the exchange is doing and what an approval meets now."""
+    from signals.session import session_row
+
+    return session_row()

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from threading import Thread
 from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingsite.settings")
@@ -13,8 +14,11 @@ from django.core.asgi import get_asgi_application
 django_application = get_asgi_application()  # loads the apps; what is imported next needs their models
 
 from events.routing import websocket_application  # noqa: E402
+from signals.session import load_calendar  # noqa: E402
 
 application = ProtocolTypeRouter({"http": django_application, "websocket": websocket_application})
+
+Thread(target=load_calendar, name="calendar", daemon=True).start()  # every page shows the session; the first one need not wait
 
 
 def _end_with_the_server() -> None:

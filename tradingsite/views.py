@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -26,6 +26,8 @@ from positions.locks import active_locks, clear
 from positions.models import OrderRecord, PositionRecord, TradingState
 from positions.wishes import first_error
 from signals.models import SignalRecord
+from signals.session import session_row
+from tradingsite.command_words import words_of
 from tradingsite.forms import ClearLockForm, SwitchForm
 from tradingsite.health import Check, proofs, readiness
 from tradingsite.health_upkeep import upkeep
@@ -52,6 +54,20 @@ def overview_health(request: HttpRequest) -> JsonResponse:
     """The same verdict as /readyz for the page's own tiles: always 200, since it is the page that is being answered."""
     verdict = _verdict(readiness())
     return JsonResponse(verdict | {"checks": [*verdict["checks"], *(check.as_row() for check in [*proofs(), *upkeep()])]})
+
+
+@require_GET
+@never_cache
+def session_clock(request: HttpRequest) -> JsonResponse:
+    """The session clock of the bar, asked again by the page whenever it says it will change."""
+    return JsonResponse(session_row())
+
+
+@require_GET
+@never_cache
+def command_words(request: HttpRequest, number: int) -> JsonResponse:
+    """What a command was about, for the note that tells its outcome."""
+    return JsonResponse({"words": words_of(get_object_or_404(CommandRecord, pk=number))})
 
 
 def _verdict(checks: list[Check]) -> dict[str, Any]:

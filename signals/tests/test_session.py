@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from positions.models import RiskLimits
-from signals.session import market_closes, market_open, next_session, session_row
+from signals.session import market_closes, market_open, market_opened, next_session, session_row
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ def test_the_real_market_keeps_its_hours(settings, at, is_open):
     settings.TRADING_MODE = "paper"
     assert market_open(at) is is_open
     assert (market_closes(at) is not None) is is_open
+    assert (market_opened(at) is not None) is is_open
 
 
 def test_the_simulated_market_never_closes(settings):

@@ -6,6 +6,7 @@ import { send } from "./positions_send.js";
 import { toast } from "./toasts.js";
 
 const KEY = "desk.sound";
+const MOST_SENT = 30; // positions.alarms.SHOWN: beyond that their number is not known here
 const SOUND_EVERY_MS = 15_000;
 const banner = document.getElementById("banner-alarms");
 const form = banner?.querySelector("[data-alarm-form]");
@@ -19,7 +20,7 @@ function show(alarms) {
   document.body.dataset.urgent = loudest?.severity === "urgent" ? "yes" : "";
   if (!loudest) return;
   banner.dataset.severity = loudest.severity;
-  setText(banner.querySelector("[data-alarm-count]"), String(waiting.length));
+  setText(banner.querySelector("[data-alarm-count]"), waiting.length + (alarms.length >= MOST_SENT ? "+" : ""));
   setText(banner.querySelector("[data-alarm-text]"), loudest.ended_at ? `${loudest.text} (over now)` : loudest.text);
   if (form) {
     form.action = `/alarms/${loudest.id}/acknowledge`;

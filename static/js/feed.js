@@ -16,7 +16,7 @@ const BACKOFF_MS = [300, 1000, 2000, 3500];
 const CLOSED_LOGGED_OUT = 4401;
 const REMEMBERED_ROWS = 4000;
 
-const config = document.body.dataset;
+const config = document.querySelector("[data-socket]")?.dataset ?? {}; // none for a stranger
 const topics = new Map(); // name -> { joins: Set of {onRows, snapshot}, shown: Map of key -> [version, time, heard], epoch, n, loading }
 const healthListeners = new Set();
 const stateListeners = new Set();

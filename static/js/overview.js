@@ -125,6 +125,8 @@ function countDown() {
     expiry.toggleAttribute("data-soon", left < 30);
   }
   byId("pending-empty").hidden = pendingRows.size > 0;
+  const all = Number(document.querySelector("[data-pending-count]").textContent);
+  setText(byId("pending-more"), all > pendingRows.size ? `${pendingRows.size} of ${all} shown` : "");
 }
 
 keepList({

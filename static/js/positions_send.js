@@ -31,7 +31,7 @@ function askPassword(said) {
   text.textContent = said;
   const label = document.createElement("label");
   label.className = "field";
-  label.textContent = `Password of ${document.body.dataset.user} `;
+  label.textContent = `Password of ${document.querySelector("[data-socket]").dataset.user} `;
   const input = document.createElement("input");
   Object.assign(input, { type: "password", className: "form-control", autocomplete: "current-password", maxLength: 128, required: true });
   label.append(input);

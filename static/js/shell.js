@@ -1,13 +1,15 @@
 /* The frame of every page: link light and banners, pending count, ages, theme and menu, halt dialog, shortcuts. */
 
 import { feed } from "./feed.js";
-import { ageText, setText, words } from "./format.js";
+import { ageText, ageWords, et, price, quantity, redateTimes, setClock, setText, words } from "./format.js";
 import "./submit_lock.js";
 import { toast } from "./toasts.js";
 
+setClock(() => feed.now());
 const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const body = document.body;
+const { user } = document.querySelector("[data-socket]").dataset;
 
 /* --- link light and the banner that dates stale numbers ---------------------------------------------------------- */
 
@@ -20,7 +22,7 @@ function linkSentence(state) {
   if (state.word === "polling") return ["Live link is away.", "Numbers are read every 2 seconds instead."];
   const retry = state.retryIn > 0 ? ` Trying again in ${Math.ceil(state.retryIn / 1000)} s.` : "";
   const why = state.socketOpen ? "The trading worker or its message line is silent." : "The server cannot be reached.";
-  return [`Numbers are ${ageText(state.age / 1000)} old.`, why + retry];
+  return [`Numbers are ${ageWords(state.age / 1000)} old.`, why + retry];
 }
 
 feed.state((state) => {
@@ -111,6 +113,12 @@ function showPending() {
   document.title = `${body.dataset.urgent ? "URGENT " : ""}${pending.size ? `(${pending.size}) ` : ""}${plainTitle}`;
 }
 
+/* Side, size, symbol and price: the proposal's where the row carries one, else the prediction's price. */
+function signalWords(row) {
+  const at = row.entry ?? row.price;
+  return `${row.direction > 0 ? "buy" : "sell"} ${row.quantity ? `${quantity(row.quantity)} ` : ""}${row.symbol}${at ? ` at ${price(at)}` : ""}`;
+}
+
 let pendingKnown = false;
 feed.join("signals", (rows, { snapshot, keys }) => {
   if (snapshot) for (const id of pending.keys()) if (!keys.has(id)) pending.delete(id);
@@ -120,7 +128,7 @@ feed.join("signals", (rows, { snapshot, keys }) => {
     const isNew = !pending.has(row.id);
     pending.set(row.id, Number.isNaN(expiry) ? Infinity : expiry);
     const what = row.v > 1 ? "Waits for a decision" : "New signal"; // a refused approval gives its signal back
-    if (pendingKnown && isNew) toast(`${what}: ${row.direction > 0 ? "buy" : "sell"} ${row.symbol}`, "info", `/signals/${encodeURIComponent(row.id)}/`);
+    if (pendingKnown && isNew) toast(`${what}: ${signalWords(row)}`, "info", `/signals/${encodeURIComponent(row.id)}/`);
   }
   pendingKnown = true;
   showPending();
@@ -134,22 +142,42 @@ const commandNames = {
   CancelOrder: "Cancel", HaltTrading: "Halt", ReduceOnly: "Reduce only", ResumeTrading: "Resume", FlattenAll: "Flatten all",
 };
 
+/* Side, size, symbol and price of what was asked for. Without an answer the note still comes: the outcome matters more. */
+async function commandWords(row) {
+  try {
+    const answer = await fetch(`/commands/${row.id}/words`, { headers: { Accept: "application/json" }, cache: "no-store", credentials: "same-origin" });
+    return answer.ok && !answer.redirected ? (await answer.json()).words : "";
+  } catch { return ""; }
+}
+
+async function tellOutcome(row) {
+  const name = commandNames[row.name] ?? row.name.replace(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  const what = await commandWords(row);
+  const link = row.signal_id && `/signals/${encodeURIComponent(row.signal_id)}/`;
+  const told = what ? `${name}: ${what}` : name;
+  if (row.state === "done") toast(`${told}, done`, "good");
+  else toast(`${told}, ${row.state}: ${row.reason || words(row.code) || "no reason given"}`, "warn", link);
+}
+
 feed.join("commands", (rows) => {
   for (const row of rows) {
     const justNow = feed.now() - Date.parse(row.at) < 8000; // the page after a POST still hears the outcome
-    if (row.created_by !== body.dataset.user || !justNow || row.state === "pending" || row.state === "claimed" || toldCommands.has(row.id)) continue;
+    if (row.created_by !== user || !justNow || row.state === "pending" || row.state === "claimed" || toldCommands.has(row.id)) continue;
     toldCommands.add(row.id);
-    const name = commandNames[row.name] ?? row.name.replace(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-    if (row.state === "done") toast(`${name}: done`, "good");
-    else toast(`${name} ${row.state}: ${row.reason || row.code || "no reason given"}`, "warn", row.signal_id && `/signals/${encodeURIComponent(row.signal_id)}/`);
+    tellOutcome(row);
   }
 });
 
 /* --- ages -------------------------------------------------------------------------------------------------------- */
 
+let day = ""; // of the exchange
+
 setInterval(() => {
   if (document.hidden) return;
   const now = feed.now();
+  const today = et(new Date(now).toISOString(), "day");
+  if (day && today !== day) redateTimes();
+  day = today;
   for (const element of document.querySelectorAll("time[data-age]")) {
     const seconds = (now - Date.parse(element.dateTime)) / 1000;
     setText(element, ageText(seconds));
@@ -160,8 +188,11 @@ setInterval(() => {
 
 /* --- menu, theme, profit colours --------------------------------------------------------------------------------- */
 
-const menu = document.querySelector("details.menu");
-document.addEventListener("click", (event) => { if (menu?.open && !menu.contains(event.target)) menu.open = false; });
+const sheets = document.querySelectorAll("details.menu, details.session-clock, details[data-notices]");
+document.addEventListener("click", (event) => {
+  for (const sheet of sheets) if (sheet.open && !sheet.contains(event.target) && !(sheet.matches("[data-notices]") && event.target.closest(".notices"))) sheet.open = false;
+});
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") for (const sheet of sheets) sheet.open = false; });
 
 function showChoices() {
   for (const button of document.querySelectorAll("[data-theme-choice]")) button.setAttribute("aria-pressed", String(button.dataset.themeChoice === root.dataset.themeChoice));
@@ -219,5 +250,21 @@ document.addEventListener("keydown", (event) => {
   if (target) location.assign(target);
 });
 
-for (const note of document.querySelectorAll(".toast-note")) setTimeout(() => note.remove(), 8000);
+/* --- notices: what the strip shortens, in full ------------------------------------------------------------------- */
+
+const notices = document.querySelector("details[data-notices]");
+const noticesCount = notices.querySelector("[data-notices-count]");
+
+function countNotices() {
+  const shown = document.querySelectorAll(".banner:not([hidden]), .toast-note").length;
+  noticesCount.hidden = shown === 0;
+  setText(noticesCount, String(shown));
+}
+new MutationObserver(countNotices).observe(document.querySelector(".notices"), { subtree: true, childList: true, attributeFilter: ["hidden"] });
+countNotices();
+document.querySelector(".notices").addEventListener("click", (event) => {
+  if (!notices.open && !event.target.closest("a, button")) notices.open = true; // a shortened line is read by touching it
+});
+
+for (const note of document.querySelectorAll(".toast-note[data-tone=info], .toast-note[data-tone=good]")) setTimeout(() => note.remove(), 8000);
 body.dataset.ready = "yes";

@@ -15,6 +15,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from events.clock import utc_now
+from events.commands import HaltTrading
+from events.inbox import file_command
 from positions.models import StatementCheck
 from tradingsite.testing.redis_server import RedisServer
 from tradingsite.tests.page_data import (
@@ -57,6 +59,8 @@ TABLE = {
     "overview": page(),
     "equity_today": page(),
     "overview_health": page(),
+    "session_clock": page(),
+    "command_words": page("command"),
     "trading": page(),
     "trading_scope": page(),
     "trading_halt": wish(refused=302),
@@ -140,6 +144,7 @@ def ids(live_redis: RedisServer) -> dict[str, str]:
         "lock": "987654",
         "task": "987654",
         "rule": "break_even",
+        "command": str(file_command(HaltTrading(reason="x"), user=person("trader"), key="one")[0].pk),
     }
 
 
@@ -173,7 +178,7 @@ def test_everybody_meets_what_the_table_says(name: str, role: str, ids: dict[str
     ],
 )
 def test_an_id_that_nothing_has_is_not_found(name: str, role: str, ids: dict[str, str]) -> None:
-    missing = {"statement": "987654", "alarm": "987654"}
+    missing = {"statement": "987654", "alarm": "987654", "command": "987654"}
     path = reverse(name, args=[missing.get(kind, "no-such-thing") for kind in TABLE[name].ids])
     is_page = TABLE[name] == page(*TABLE[name].ids)
     client = visitor(role)

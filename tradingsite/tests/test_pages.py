@@ -116,6 +116,17 @@ def test_an_empty_desk_says_what_is_missing_and_shows_no_zero_for_unknown() -> N
     assert re.search(r'data-figure="equity">–<', page)
 
 
+def test_a_list_that_leaves_something_out_says_how_much_and_a_count_counts_all() -> None:
+    for number in range(34):
+        held_position(f"S{number}")
+    for number in range(11):
+        pending_signal(f"P{number}")
+    page = signed_in("viewer").get("/").content.decode()
+    assert 'data-figure="held">34<' in page
+    assert "30 of 34 open" in page
+    assert "8 of 11 shown" in page
+
+
 def test_hostile_text_from_outside_stays_text() -> None:
     hostile = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
     event_row("RejectEvent", symbol="<b>", error_message=hostile, reason=hostile)
@@ -222,7 +233,7 @@ def test_the_admin_has_one_front_door_and_shows_the_mode() -> None:
     assert signed_in("trader").get(reverse("admin:login")).status_code == 403
     page = signed_in("admin").get(reverse("admin:index")).content.decode()
     assert "SIMULATED" in page
-    assert "Back to the desk" in page
+    assert f'href="{reverse("overview")}"' in page
 
 
 def test_an_admin_cannot_make_anybody_a_superuser() -> None:

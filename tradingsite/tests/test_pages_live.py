@@ -10,38 +10,17 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection
 
 from events.clock import utc_now
 from events.feed import encode, group_of, publish, send_to_group
 from events.health import health_now
-from events.models import CommandRecord, WorkerLease
+from events.models import CommandRecord
 from tradingsite.testing.browser import let_pass, when_steady
 from tradingsite.testing.patience import PATIENCE
 from tradingsite.tests.page_data import equity_point, fit_to_trade, held_position
+from tradingsite.tests.page_pulse import Pulse
 
 LIVE, POLLING = "Live", "Polling"
-
-
-class Pulse:
-    """Stands in for the worker's heartbeat: to the database, and while Redis lives to the pages."""
-
-    def __init__(self) -> None:
-        self.beating = True
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.5):
-            if self.beating:
-                WorkerLease.objects.update(heartbeat_at=utc_now())
-                publish("health", [health_now()])
-        connection.close()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=PATIENCE)
 
 
 @pytest.fixture
