@@ -12,6 +12,7 @@ from django.test import Client
 from events.models import CommandRecord
 from events.order import OrderState
 from positions.orders import LIVE_STATES, STATE_WORDS
+from positions.store import FINISHED
 from positions.tests.people import logged_in
 from positions.tests.rows import NOON, make_order
 
@@ -27,6 +28,11 @@ def trader(db: None) -> Client:
 
 def shown(answer: object) -> set[str]:
     return {row["id"] for row in answer.context["rows"]}  # type: ignore[attr-defined]
+
+
+def test_an_order_is_either_live_or_finished() -> None:
+    assert set(OrderState) == LIVE_STATES | set(FINISHED)
+    assert not LIVE_STATES & set(FINISHED)
 
 
 def test_every_state_has_plain_words() -> None:
