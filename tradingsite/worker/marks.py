@@ -38,6 +38,7 @@ class Marks:
         self._feed = feed
         self._showing = showing
         self._builders: dict[str, BarBuilder] = {}
+        self._traded: set[str] = set()  # symbols whose bar is newer than what was put into a frame
         self._completed: list[Bar] = []
         self._volume: dict[str, float] = {}  # symbol → the day's volume at its last tick
         self._moved: dict[str, dict[str, Any]] = {}  # position_id → newest whole row, to be written
@@ -82,6 +83,7 @@ class Marks:
         if tick.volume is not None:
             size = max(0.0, tick.volume - self._volume.get(tick.symbol, tick.volume))
             self._volume[tick.symbol] = tick.volume
+        self._traded.add(tick.symbol)
         done = builder.add(price, tick.time, size)
         if done is not None:
             self._complete(done)
@@ -93,14 +95,16 @@ class Marks:
         self._feed.put("bars", f"{bar.symbol} {bar.at.isoformat()}", bar_row(bar))
 
     def publish(self) -> None:
-        """Before each frame: the rows of positions that moved, and the bars being built."""
+        """Before each frame: the rows of positions that moved, and the bars that grew."""
         for position in self._tracker.moved():
             row = position.to_dict()
             self._moved[position.position_id] = row
             self._showing.row("positions", row)
-        for symbol, builder in self._builders.items():
+        for symbol in self._traded:
+            builder = self._builders[symbol]
             if builder.current is not None:
                 self._feed.put("bars", symbol, bar_row(builder.current))
+        self._traded.clear()
 
     def take_moved(self) -> list[dict[str, Any]]:
         """Whole rows of positions whose marks are newer than their records."""
