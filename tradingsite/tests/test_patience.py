@@ -19,11 +19,6 @@ ASKS = {"Client", "AsyncClient", "get", "post", "request"}
 ALLOWED = {
     "events/tests/test_hub.py": {"asyncio.sleep(0.0005)": "rows come one by one, faster than the feed sends"},
     "signals/tests/pages/conftest.py": {"self._stop.wait(0.5)": "the pace of the heartbeats that stand in for the worker's"},
-    "signals/tests/pages/test_browser.py": {
-        "signals_page.wait_for_timeout(80)": "the pace of an impatient hand",
-        "signals_page.wait_for_timeout(2000)": "a page that must stay still is looked at for longer than its changes take",
-        "own.wait_for_timeout(50)": "lets the browser's own loop run between two looks",
-    },
     "signals/tests/test_rate_limit.py": {"asyncio.sleep(0.001)": "the loop of the virtual clock, which has its own end"},
     "tradingsite/tests/redelivery.py": {"_never.wait(0.05)": "a task that lasts until its test makes a file"},
     "tradingsite/tests/test_fixtures.py": {"time.sleep(0.05)": "makes room for a race that the test forbids"},

@@ -213,6 +213,7 @@ def test_the_brokers_own_statement_of_the_day_agrees_to_the_cent_and_a_lost_fill
     trade_elsewhere(live_gateway.port, "MSFT", 10)
     assert outcome(file_wish(ClosePosition(position_id=position.pk))).state == "done"
     row_in_state("position:MSFT", "external", truth)
+    eventually(lambda: PositionRecord.objects.get(pk=position.pk).status == "closed", what="closed")
     eventually(lambda: not FillRecord.objects.filter(commission=None).exists() and FillRecord.objects.count() == len(truth.executions()))
     for kind in ("flex", "activity"):
         check = check_statement(truth.ask(query="statement", format=kind)["rows"].encode(), file_name=f"{kind}.txt")

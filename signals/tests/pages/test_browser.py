@@ -14,20 +14,22 @@ from events.models import CommandRecord, WorkerLease
 from events.rows import command_row
 from positions.models import RiskLimits, RiskLock, TradingState
 from signals.models import SignalRecord, SignalSettings
-from tradingsite.testing.browser import when_steady
+from tradingsite.testing.browser import Frames, let_pass, when_steady
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 Maker = Callable[..., Any]
+LONG = 3600  # seconds; nothing here ends by itself while a test looks at it
 
 
 @pytest.fixture
 def signals_page(trader_page: "Page", live_web: Any, desk: Any, heart: Any, make_signal: Maker) -> "Page":
-    """The page with one pending AAPL signal; worker and quote stay fresh for the length of a test."""
-    RiskLimits.objects.update(quote_max_age_seconds=300)
-    make_signal("first", life=300)
+    """The page with one pending AAPL signal, and live; worker and quote stay fresh for the length of a test."""
+    RiskLimits.objects.update(quote_max_age_seconds=LONG)
+    make_signal("first", life=LONG)
     trader_page.goto(f"{live_web.url}/signals/")
+    live(trader_page)
     return trader_page
 
 
@@ -83,7 +85,7 @@ def test_a_second_impatient_click_on_approve_approves_no_other_signal(
 ) -> None:
     for symbol in ("MSFT", "NVDA"):
         desk.quote(symbol)
-        make_signal(f"second-{symbol}", symbol=symbol, life=300)
+        make_signal(f"second-{symbol}", symbol=symbol, life=LONG)
     signals_page.set_viewport_size({"width": width, "height": 900})
     signals_page.reload()
     live(signals_page)
@@ -96,7 +98,7 @@ def test_a_second_impatient_click_on_approve_approves_no_other_signal(
     approve(first)
     for _ in range(12):
         signals_page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
-        signals_page.wait_for_timeout(80)  # an impatient hand
+        let_pass(signals_page, 80)  # an impatient hand
     first.get_by_text("Sent to the worker").wait_for()
     assert boxes(signals_page) == before
     assert not signals_page.get_by_role("dialog").is_visible()
@@ -238,7 +240,7 @@ def test_nothing_that_a_card_says_moves_a_card_or_its_buttons(
 ) -> None:
     for symbol in ("MSFT", "NVDA", "TSLA", "AMD"):
         desk.quote(symbol)
-        make_signal(symbol, symbol=symbol, life=300)
+        make_signal(symbol, symbol=symbol, life=LONG)
     signals_page.set_viewport_size({"width": width, "height": 900})
     signals_page.reload()
     live(signals_page)
@@ -282,7 +284,7 @@ def test_approve_stays_disabled_on_a_stale_page_though_its_proposals_are_read_ag
         route.fulfill(response=answer, body=json.dumps(said))
 
     heart.stop()
-    WorkerLease.objects.update(heartbeat_at=timezone.now() + timedelta(minutes=5))
+    WorkerLease.objects.update(heartbeat_at=timezone.now() + timedelta(seconds=LONG))
     signals_page.route("**/live/*", with_an_old_heartbeat)
     signals_page.reload()
     eventually(lambda: "stale" in (signals_page.locator("html").get_attribute("class") or ""))
@@ -444,7 +446,7 @@ def test_the_latest_answer_wins_whatever_order_they_come_in(signals_page: "Page"
 
 def test_a_new_signal_appears_by_itself_and_an_expired_one_keeps_its_place(signals_page: "Page", make_signal: Maker) -> None:
     signals_page.locator(".signal-life", has_text="left").wait_for()
-    signal = make_signal("second", symbol="MSFT", life=300)
+    signal = make_signal("second", symbol="MSFT", life=LONG)
     say("signals", [signal.as_row()])
     newcomer = signals_page.locator(".signal-card", has_text="MSFT")
     newcomer.wait_for()
@@ -460,6 +462,10 @@ def test_what_somebody_else_decided_is_said_on_the_card(signals_page: "Page") ->
     """Also when the page has not heard of it before the person says yes."""
     signals_page.locator(".signal-life", has_text="left").wait_for()
     signals_page.route("**/signals/cards?*", lambda route: route.abort())
+    with signals_page.expect_event(
+        "requestfailed", lambda request: "/signals/cards" in request.url
+    ):  # the look before it is over, and no later one says anything
+        pass
     card = signals_page.locator(".signal-card")
     press(card.get_by_role("button", name="Approve"))
     SignalRecord.objects.update(state="rejected", version=2, decided_by="bob", decided_at=timezone.now())
@@ -473,13 +479,14 @@ def test_what_somebody_else_decided_is_said_on_the_card(signals_page: "Page") ->
 def test_the_page_of_a_decided_signal_stays_still(signals_page: "Page", live_web: Any, eventually: Any) -> None:
     approve(signals_page.locator(".signal-card"))
     eventually(lambda: CommandRecord.objects.exists())
-    loads: list[str] = []
-    signals_page.goto(f"{live_web.url}/signals/{SignalRecord.objects.get().pk}/")
+    read: list[str] = []
+    address = f"{live_web.url}/signals/first/"
+    signals_page.goto(address)
     with signals_page.expect_response("**/live/commands"):
         signals_page.reload()
-    signals_page.on("load", lambda page: loads.append(page.url))
-    signals_page.wait_for_timeout(2000)  # a reload would come after 600 ms of quiet
-    assert loads == []
+    signals_page.on("request", lambda request: read.append(request.url))
+    let_pass(signals_page, 2000)  # the page would be read anew after 600 ms of quiet
+    assert address not in read
 
 
 def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_open_page(
@@ -487,10 +494,10 @@ def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_op
 ) -> None:
     approve(signals_page.locator(".signal-card"))
     signals_page.locator(".signal-card[data-settled]").wait_for()
-    own, heard = signals_page.context.new_page(), []
-    own.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(frame)))
+    own = signals_page.context.new_page()
+    frames = Frames(own)
     own.goto(f"{live_web.url}/signals/first/")
-    eventually(lambda: own.wait_for_timeout(50) or any("joined" in frame for frame in heard), what="the page hears the desk")
+    frames.wait_for('"joined"')
     answered = CommandRecord.objects.get()
     CommandRecord.objects.update(
         state="refused", code="moved_price", reason="The price moved. Nothing was sent.", finished_at=timezone.now()
@@ -518,10 +525,12 @@ def test_the_button_goes_when_the_signals_own_time_runs_out(signals_page: "Page"
     approve(signals_page.locator(".signal-card"))
     eventually(lambda: CommandRecord.objects.exists())
     CommandRecord.objects.update(state="expired", reason="Too late.", finished_at=timezone.now())
-    SignalRecord.objects.update(expires_at=timezone.now() + timedelta(seconds=4))
+    signals_page.clock.install()
     signals_page.goto(f"{live_web.url}/signals/first/")
     button = signals_page.get_by_role("button", name="Decide again")
     button.wait_for()
+    SignalRecord.objects.update(expires_at=timezone.now())
+    signals_page.clock.fast_forward(LONG * 1000)
     signals_page.get_by_text("The signal itself ended at").wait_for()
     assert button.count() == 0
 

@@ -127,7 +127,7 @@ def test_a_page_is_as_fast_without_redis(make_signal: Maker, signed_in: Maker, l
 
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_come_appear_by_themselves(trader_page: "Page", live_web: Any, make_signal: Maker) -> None:
-    make_signal(life=300)
+    make_signal(life=3600)
     trader_page.goto(f"{live_web.url}/signals/s1/")
     trader_page.get_by_text("Asking for recent option prints").wait_for()
     keep("trade", TRADE)
