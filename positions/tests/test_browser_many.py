@@ -14,6 +14,7 @@ from playwright.sync_api import Page
 from events.clock import utc_now
 from positions.models import PositionRecord
 from positions.tests.rows import Trip, make_position
+from tradingsite.testing.patience import PATIENCE
 from tradingsite.tests.page_data import pending_signal
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def on_the_wire(page: Page, live_web: LiveWeb, path: str) -> tuple[int, str]:
     """(bytes of the body as sent, the text) of a page for a browser that takes gzip."""
     at = urlsplit(live_web.url)
     cookies = "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in page.context.cookies())
-    link = http.client.HTTPConnection(at.hostname or "", at.port, timeout=60)
+    link = http.client.HTTPConnection(at.hostname or "", at.port, timeout=PATIENCE)
     link.request("GET", path, headers={"Cookie": cookies, "Accept": "text/html", "Accept-Encoding": "gzip, br"})
     answer = link.getresponse()
     body = answer.read()

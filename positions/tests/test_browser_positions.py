@@ -155,12 +155,9 @@ def test_a_position_that_ends_under_the_pointer_keeps_its_place_and_says_how(tra
 
 
 def _publish_until_class(row: Locator, frame: dict[str, object], name: str) -> None:
-    for _ in range(60):
-        publish("positions", [frame])
-        if name in (row.get_attribute("class") or ""):
-            return
-        row.page.wait_for_timeout(250)
-    raise AssertionError(f"the row never became {name}")
+    eventually(
+        lambda: publish("positions", [frame]) or name in (row.get_attribute("class") or ""), every=0.25, what=f"the row becomes {name}"
+    )
 
 
 def test_a_close_dialog_stays_about_its_position_when_that_has_ended(trader_page: Page, live_web: LiveWeb) -> None:

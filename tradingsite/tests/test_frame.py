@@ -43,7 +43,7 @@ def admin_page(page: Any, live_web: Any, make_user: Callable[..., Any], sign_in:
 def opened(page: Any, address: str, eventually: Callable[..., Any]) -> None:
     page.goto(address)
     page.locator("body[data-ready]").wait_for()
-    eventually(lambda: page.locator("#live-light").get_attribute("data-tone") == "good", seconds=60)
+    eventually(lambda: page.locator("#live-light").get_attribute("data-tone") == "good")
 
 
 @pytest.mark.parametrize("width", WIDTHS)

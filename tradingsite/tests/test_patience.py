@@ -22,7 +22,7 @@ ALLOWED = {
     "signals/tests/test_rate_limit.py": {"asyncio.sleep(0.001)": "the loop of the virtual clock, which has its own end"},
     "tradingsite/tests/redelivery.py": {"_never.wait(0.05)": "a task that lasts until its test makes a file"},
     "tradingsite/tests/test_fixtures.py": {"time.sleep(0.05)": "makes room for a race that the test forbids"},
-    "tradingsite/tests/test_pages_live.py": {"self._stop.wait(0.5)": "the pace of the heartbeats that stand in for the worker's"},
+    "tradingsite/tests/page_pulse.py": {"self._stop.wait(0.5)": "the pace of the heartbeats that stand in for the worker's"},
 }
 
 
