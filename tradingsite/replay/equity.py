@@ -96,7 +96,7 @@ def _thinned(missing: set[Point]) -> set[Point]:
 def made_by(points: set[Point], segments: Iterable[Segment], step: Callable[[], None]) -> set[Point]:
     """Of these points, those that an event of a stretch of their time made."""
     found: set[Point] = set()
-    for segment in segments:
+    for segment in segments if points else ():
         wanted = {point for point in points - found if segment.first_at <= point[1] <= segment.last_at}
         for record in journal.records(segment) if wanted else ():
             if record[journal.TYPE] == "EquityEvent":

@@ -120,7 +120,13 @@ class _Run:
                 self._points_outside()
         self._explain_points()
         new = f"{checkpoint.events - known:,} new events"
-        rest = f"{again:,} older ones and a {NIGHTS}th of the rows" if all_new else "the night's time was over, the rest follows"
+        rest = f"{again:,} older ones and a {NIGHTS}th of the rows"
+        if self._late:
+            rest = (
+                f"{again:,} older ones; the night's time was over, the rest follows"
+                if all_new
+                else "the night's time was over, the rest follows"
+            )
         self._replay.scope = f"{new}, {rest}"
         return self._finished()
 
@@ -196,7 +202,8 @@ class _Run:
             self._replay.rows[table.name] = len(ours)
             self._compare(table, sorted({*part, *(ours ^ theirs)}), scratch)
         self._count(checkpoint)
-        checkpoint.part = (checkpoint.part + 1) % NIGHTS
+        if not self._late:  # else the same part is compared again
+            checkpoint.part = (checkpoint.part + 1) % NIGHTS
         with transaction.atomic():
             self._step(fence=True)
             checkpoint.save()
@@ -233,23 +240,22 @@ class _Run:
 
     def _check_again(self, segment: Segment) -> None:
         before = JournalSegment.objects.filter(last_seq__lt=segment.first_seq).order_by("first_seq").last()
-        stretch, running = Stretch(), RunningSeal("" if before is None else before.seal)
-        for number, record in enumerate(journal.records(segment)):
+        stretch, running, count = Stretch(), RunningSeal("" if before is None else before.seal), 0
+        for count, record in enumerate(journal.records(segment), 1):
             running.add(record)
-            stretch.add(record)
-            if number % 500 == 0:
+            if record[journal.TYPE] == "EquityEvent":  # all others were read when they were sealed as they are
+                stretch.add(record)
+            if count % 500 == 0:
                 self._step(f"looking at event {record[journal.SEQ]} again")
         if running.hexdigest() != segment.seal:
-            self._replay.add(_broken(segment, stretch.count))
+            self._replay.add(_broken(segment, count))
         window = self._window(None if before is None else as_segment(before), segment)
         self._unexplained |= compare_points(stretch.points, window, self._replay)
 
     def _explain_points(self) -> None:
         """A clock that was set back puts a point's event into another stretch than its neighbours'."""
         unexplained = self._unexplained
-        if unexplained and not self._replay.full:
-            unexplained = unexplained - made_by(unexplained, self._checkpoint.all(), self._step)
-        for point in sorted(unexplained):
+        for point in sorted(unexplained - made_by(unexplained, self._checkpoint.all(), self._step)):
             self._replay.add(difference("EquityPoint", point, "row", "missing", "there"))
 
     def _points_outside(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -107,6 +108,18 @@ def test_a_night_folds_only_what_is_new_and_compares_what_it_changed(week: None)
     assert [difference.column for difference in advance().differences] == ["cash"]
 
 
+def test_a_clock_that_was_set_back_for_a_while_makes_no_difference() -> None:
+    for minutes in (0, 1, -500, -499, 2, 3):
+        event = EquityEvent(account="A", equity=1.0, cash=1.0, timestamp=utc_now() + timedelta(minutes=minutes))
+        project([(event, insert_rows([to_row(event)], epoch=0)[0])], 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "STRETCH", 3)
+        assert renew().differences == []
+        assert [replay.equal for replay in nights(3)] == [True, True, True]
+        EquityPoint.objects.create(account="A", at=utc_now() - timedelta(minutes=100), equity=1, cash=1)
+        assert [difference.column for difference in renew().differences] == ["row"]
+
+
 def test_what_a_night_has_no_time_for_the_next_one_goes_on_with(week: None) -> None:
     replay = advance(seconds=0)
     assert (replay.events, replay.equal) == (100, True)
@@ -154,7 +167,7 @@ def test_another_secret_key_is_named_and_a_full_run_seals_anew(week: None) -> No
 
 
 def test_the_console_and_the_nightly_task_never_run_beside_each_other() -> None:
-    claim(WORK, limit=verification.timedelta(hours=1))
+    claim(WORK, limit=timedelta(hours=1))
     assert verify_journal() is None
     with pytest.raises(Exception, match="verify-journal is being done by"):
         call_command("replay", "--verify")
