@@ -59,7 +59,7 @@ def test_a_newcomer_approves_a_signal_moves_its_stop_in_the_admin_and_closes(liv
     detail = card.locator("[data-f=symbol]").get_attribute("href")
     card.locator("input[name=quantity]").fill("7")
     card.locator("button[data-approve]:enabled").wait_for()  # the server has judged 7 shares
-    card.get_by_role("button", name="Approve").click()
+    when_steady(card.get_by_role("button", name="Approve")).click()
     page.get_by_role("dialog").get_by_role("button", name="Approve and send").click()
     held = eventually(lambda: [p for p in ask_gateway(live_desk, query="positions") if p["quantity"]], what="a holding")
     assert [(p["symbol"], abs(p["quantity"])) for p in held] == [(symbol, 7)]

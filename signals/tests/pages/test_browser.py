@@ -69,7 +69,7 @@ def test_an_approval_is_asked_about_and_its_card_keeps_its_place_with_the_outcom
     CommandRecord.objects.update(state="refused", code="moved_price", reason="The price moved.", finished_at=timezone.now())
     say("commands", [command_row(CommandRecord.objects.select_related("created_by").get())])
     card.get_by_text("The worker refused it: The price moved.").wait_for()
-    signals_page.get_by_role("button", name="Clear 1 decided").click()
+    press(signals_page.get_by_role("button", name="Clear 1 decided"))
     card.wait_for(state="detached")
 
 
@@ -272,7 +272,7 @@ def test_nothing_that_a_card_says_moves_a_card_or_its_buttons(
     WorkerLease.objects.update(health={"account": "DUSIM1", "quotes": {}})
     signals_page.locator(".signal-card .signal-blocked li[data-code=no_price]").nth(4).wait_for()
     assert places() == before
-    signals_page.locator(".signal-card").first.get_by_role("button", name="Reject", exact=True).click()
+    press(signals_page.locator(".signal-card").first.get_by_role("button", name="Reject", exact=True))
     signals_page.get_by_label("Reason to reject").first.wait_for()
     assert places() == before
     make_signal("newcomer", symbol="IBM", life=200)  # it ends before the others, and still comes last
@@ -352,7 +352,7 @@ def test_rejecting_by_key_asks_for_a_reason(signals_page: "Page", eventually: An
     signals_page.keyboard.press("j")
     signals_page.keyboard.press("r")
     signals_page.get_by_label("Reason to reject").select_option("news")
-    signals_page.get_by_role("button", name="Reject signal").click()
+    press(signals_page.get_by_role("button", name="Reject signal"))
     eventually(lambda: SignalRecord.objects.get().state == "rejected")
     assert SignalRecord.objects.get().reason == "News or earnings"
 
@@ -522,7 +522,7 @@ def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_op
     assert signals_page.get_by_role("link", name="Approval refused: The price moved.").get_attribute("href") == "/signals/first/"
     own.locator("form[data-again] .signal-life", has_text="left").wait_for()
     WorkerLease.objects.update(health=quoted(WorkerLease.objects.get().health, 150.4))
-    button.click()
+    press(button)
     own.locator(".signal-card").get_by_role("button", name="Approve").wait_for()
     back = signals_page.locator(".signal-card")
     back.get_by_text("left").wait_for()
