@@ -1,6 +1,7 @@
 """The signals page in a real browser: cards come and go by themselves, and decisions are one click or one key away."""
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -519,7 +520,10 @@ def test_a_refused_approval_is_decided_again_and_its_card_comes_back_on_every_op
     say("commands", [command_row(answered)])
     button = own.get_by_role("button", name="Decide again")
     button.wait_for()
-    assert signals_page.get_by_role("link", name="Approval refused: The price moved.").get_attribute("href") == "/signals/first/"
+    assert (
+        signals_page.get_by_role("link", name=re.compile("Approval: .*AAPL.*, refused: The price moved")).get_attribute("href")
+        == "/signals/first/"
+    )
     own.locator("form[data-again] .signal-life", has_text="left").wait_for()
     WorkerLease.objects.update(health=quoted(WorkerLease.objects.get().health, 150.4))
     press(button)
