@@ -12,7 +12,8 @@ from positions.domain.order import Order
 from positions.domain.position import Position
 from positions.domain.protection import covered
 
-AT_ONCE = 8  # stops sent or moved before somebody else gets a turn, and the order is looked at anew
+AT_ONCE = 8  # repairs, each with a commit of its own, before somebody else gets a turn and the order is looked at anew
+MOVES_AT_ONCE = 36  # moves share one commit: as many as the line takes, which then leave without a wait
 
 Rank = tuple[int, float]  # smaller is more urgent
 

@@ -158,7 +158,7 @@ class ExitRunner:
         broker = self._manager.core.broker
         await broker.line_free(routine=True)
         moves = sorted((move for position in due if (move := self._move_due(position)) is not None), key=Move.rank)
-        now = moves[: max(1, min(danger.AT_ONCE, broker.line_room(routine=True)))]
+        now = moves[: max(1, min(danger.MOVES_AT_ONCE, broker.line_room(routine=True)))]
         answers = await self._manager.trail_stops({move.position.position_id: move.price for move in now})
         for move in now:
             await self._moved(move, answers[move.position.position_id])

@@ -6,7 +6,7 @@ believes with what really happened. An answer is {"ok": true, ...} or {"ok": fal
 Commands:
   {"fault": NAME, "match": {...}, "times": N, ...settings}   rules of faults.py, or an immediate fault of _NOW below
   {"query": "book"|"orders"|"executions"|"positions"|"sessions"|"received"|"account"|"faults"|"ledger"|"prices"|"statement"|"sockets", ...}
-  {"set_price": SYMBOL, "price": 101.5, "hold": true}        hold: the stock stands still there
+  {"set_price": SYMBOL, "price": 101.5, "hold": true}        hold: the stock stands still there; a list of symbols gaps at once
   {"shift": SYMBOL, "pct": -5, "seconds": 2}                 moves by per cent, over seconds
   {"release": SYMBOL}                                        a held stock ticks again
   {"fill": {"client_id": 1, "order_id": 7}, "quantity": 40, "price": 100.0}
@@ -284,30 +284,37 @@ class Control:
     # The market and the account
 
     def _set_price(self, command: Command) -> Answer:
-        symbol, price = str(command["set_price"]), _number(command["price"])
+        named, price = command["set_price"], _number(command["price"])
         if price <= 0:
             raise Refused("a price is positive")
         hold = bool(command.get("hold", False))
-        return self._move(symbol, lambda prices, at: prices.set_price(symbol, price, at, hold=hold), command)
+        symbols = [str(name) for name in named] if isinstance(named, list) else [str(named)]
+
+        def gap(prices: Prices, at: float) -> None:
+            for symbol in symbols:
+                prices.set_price(symbol, price, at, hold=hold)
+
+        return self._move(symbols, gap, command)
 
     def _shift(self, command: Command) -> Answer:
         symbol, fraction = str(command["shift"]), _number(command["pct"]) / 100
         if fraction <= -1:
             raise Refused("a stock can not lose more than everything")
         seconds = _number(command.get("seconds", 0.0)) * self._gateway.speed
-        return self._move(symbol, lambda prices, at: prices.shift(symbol, fraction, seconds, at), command)
+        return self._move([symbol], lambda prices, at: prices.shift(symbol, fraction, seconds, at), command)
 
     def _release(self, command: Command) -> Answer:
         symbol = str(command["release"])
-        return self._move(symbol, lambda prices, at: prices.release(symbol, at), command)
+        return self._move([symbol], lambda prices, at: prices.release(symbol, at), command)
 
-    def _move(self, symbol: str, change: Callable[[Prices, float], None], command: Command) -> Answer:
+    def _move(self, symbols: list[str], change: Callable[[Prices, float], None], command: Command) -> Answer:
         broker = self._gateway.broker
-        broker.contracts.info(symbol)
+        for symbol in symbols:
+            broker.contracts.info(symbol)
         broker.now = self._gateway.now()
         broker.move_price(change, command)
         self._gateway.tick()
-        return {"last": broker.last(symbol)}
+        return {"last": broker.last(symbols[0])} if symbols else {}
 
     def _fill(self, command: Command) -> Answer:
         broker, key = self._gateway.broker, command["fill"]

@@ -134,11 +134,11 @@ async def test_a_stop_whose_price_moved_on_while_others_were_sent_is_moved_once_
 
 
 async def test_several_moves_are_durable_with_one_commit_before_the_first_of_them_leaves(desk: SlowDesk) -> None:
-    _, run = await trailing(desk, **{f"S{number}": 10 for number in range(danger.AT_ONCE)})
-    for number in range(danger.AT_ONCE):
+    _, run = await trailing(desk, **{f"S{number}": 10 for number in range(danger.MOVES_AT_ONCE)})
+    for number in range(danger.MOVES_AT_ONCE):
         on_tick(desk, f"S{number}", 110.0)
     await run.run_once()
-    assert len(sent(desk, "modify")) == danger.AT_ONCE
+    assert len(sent(desk, "modify")) == danger.MOVES_AT_ONCE
     assert desk.left_at_commit == [0]
 
 
