@@ -17,7 +17,12 @@ SECONDS_SAID = 120  # up to here an age is said in seconds
 
 
 def age_words(seconds: float) -> str:
-    """A span as a person says it: "45 s", "3 minutes", "5 hours", "2 days". Rounded down; never below 0 s."""
+    """A span as a person says it: "45 s", "3 minutes", "5 hours", "2 days". Rounded down; never below 0 s.
+
+    What never happened is endlessly long ago: "an unknown time".
+    """
+    if not math.isfinite(seconds):
+        return "an unknown time"
     whole = max(0, int(seconds))
     if whole <= SECONDS_SAID:
         return f"{whole} s"

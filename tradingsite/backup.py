@@ -126,7 +126,7 @@ def newest() -> Path | None:
 
 def _share() -> float:
     """Bytes that all copies together may take."""
-    at = folder() if folder().exists() else folder().parent
+    at = next(place for place in (folder(), *folder().parents) if place.exists())
     return shutil.disk_usage(at).total * settings.BACKUP_DISK_PERCENT / 100
 
 

@@ -66,6 +66,7 @@ GOOD: dict[str, Any] = {
     "key": None, "price": "151", "quantity": "10", "reason": "because", "note": "done", "typed": "RESUME", "symbol": "NVDA",
     "stop_loss": "95", "take_profit": "190", "position_id": "pos-NVDA", "row": "order:X", "ours": "1", "theirs": "2", "order_id": "x",
     "verdict": "over", "file": "", "day": "2026-03-02", "version": "1", "entry": "500", "stop": "480", "target": "540",
+    "ask": "", "shown_entry": "500",
     "shown_quantity": "10", "shown_stop": "480", "shown_target": "540", "kind": "percent", "value": "5", "at_r": "1", "minutes": "30",
     "at_session_end": "on", "percent": "50", "limit_price": "151", "username": "ann", "password": "secret", FIELD: "secret",
     "outcome": "found",
