@@ -15,6 +15,7 @@ from positions.domain.ports import BrokerError
 log = logging.getLogger(__name__)
 
 Step = Callable[[], Awaitable[None]]
+CANCEL_AGAIN_SECONDS = 0.2
 
 
 class Rhythm:
@@ -31,9 +32,12 @@ class Rhythm:
         self._tasks.append(asyncio.create_task(self._repeat(seconds, name, step), name=name))
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Until every step has ended. A step may swallow a cancel: `asyncio.wait_for` does when its answer comes at that moment."""
+        left = set(self._tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
 
     async def _repeat(self, seconds: float, name: str, step: Step) -> None:
         while True:
