@@ -123,18 +123,9 @@ def _base(signal: SignalRecord, facts: Facts) -> Proposal:
     )
 
 
-def pending_proposals(now: datetime | None = None) -> list[Proposal]:
-    """Every pending signal with fresh numbers, the one that expires first on top."""
-    now = now or utc_now()
-    signals = list(waiting(now).select_related("prediction"))
-    if not signals:
-        return []
-    facts = gather({signal.symbol for signal in signals}, now=now)
-    return [propose(signal, facts) for signal in signals]
-
-
 def pending_tickets(most: int, now: datetime | None = None) -> list[Proposal]:
-    """The first `most` of the same without judging them: neither warnings nor objections. For the worker, which asks all the time."""
+    """What the first `most` that wait would become, without judging it: neither warnings nor objections. For the worker, which asks
+    all the time."""
     now = now or utc_now()
     signals = list(waiting(now)[:most])
     if not signals:

@@ -20,7 +20,8 @@ from signals.facts import gather
 from signals.gate import CARD_CHECKS, intent_of
 from signals.models import SignalRecord
 from signals.objections import objections_to
-from signals.proposal import Ticket, pending_proposals, propose
+from signals.proposal import Ticket, propose
+from signals.tests.pages.proposals import pending_proposals
 
 
 def entry_order(

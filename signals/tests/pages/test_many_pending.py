@@ -20,7 +20,8 @@ from positions.models import MinuteBar, OrderRecord, PositionRecord, RiskLimits
 from signals import pending
 from signals.facts import gather
 from signals.models import PredictionRecord, SignalRecord
-from signals.proposal import pending_proposals, pending_tickets
+from signals.proposal import pending_tickets
+from signals.tests.pages.proposals import pending_proposals
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("patient_desk")]
 

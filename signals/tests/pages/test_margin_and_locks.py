@@ -4,7 +4,7 @@ from events.clock import utc_now
 from positions.domain.margin import Margin
 from positions.models import MarginAnswer, RiskLock
 from signals.models import SignalRecord
-from signals.proposal import pending_proposals
+from signals.tests.pages.proposals import pending_proposals
 
 
 def answered(signal_id, **changes):
