@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -21,8 +20,8 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from events.keyset import MOST_COUNTED, count_up_to_most
+from events.wording import EXCHANGE_ZONE
 
-EASTERN = ZoneInfo("America/New_York")
 MONTHS = 12
 MOST_VALUES = 500  # of a filter
 
@@ -168,14 +167,14 @@ class _ByDate(admin.SimpleListFilter):
         span = _span(self.value() or "")
         if span is None:
             return queryset
-        began, ended = (datetime.combine(day, time(), EASTERN) for day in span)
+        began, ended = (datetime.combine(day, time(), EXCHANGE_ZONE) for day in span)
         return queryset.filter(**{f"{self.column}__gte": began, f"{self.column}__lt": ended})
 
     def _ends(self, model: type[models.Model]) -> tuple[date | None, date | None]:
         """The exchange days of the oldest and the newest row: two seeks."""
         moments = model._default_manager.exclude(**{self.column: None}).values_list(self.column, flat=True)
         ends = (moments.order_by(self.column).first(), moments.order_by(f"-{self.column}").first())
-        first, last = (moment.astimezone(EASTERN).date() if moment else None for moment in ends)
+        first, last = (moment.astimezone(EXCHANGE_ZONE).date() if moment else None for moment in ends)
         return first, last
 
 

@@ -16,16 +16,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
 
+from events.wording import EXCHANGE_ZONE
 from positions.domain.performance import Performance, Totals, figures
 from positions.exact_sql import HourOf, TenThousandths, money_of
 from positions.models import PositionRecord
 
-EXCHANGE_ZONE = ZoneInfo("America/New_York")
 ZERO = Decimal(0)
 WON, LOST = Q(realized_pnl__gt=0), Q(realized_pnl__lt=0)
 FINITE = Q(r_multiple__gt=-1e300, r_multiple__lt=1e300)

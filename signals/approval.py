@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
@@ -21,7 +20,7 @@ from events.commands import ApproveSignal, BadCommand, RejectSignal
 from events.failpoints import failpoint
 from events.inbox import file_command
 from events.models import CommandRecord
-from events.wording import moment_words
+from events.wording import EXCHANGE_ZONE, moment_words
 from positions.domain.shown import Shown
 from signals import store
 from signals.facts import Facts, gather
@@ -32,7 +31,6 @@ from signals.proposal import Proposal, Ticket, propose
 CONFLICT = 409  # somebody or something was faster
 REFUSED = 422  # understood, and not allowed now
 LONGEST_APPROVAL = 120  # seconds
-EASTERN = ZoneInfo("America/New_York")
 State = SignalRecord.State
 
 
@@ -137,7 +135,7 @@ def _shown(proposal: Proposal, facts: Facts) -> Shown:
         price_then=proposal.signal.price,
         allowed_drift=proposal.allowed_drift,
         held=proposal.held,
-        session=facts.now.astimezone(EASTERN).date().isoformat(),
+        session=facts.now.astimezone(EXCHANGE_ZONE).date().isoformat(),
         limits_version=gate.version if gate else "",
         risk_dollars=proposal.risk_dollars,
     )

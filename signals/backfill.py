@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from events.clock import utc_now
+from events.wording import EXCHANGE_ZONE
 from signals import flow_link, store
 from signals.domain.flow_errors import FlowBudgetSpent, FlowError
 from signals.domain.judgement import Judgement, Reason, Verdict
@@ -22,15 +22,14 @@ LIMIT = 500  # rows of one answer
 MOST = 5_000  # rows of one day's answer, should a day have more than LIMIT
 ONE_DAY = timedelta(days=1)
 LONGEST = timedelta(days=31)  # older gaps stay gaps
-_EASTERN = ZoneInfo("America/New_York")
 AskWindow = Callable[[date, date, int], dict[str, Any]]  # first and last day (Eastern), most rows → the answer's data
 
 
 def run(ticker: str, since_ms: int, *, step: Callable[[], None] = lambda: None) -> int:
     """Fetch and store what is newer than `since_ms`; returns how many predictions were new. Calls `step` after each answer.
     Raises FlowBudgetSpent when our own budget ran out before the end; what was stored until then stays."""
-    today = utc_now().astimezone(_EASTERN).date()
-    first = max(datetime.fromtimestamp(since_ms / 1000, UTC).astimezone(_EASTERN).date(), today - LONGEST)
+    today = utc_now().astimezone(EXCHANGE_ZONE).date()
+    first = max(datetime.fromtimestamp(since_ms / 1000, UTC).astimezone(EXCHANGE_ZONE).date(), today - LONGEST)
     new = 0
     try:
         for answer in collect(partial(_ask, ticker), first, today):

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db import connection
 
 from events.clock import monotonic, utc_now
 from events.database_clock import database_skew
 from events.health import health_now, newest_lease
+from events.wording import EXCHANGE_ZONE
 from positions.domain.bars import wilder_atr
 from positions.domain.margin import Margin
 from positions.domain.ports import Bar
@@ -32,7 +32,6 @@ from signals.session import market_closes, market_open
 BARS_PER_PERIOD = 4  # Wilder's average forgets slowly: this many periods of bars give it to within a few percent
 BARS_REMEMBERED = 20.0  # seconds
 SYMBOLS_AT_ONCE = 200  # SQLite allows 500 parts of a union
-EASTERN = ZoneInfo("America/New_York")
 HELD = ("opening", "open", "adjusting", "closing")
 
 
@@ -83,7 +82,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None, judging: bool
     answers = _margins(wanted)
     limits = RiskLimits.objects.first() or RiskLimits()
     day_pnl = float(point.day_pnl) if point else None
-    midnight = datetime.combine(now.astimezone(EASTERN).date(), time(), EASTERN)
+    midnight = datetime.combine(now.astimezone(EXCHANGE_ZONE).date(), time(), EXCHANGE_ZONE)
     gate = None
     if judging:
         gate = view_of(

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from events.wording import EXCHANGE_ZONE
 from signals import flow_link
 from signals.domain.client import OptionsFlowClient
 from signals.domain.flow_errors import FlowBudgetSpent, FlowError
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 ROWS = 200
 PRUNED_AT_ONCE = 2_000
-_EASTERN = ZoneInfo("America/New_York")
 _BIG = 1e12
 _TRADE = ("price", "bid", "ask", "size", "trade_value", "price_threshold", "delta", "updated_delta", "underlying_price")
 _MINUTE = ("open", "high", "low", "close", "volume")
@@ -116,7 +115,7 @@ def status_summary(status: dict[str, Any], now: datetime) -> dict[str, Any]:
         if isinstance(system, dict):
             summary["service"] = text(system, "service", longest=80)
             summary["status"] = text(system, "status", longest=40)
-            told = datetime.strptime(text(system, "current_time_et", longest=30), "%Y-%m-%d %H:%M:%S").replace(tzinfo=_EASTERN)
+            told = datetime.strptime(text(system, "current_time_et", longest=30), "%Y-%m-%d %H:%M:%S").replace(tzinfo=EXCHANGE_ZONE)
             summary["clock_skew"] = round((now - told).total_seconds(), 1)
         if isinstance(market, dict):
             summary["is_market_hours"] = market.get("is_market_hours") is True

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
@@ -22,6 +21,7 @@ from events.models import CommandRecord, EventRecord
 from events.roles import trader_required
 from events.rows import command_row
 from events.step_up import Act, step_up
+from events.wording import EXCHANGE_ZONE
 from positions.models import FillRecord, OrderRecord, PositionRecord
 from positions.wishes import first_error, wants_json
 from signals.again import decide_again, nothing_came_of
@@ -36,7 +36,6 @@ from signals.pending import ROOM, pending_count, waiting_window
 from signals.proposal import propose
 
 PAGE_SIZE = 20
-EASTERN = ZoneInfo("America/New_York")
 MAX_EVENTS = 200
 
 
@@ -83,9 +82,9 @@ def _filtered(wanted: dict[str, Any]) -> QuerySet[SignalRecord]:
     if wanted["symbol"]:
         found = found.filter(symbol=wanted["symbol"])
     if wanted["first"]:
-        found = found.filter(created_at__gte=datetime.combine(wanted["first"], time.min, EASTERN))
+        found = found.filter(created_at__gte=datetime.combine(wanted["first"], time.min, EXCHANGE_ZONE))
     if wanted["last"]:
-        found = found.filter(created_at__lt=datetime.combine(wanted["last"] + timedelta(days=1), time.min, EASTERN))
+        found = found.filter(created_at__lt=datetime.combine(wanted["last"] + timedelta(days=1), time.min, EXCHANGE_ZONE))
     return found
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
 from events.models import CommandRecord, EventRecord
+from events.wording import EXCHANGE_ZONE
 from positions.models import AlarmRecord, ErrorTrade, LimitChange, OrderRecord, RiskLock
 from signals.models import SignalRecord
 
-EASTERN = ZoneInfo("America/New_York")
 MOST_OF_A_KIND = 500
 OVERRIDES = ("AdoptHolding", "ReleasePosition", "AcknowledgeDifference", "ResolveDoubt")
 KINDS = ("limit change", "override", "refusal", "reject", "halt", "lock", "error trade", "alarm")
@@ -42,8 +41,8 @@ def week_word(day: date) -> str:
 
 def lines_of(monday: date) -> list[Line]:
     """Everything of that exchange week, the newest first; of each kind the newest MOST_OF_A_KIND."""
-    began = datetime.combine(monday, time(), EASTERN)
-    span = (began, datetime.combine(monday + timedelta(days=7), time(), EASTERN))
+    began = datetime.combine(monday, time(), EXCHANGE_ZONE)
+    span = (began, datetime.combine(monday + timedelta(days=7), time(), EXCHANGE_ZONE))
     found = [line for read in READERS for line in read(*span)]
     return sorted((line for line in found if span[0] <= line.at < span[1]), key=lambda line: line.at, reverse=True)
 

@@ -10,9 +10,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from events.clock import utc_now
+from events.wording import EXCHANGE_ZONE
 from positions.analytics import exchange_date
 from positions.export import text_cell
-from tradingsite.review import EASTERN, KINDS, lines_of, monday_of, week_word
+from tradingsite.review import KINDS, lines_of, monday_of, week_word
 
 
 @require_GET
@@ -45,7 +46,7 @@ def review_csv(request: HttpRequest, week: str) -> HttpResponse:
     writer.writerow(("at_utc", "at_exchange", "kind", "what", "who", "why"))
     for line in lines_of(_monday(week)):
         texts = [text_cell(text) for text in (line.kind, line.what, line.who, line.why)]
-        writer.writerow((_utc(line.at), line.at.astimezone(EASTERN).isoformat(timespec="seconds"), *texts))
+        writer.writerow((_utc(line.at), line.at.astimezone(EXCHANGE_ZONE).isoformat(timespec="seconds"), *texts))
     return answer
 
 

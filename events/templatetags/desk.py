@@ -12,7 +12,6 @@ import uuid
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import template
 from django.utils.dateparse import parse_datetime
@@ -21,13 +20,12 @@ from django.utils.safestring import SafeString
 
 from events.clock import utc_now
 from events.tape import order_state_words
-from events.wording import money_text, rounded
+from events.wording import EXCHANGE_ZONE, money_text, rounded
 
 register = template.Library()
 
 UNKNOWN = "–"
 MINUS = "\u2212"  # as wide as the plus sign, so that signed columns line up
-EASTERN = ZoneInfo("America/New_York")
 _TIME_SHAPES = {"time": "%H:%M:%S", "short": "%H:%M", "minute": "%H:%M", "day": "%b %-d, %Y", "full": "%b %-d, %Y %H:%M:%S"}
 _DATED_SHAPES = frozenset({"time", "minute", "short"})  # a date comes before these where today does not make it plain
 
@@ -163,7 +161,7 @@ def age_text(seconds: float) -> str:
 
 
 def _exact(moment: datetime) -> str:
-    local = moment.astimezone(EASTERN)
+    local = moment.astimezone(EXCHANGE_ZONE)
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%Z}"
 
 
@@ -185,7 +183,7 @@ def et(value: Any, shape: str = "time") -> SafeString | str:
     moment = _moment(value)
     if moment is None:
         return UNKNOWN
-    local = moment.astimezone(EASTERN)
+    local = moment.astimezone(EXCHANGE_ZONE)
     zone = "" if shape == "day" else f" {local:%Z}"
     shape = shape if shape in _TIME_SHAPES else "time"
     return format_html(
@@ -200,7 +198,7 @@ def et(value: Any, shape: str = "time") -> SafeString | str:
 
 def _date_before(local: datetime, shape: str) -> str:
     """A time without a date is one of today; one of another year says which."""
-    today = utc_now().astimezone(EASTERN).date()
+    today = utc_now().astimezone(EXCHANGE_ZONE).date()
     if shape not in _DATED_SHAPES or (shape != "short" and local.date() == today):
         return ""
     return local.strftime("%b %-d, " if local.year == today.year else "%b %-d, %Y, ")

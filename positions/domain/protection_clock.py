@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-EXCHANGE_ZONE = ZoneInfo("America/New_York")
+from events.wording import EXCHANGE_ZONE
+
 MOST_DAYS = 40
 
 

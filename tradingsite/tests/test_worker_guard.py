@@ -8,12 +8,13 @@ import pytest
 from events.bus import EventBus
 from events.clock import utc_now
 from events.journal import Fenced
+from events.wording import EXCHANGE_ZONE
 from positions.domain.locks import due_locks
 from positions.domain.risk import Lock, RiskLimits, Scope
 from positions.locks import read_locks
 from positions.models import EquityPoint, FillRecord, RiskLock, TradingState
 from tradingsite.worker.database import Database
-from tradingsite.worker.equity import EXCHANGE_ZONE, start_of_day
+from tradingsite.worker.equity import start_of_day
 from tradingsite.worker.guard import Guard, read_standing, write_locks
 from tradingsite.worker.trading import TradingSwitch
 

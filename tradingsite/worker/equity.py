@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db.models import Sum
 
@@ -28,6 +27,7 @@ from events.feed import Feed
 from events.order import OrderSide
 from events.position import PositionStatus
 from events.system import EquityEvent
+from events.wording import EXCHANGE_ZONE
 from positions.domain.ledger import split_exec_id
 from positions.domain.ports import BrokerSnapshot, CommissionReport, ExecutionReport
 from positions.domain.tracker import PositionTracker
@@ -35,7 +35,6 @@ from positions.models import EquityPoint, FillRecord, PositionRecord
 from tradingsite.worker.database import Database
 from tradingsite.worker.marks import Marks, price_of
 
-EXCHANGE_ZONE = ZoneInfo("America/New_York")
 SAME_ROW_SECONDS = 5.0  # a row that says the same again is sent this often, so that pages know it is fresh
 EXPLAINED = 0.001  # of what the account is worth: fees and interest move cash by less without an execution
 CASH_KEYS = ("TotalCashValue", "TotalCashBalance", "TotalCashBalance.BASE")

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from events.clock import utc_now
 from events.order import OrderSide, OrderState, OrderType
+from events.wording import EXCHANGE_ZONE
 from positions.broker.ib import IbBroker
 from positions.domain.intent import OrderIntent
 from positions.domain.margin import Margin, Moved, what_moved
@@ -25,7 +26,7 @@ from positions.models import MarginAnswer
 from signals.objections import CLOSES
 from signals.proposal import pending_tickets
 from tradingsite.worker.database import Database
-from tradingsite.worker.equity import EXCHANGE_ZONE, Equity
+from tradingsite.worker.equity import Equity
 from tradingsite.worker.session import Session
 
 log = logging.getLogger(__name__)
