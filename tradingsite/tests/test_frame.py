@@ -198,3 +198,28 @@ def test_the_session_clock_asks_the_server_again_when_its_word_runs_out(
     label = admin_page.locator("[data-session-label]")
     eventually(lambda: label.inner_text() == "Half day", seconds=60)
     assert admin_page.locator("#session-clock").get_attribute("data-state") == "open"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_time_of_another_day_leaves_the_symbol_beside_it_readable(
+    pulse: Pulse, admin_page: Any, live_web: Any, eventually: Callable[..., Any], width: int
+) -> None:
+    event_row(ago=3 * 86_400, fill_quantity=10.0, fill_price=151.25, quantity=10.0)
+    admin_page.set_viewport_size({"width": width, "height": 800})
+    opened(admin_page, live_web.url + "/", eventually)
+    overlaps = """() => [...document.querySelectorAll(".tape li")].filter((line) =>
+        line.querySelector("time").getBoundingClientRect().right > line.querySelector(".tape-symbol").getBoundingClientRect().left)
+        .map((line) => line.textContent)"""
+    assert admin_page.locator(".tape li").count() == 2
+    assert admin_page.evaluate(overlaps) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_card_says_the_limit_of_the_drift_in_full(
+    pulse: Pulse, admin_page: Any, live_web: Any, eventually: Callable[..., Any], width: int
+) -> None:
+    admin_page.set_viewport_size({"width": width, "height": 800})
+    opened(admin_page, live_web.url + "/signals/", eventually)
+    note = admin_page.locator('.signal-card .cell-note:has([data-f="drift_word"])')
+    note.evaluate("(note) => { note.children[0].textContent = 'better, limit'; note.children[1].textContent = '0.50\u202f%'; }")
+    assert note.evaluate("(note) => note.scrollWidth <= note.clientWidth")
