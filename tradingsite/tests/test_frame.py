@@ -82,7 +82,7 @@ CALM = {"trading": {"state": "active", "reason": ""}, "gateway": {"state": "ok"}
 def opened(page: Any, address: str, eventually: Callable[..., Any]) -> None:
     page.goto(address)
     page.locator("body[data-ready]").wait_for()
-    eventually(lambda: page.locator("#live-light").get_attribute("data-tone") == "good", seconds=60)
+    eventually(lambda: page.locator("#live-light").get_attribute("data-tone") == "good")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -96,17 +96,17 @@ def test_no_control_moves_or_is_covered_while_banners_and_notes_come_and_go(
         say(**CALM)
         pulse.beating = True
         opened(admin_page, live_web.url + address, eventually)
-        eventually(lambda: admin_page.evaluate(SHOWN) == [], seconds=60)
+        eventually(lambda: admin_page.evaluate(SHOWN) == [])
         covered = set(admin_page.evaluate(COVERED))  # Django's own lists hide a link or two under others
         calm = admin_page.evaluate(CONTROLS)
         assert len(calm) > 10
         say(**TROUBLE)
         alarm_row()
-        eventually(lambda: troubled <= set(admin_page.evaluate(SHOWN)), seconds=60)
+        eventually(lambda: troubled <= set(admin_page.evaluate(SHOWN)))
         admin_page.locator(".toast-note").first.wait_for(state="attached")
         assert admin_page.evaluate(CONTROLS) == calm, address
         pulse.beating = False
-        eventually(lambda: "banner-link" in admin_page.evaluate(SHOWN), seconds=60)
+        eventually(lambda: "banner-link" in admin_page.evaluate(SHOWN))
         assert admin_page.evaluate(CONTROLS) == calm, address
         assert admin_page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), address
         assert set(admin_page.evaluate(COVERED)) <= covered, address
@@ -154,7 +154,7 @@ def test_shortened_notices_are_read_in_full_by_opening_the_strip(
     admin_page.set_viewport_size({"width": 375, "height": 800})
     opened(admin_page, live_web.url + "/", eventually)
     say(**TROUBLE)
-    eventually(lambda: admin_page.locator("[data-notices-count]").inner_text() == "6", seconds=60)  # five banners and a note
+    eventually(lambda: admin_page.locator("[data-notices-count]").inner_text() == "6")  # five banners and a note
     admin_page.locator("details[data-notices] summary").click()
     for sentence in ("Trading is halted.", "odd fills", "Broker link is down.", "ours 100, theirs 90", "2 open tasks"):
         assert sentence in admin_page.locator(".notices").inner_text()
@@ -177,7 +177,7 @@ def test_the_session_clock_is_on_every_page_and_follows_a_halt(
     approval = clock.locator("[data-session-approval]")
     assert approval.inner_text() == "An approval now is sent at once to the simulated market."
     say(trading={"state": "halted", "reason": "odd fills"})
-    eventually(lambda: approval.inner_text() == "Trading is halted: an approval now is refused.", seconds=60)
+    eventually(lambda: approval.inner_text() == "Trading is halted: an approval now is refused.")
 
 
 def test_the_session_clock_asks_the_server_again_when_its_word_runs_out(
@@ -196,7 +196,7 @@ def test_the_session_clock_asks_the_server_again_when_its_word_runs_out(
     admin_page.route("**/session", lambda route: route.fulfill(json=answer))
     admin_page.evaluate("document.getElementById('session-clock').dataset.until = '2026-01-01T00:00:00+00:00'")
     label = admin_page.locator("[data-session-label]")
-    eventually(lambda: label.inner_text() == "Half day", seconds=60)
+    eventually(lambda: label.inner_text() == "Half day")
     assert admin_page.locator("#session-clock").get_attribute("data-state") == "open"
 
 

@@ -14,6 +14,7 @@ from positions.gateway.market import Market, Quote
 from positions.gateway.market_calendar import DAY, day_of, day_start
 from positions.gateway.orders import Kind, OrderSpec, Side, Tif
 from positions.gateway.server import TICK_SECONDS
+from positions.gateway.wire import PACED
 from positions.tests.gateway.conftest import Local
 from positions.tests.gateway.desk_client import DeskClient
 from tradingsite.testing.patience import eventually_async
@@ -46,9 +47,11 @@ class Ticks:
 
 @pytest.fixture
 async def listening(local: Local) -> Ticks:
-    """A client that streams all symbols; the library paces its own requests."""
+    """A client that streams all symbols. The library paces its requests, but on a busy machine they arrive in bursts: those wait."""
     await local.control(fault="line_limit", lines=LINES)
-    ticks = Ticks(await DeskClient(local).connect())
+    client = DeskClient(local)
+    client.ib.client.setConnectOptions(PACED)
+    ticks = Ticks(await client.connect())
     ticks.subscribe()
     await eventually_async(lambda: all(ticks.of.values()), what="a first tick of every symbol")
     return ticks
