@@ -14,11 +14,13 @@ from events.clock import utc_now
 from events.models import SetAside
 from events.order import OrderSide, OrderState
 from events.system import ProtectionEvent
+from positions.broker.pacer import Pacer
 from positions.domain.ports import LinkState
 from positions.models import AlarmRecord, TradingState
 from signals.models import SourceHealth
 from tradingsite.worker.alarms import Alarms
 from tradingsite.worker.database import Database
+from tradingsite.worker.protection import Protection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,13 +34,26 @@ class Desk:
         self.manager = SimpleNamespace(protection_alarms={}, broker_forgot_ids=False, orders={}, unmeant=[])
         self.database = Database()
         self.skew = 0.0
+        self.tracker = SimpleNamespace(active=list)
         self.start()
 
     def start(self) -> None:
         self.alarms = Alarms(
             manager=self.manager, session=self.session, link=lambda: self.link, database=self.database, epoch=1, fence=lambda: None,
-            clock_skew=lambda: self.skew,
+            clock_skew=lambda: self.skew, beyond_pace=self.protection().beyond_pace,
         )  # fmt: skip
+
+    def protection(self) -> Protection:
+        """The real one, for what it says of the pace."""
+        return Protection(
+            bus=EventBus(), broker=SimpleNamespace(pacer=Pacer()), manager=self.manager, tracker=self.tracker, database=self.database,
+            session=self.session, session_end=lambda: None, fence=lambda: None, bind=None,
+        )  # fmt: skip
+
+    def hold(self, count: int) -> None:
+        """So many positions, and one that is closed or not filled yet."""
+        positions = [SimpleNamespace(held=100.0) for _ in range(count)] + [SimpleNamespace(held=0.0)]
+        self.tracker.active = lambda: positions
 
     async def look(self, *, after: float = 0) -> list[str]:
         """The kinds that stand and are not acknowledged."""
@@ -175,3 +190,37 @@ async def test_a_broker_that_forgot_its_order_numbers_is_an_alarm_at_once(desk):
     assert await desk.look() == ["order_ids"]
     desk.manager.broker_forgot_ids = False
     assert await desk.look() == []
+
+
+async def test_more_positions_than_can_be_protected_in_two_seconds_are_an_alarm_until_there_are_fewer(desk):
+    desk.hold(72)
+    assert await desk.look() == []
+    assert await desk.look(after=20) == []
+    desk.hold(73)
+    assert await desk.look(after=21) == [], "one may just be being closed"
+    assert await desk.look(after=32) == ["beyond_pace"]
+    row = desk.alarms.rows[0]
+    assert "73 positions are held, but IB's pace lets 72 stops be moved, or 84 placed, within 2 seconds" in row["text"]
+    assert row["page"] == "/positions/"
+    desk.hold(80)
+    await desk.look(after=33)
+    assert "80 positions" in desk.alarms.rows[0]["text"], "it says how many there are now"
+    desk.session.link_up = False
+    assert await desk.look(after=35) == ["beyond_pace"], "what is held is known without the broker"
+    desk.hold(72)
+    assert await desk.look(after=40) == []
+    assert await AlarmRecord.objects.acount() == 1
+
+
+async def test_the_alarm_of_too_many_positions_survives_a_restart_and_comes_back_as_the_same(desk):
+    desk.hold(200)
+    await desk.look()
+    assert await desk.look(after=11) == ["beyond_pace"]
+    desk.start()
+    assert await desk.look(after=12) == ["beyond_pace"]
+    desk.hold(3)
+    assert await desk.look(after=13) == []
+    desk.hold(200)
+    await desk.look(after=14)
+    assert await desk.look(after=25) == ["beyond_pace"]
+    assert (await AlarmRecord.objects.aget()).times == 2

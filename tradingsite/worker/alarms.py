@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 LINK_SECONDS = 30.0  # of a lost link; a gateway's own restart takes less
 CLOCK_SECONDS = 10.0  # a step of a time server is found by one comparison and gone at the next
 BOOKS_SECONDS = 15.0  # an execution on its way explains most differences sooner
+PACE_SECONDS = 10.0  # a position that is just being closed is not held for long
 UNMEANT_SECONDS = 3.0  # the execution that explains it may be on its way
 DOUBT_SECONDS = 60.0  # reconciliation settles most doubts; this one needs a person
 FLOW_INTERVALS = 3  # polls without an answer
@@ -45,7 +46,7 @@ class Alarms:
 
     def __init__(
         self, *, manager: OrderManager, session: Session, link: Callable[[], LinkState], database: Database, epoch: int,
-        fence: Callable[[], None], clock_skew: Callable[[], float] = lambda: 0.0,
+        fence: Callable[[], None], clock_skew: Callable[[], float] = lambda: 0.0, beyond_pace: Callable[[], str] = lambda: "",
     ) -> None:  # fmt: skip
         self.rows: list[dict[str, object]] = []
         self._manager = manager
@@ -55,6 +56,7 @@ class Alarms:
         self._epoch = epoch
         self._fence = fence
         self._clock_skew = clock_skew
+        self._beyond_pace = beyond_pace
         self._heard: dict[str, Trouble] = {}  # position_id → its alarm, heard since the last look
         self._since: dict[tuple[str, str], datetime] = {}  # (kind, what it is about) → since when it stands, as we saw it
         reverse("overview")  # the first address imports every page: half a second now, not when the link has just been lost
@@ -71,7 +73,7 @@ class Alarms:
         """Bring the rows in step with what stands now."""
         heard, self._heard = self._heard, {}
         standing = {trouble.about: trouble for trouble in self._without_stop()}
-        seen = [*(heard | standing).values(), *self._of_the_link(), *self._of_the_clocks(), *self._of_orders()]
+        seen = [*(heard | standing).values(), *self._of_the_link(), *self._of_the_clocks(), *self._of_orders(), *self._of_the_pace()]
         blind = frozenset() if self._session.link_up else NEEDS_LINK
         try:
             raised, self.rows = await self._database.run(self._keep, seen, blind)
@@ -128,6 +130,12 @@ class Alarms:
             text = f"Nobody knows whether the broker has {order.side.value.lower()} {order.quantity:g} {order.symbol} ({ref})."
             page = reverse("positions:broker")
             yield Trouble(kind="doubt", about=ref, text=text, page=page, since=since, after=DOUBT_SECONDS)
+
+    def _of_the_pace(self) -> Iterator[Trouble]:
+        text = self._beyond_pace()
+        since = self._lasting("beyond_pace", "stops", bool(text))
+        if since is not None:
+            yield Trouble(kind="beyond_pace", about="stops", text=text, page=reverse("positions:list"), since=since, after=PACE_SECONDS)
 
     def _lasting(self, kind: str, about: str, stands: bool) -> datetime | None:
         """Since when it stands; None when it does not."""

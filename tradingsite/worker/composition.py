@@ -184,7 +184,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
     rhythm = Rhythm(on_fenced=late.taken_over)
     alarms = Alarms(
         manager=manager, session=session, link=lambda: broker.link, database=database, epoch=epoch, fence=lambda: check_epoch(epoch),
-        clock_skew=lambda: broker.clock_skew,
+        clock_skew=lambda: broker.clock_skew, beyond_pace=protection.beyond_pace,
     )  # fmt: skip
     health = Health(
         mode=settings.mode,

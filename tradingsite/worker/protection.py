@@ -151,12 +151,24 @@ class Protection:
             "seconds_today": round(sum(position.protection.on_day(now) for position in everything), 1),
             "checked_at": None if self.checked_at is None else self.checked_at.isoformat(),
             "tasks": self.open_tasks,
-            "soon": {
-                "seconds": SOON_SECONDS,
-                "stops": self._broker.pacer.within(SOON_SECONDS, Priority.ORDER),
-                "moves": self._broker.pacer.within(SOON_SECONDS, Priority.MOVE),
-            },
+            "soon": self.soon(),
         }
+
+    def soon(self) -> dict[str, Any]:
+        """How many stops IB's pace lets us place, and move, within SOON_SECONDS."""
+        pacer = self._broker.pacer
+        stops, moves = pacer.within(SOON_SECONDS, Priority.ORDER), pacer.within(SOON_SECONDS, Priority.MOVE)
+        return {"seconds": SOON_SECONDS, "stops": stops, "moves": moves}
+
+    def beyond_pace(self) -> str:
+        """What follows when more positions are held than stops can be moved within SOON_SECONDS; empty when they can."""
+        held, soon = sum(bool(position.held) for position in self._tracker.active()), self.soon()
+        if held <= soon["moves"]:
+            return ""
+        return (
+            f"{held} positions are held, but IB's pace lets {soon['moves']} stops be moved, or {soon['stops']} placed, within "
+            f"{SOON_SECONDS:.0f} seconds. When the market jumps, the stops of the least endangered follow later. Close some positions."
+        )
 
     # --- inside ---
 
