@@ -12,7 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from events.health import health_now
+from events.clock import utc_now
+from events.health import newest_lease, said_by
 from events.roles import can
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def desk(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return context
     try:
-        health = health_now()
+        health = said_by(newest_lease(), utc_now())
         context["account_masked"] = masked(str(health.get("account", "") or settings.IB_ACCOUNT))
         context["trading_state"] = health["trading"]
         context["can_trade"] = can(user, "trade")

@@ -12,6 +12,7 @@ from events.clock import utc_now
 from events.position import PositionStatus
 from positions.models import BrokerCheck, EquityPoint, MinuteBar, OrderRecord, PositionRecord
 from positions.orders import LIVE_STATES
+from positions.shown_rows import shown_rows
 
 LATELY = timedelta(hours=24)
 
@@ -20,7 +21,7 @@ def positions(request: HttpRequest) -> list[dict[str, Any]]:
     """Everything held, and what closed in the last day."""
     held = PositionRecord.objects.exclude(status=PositionStatus.CLOSED)
     closed = PositionRecord.objects.filter(status=PositionStatus.CLOSED, close_time__gte=utc_now() - LATELY)[:200]
-    return [record.as_row() for record in (*held, *closed)]
+    return [*shown_rows(held), *shown_rows(closed)]
 
 
 def orders(request: HttpRequest) -> list[dict[str, Any]]:
@@ -28,7 +29,7 @@ def orders(request: HttpRequest) -> list[dict[str, Any]]:
     living = OrderRecord.objects.filter(state__in=LIVE_STATES)
     # Not "in FINISHED": SQLite would walk the finished orders of all years by state instead of the late ones by time.
     done = OrderRecord.objects.filter(updated_at__gte=utc_now() - LATELY).exclude(state__in=LIVE_STATES).order_by("-updated_at")[:300]
-    return [record.as_row() for record in (*living, *done)]
+    return [*shown_rows(living), *shown_rows(done)]
 
 
 def equity(request: HttpRequest) -> list[dict[str, Any]]:

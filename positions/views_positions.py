@@ -20,6 +20,7 @@ from positions.curves import candles
 from positions.forms import ClosedFilter
 from positions.history import history_lines
 from positions.models import FillRecord, OrderRecord, PositionRecord
+from positions.shown_rows import shown_rows
 from positions.views_exits import exits_context
 from positions.wishes import first_error
 
@@ -49,7 +50,7 @@ def position_list(request: HttpRequest) -> HttpResponse:
     count, net = count_and_net(found)
     held = open_positions()
     shown = held if request.GET.get("open") == "all" else held[:OPEN_PAGE_SIZE]
-    rows = [record.as_row() for record in shown]
+    rows = shown_rows(shown)
     total = max(held.count(), len(rows))
     context = {
         "open_rows": rows,
@@ -114,7 +115,7 @@ def position_detail(request: HttpRequest, position_id: str) -> HttpResponse:
         "row": record.as_row(),
         "is_open": record.status != "closed",
         "line": _closed_line(record),
-        "orders": [order.as_row() for order in OrderRecord.objects.filter(position_id=position_id).order_by("created_at")],
+        "orders": shown_rows(OrderRecord.objects.filter(position_id=position_id).order_by("created_at")),
         "fills": FillRecord.objects.filter(position_id=position_id).order_by("fill_time", "id"),
         "commands": CommandRecord.objects.filter(position_id=position_id).select_related("created_by").order_by("-id")[:50],
         "history": history_lines(record.data),

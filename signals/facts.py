@@ -17,7 +17,8 @@ from django.db import connection
 
 from events.clock import monotonic, utc_now
 from events.database_clock import database_skew
-from events.health import health_now, newest_lease
+from events.health import newest_lease, said_by
+from events.models import WorkerLease
 from events.wording import EXCHANGE_ZONE
 from positions.domain.bars import wilder_atr
 from positions.domain.margin import Margin
@@ -76,7 +77,8 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None, judging: bool
     wanted = frozenset(symbols)
     settings = SignalSettings.objects.first() or SignalSettings()
     trading = TradingStateRecord.objects.first() or TradingStateRecord()
-    health = health_now(now)
+    lease = newest_lease()
+    health = said_by(lease, now)
     worker = health["worker"]
     point = EquityPoint.objects.order_by("-at").first()
     answers = _margins(wanted)
@@ -100,7 +102,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None, judging: bool
         worker_ok=worker["state"] == "ok",
         worker_detail=str(worker.get("detail", "")),
         session_open=market_open(now),
-        quotes=_quotes(wanted, now),
+        quotes=_quotes(lease, wanted, now),
         atrs=_atrs(wanted, settings.atr_period) if judging else _recent_atrs(wanted, settings.atr_period),
         held=_holdings(),
         equity=float(point.equity) if point else None,
@@ -117,7 +119,7 @@ def about(symbols: Iterable[str], known: Facts, now: datetime) -> Facts:
     answers = _margins(wanted)
     return replace(
         known,
-        quotes=_quotes(wanted, now),
+        quotes=_quotes(newest_lease(), wanted, now),
         atrs=_atrs(wanted, known.settings.atr_period),
         margins={answer.signal_id: Margin.from_dict(answer.data) for answer in answers if answer.data},
         margin_errors={answer.signal_id: answer.error for answer in answers if answer.error},
@@ -143,8 +145,7 @@ def _holdings() -> dict[str, float]:
     return dict(held)
 
 
-def _quotes(symbols: frozenset[str], now: datetime) -> dict[str, Quote]:
-    lease = newest_lease()
+def _quotes(lease: WorkerLease | None, symbols: frozenset[str], now: datetime) -> dict[str, Quote]:
     rows = lease.health.get("quotes") if lease else None
     if not isinstance(rows, dict):
         return {}

@@ -10,6 +10,7 @@ from events.rows import tape_row, without_quiet
 from positions.analytics import exchange_date
 from positions.curves import equity_curve, latest_account
 from positions.models import EquityPoint, PositionRecord
+from positions.shown_rows import shown_rows
 from signals.models import SignalRecord
 
 MOST_SIGNALS = 8
@@ -27,7 +28,7 @@ def first_picture() -> dict[str, Any]:
         "equity": EquityPoint.objects.order_by("-at").first(),
         "pending": [record.as_row() for record in pending[:MOST_SIGNALS]],
         "positions_total": held.count(),
-        "positions": [record.as_row() for record in held[:MOST_POSITIONS]],
+        "positions": shown_rows(held[:MOST_POSITIONS]),
         "tape": [tape_row(record.data, record.seq) for record in without_quiet(EventRecord.objects.all())[:TAPE_ROWS]],
     }
 

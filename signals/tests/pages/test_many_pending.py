@@ -115,6 +115,20 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_signals(address:
     assert queries_of(lambda: client.get(address)) == few
 
 
+@pytest.mark.parametrize("address", ["/live/signals", "/signals/", "/positions/", "/orders/"])
+def test_nothing_of_the_desks_health_is_read_twice_for_one_answer(address: str, desk: Any, signed_in: Maker) -> None:
+    fill_the_desk(signals=30, positions=5)
+    client = signed_in()
+    pending.forget()
+    with CaptureQueriesContext(connection) as seen:
+        assert client.get(address).status_code == 200
+    asked = [query["sql"] for query in seen]
+    for table in ("positions_alarmrecord", "signals_joblease"):
+        assert sum(f'FROM "{table}"' in sql for sql in asked) <= 1, table
+    quotes = [sql for sql in asked if 'FROM "events_workerlease"' in sql and '"health"' in sql]
+    assert len(quotes) <= 2, "for the frame of health, and for the prices of the cards"
+
+
 def test_five_hundred_signals_are_a_window_of_twenty_with_a_way_to_the_rest(desk: Any, signed_in: Maker) -> None:
     fill_the_desk(signals=500, positions=200)
     client = signed_in()
