@@ -19,6 +19,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from events.admin_words import in_words
 from events.keyset import MOST_COUNTED, count_up_to_most
 from events.wording import EXCHANGE_ZONE
 
@@ -107,7 +108,7 @@ class IndexedValues(admin.AllValuesFieldListFilter):
             yield {
                 "selected": self.lookup_val is not None and value in self.lookup_val,
                 "query_string": changelist.get_query_string({self.lookup_kwarg: value}),
-                "display": value or self.empty_value_display,
+                "display": in_words(self.field, value) or self.empty_value_display,
             }
 
 

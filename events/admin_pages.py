@@ -15,7 +15,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from events.admin_lists import BigListAdmin
+from events.admin_words import in_words
 from events.templatetags import desk
+from events.wording import UNKNOWN
 
 Cell = Any  # Callable[[Model], str]; the stubs of the admin want bool or str of each option, never both
 
@@ -56,7 +58,7 @@ def label_of(field: models.Field[Any, Any]) -> str:
 def written(field: models.Field[Any, Any], value: Any) -> Any:
     """A stored value as the desk's pages write it."""
     if value is None or value == "":
-        return desk.UNKNOWN
+        return UNKNOWN
     if isinstance(field, models.DateTimeField):
         return desk.et(value, "full")
     if isinstance(field, models.DecimalField):
@@ -66,9 +68,11 @@ def written(field: models.Field[Any, Any], value: Any) -> Any:
         return desk.money(value) if is_money else plain_number(value)
     if isinstance(field, models.FloatField):
         return plain_number(Decimal(repr(value)))
+    if isinstance(field, models.IntegerField) and not isinstance(value, bool) and field.name.startswith("max_"):
+        return desk.quantity(value)
     if isinstance(field, models.JSONField):
         return format_html("<pre>{}</pre>", desk.pretty_json(value))
-    return value
+    return in_words(field, value)
 
 
 def plain_number(value: Decimal) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from events.wording import quantity_text
+
 MAX_PRICE = 10_000_000.0  # per share
 MAX_QUANTITY = 10_000_000.0  # shares
 SYMBOL = re.compile(r"[A-Z0-9. -]{1,21}")
@@ -266,23 +268,28 @@ def parse_command(name: str, payload: Mapping[str, Any]) -> Command:
             raise BadCommand(f"{name} has no field {str(given)[:60]!r}", field=str(given)[:60])
     for field in known.values():
         if field.name not in payload and field.default is dataclasses.MISSING:
-            raise BadCommand(f"{name}: {field.name} is missing", field=field.name)
+            raise BadCommand(f"{name}: {_called(field.name)} is missing", field=field.name)
     return kind(**payload)
 
 
 Check = Callable[[str, Any], None]
 
 
+def _called(name: str) -> str:
+    """A field in a sentence."""
+    return "R" if name == "at_r" else name.replace("_", " ")
+
+
 def _text(limit: int, *, required: bool = False) -> Check:
     def check(name: str, value: Any) -> None:
         if not isinstance(value, str):
-            raise BadCommand(f"{name} must be text", field=name)
+            raise BadCommand(f"{_called(name)} must be text", field=name)
         if len(value) > limit:
-            raise BadCommand(f"{name} is longer than {limit} characters", field=name)
+            raise BadCommand(f"{_called(name)} is longer than {limit} characters", field=name)
         if required and not value.strip():
-            raise BadCommand(f"{name} is missing", field=name)
+            raise BadCommand(f"{_called(name)} is missing", field=name)
         if "\x00" in value:
-            raise BadCommand(f"{name} contains a NUL character", field=name)
+            raise BadCommand(f"{_called(name)} contains a NUL character", field=name)
 
     return check
 
@@ -302,9 +309,9 @@ def _number(above: float, limit: float, *, optional: bool = False) -> Check:
         if value is None and optional:
             return
         if not _is_finite(value):
-            raise BadCommand(f"{name} must be a finite number", field=name)
+            raise BadCommand(f"{_called(name)} must be a finite number", field=name)
         if not above < value <= limit:
-            raise BadCommand(f"{name} must be above {above:g} and at most {limit:,.0f}", field=name)
+            raise BadCommand(f"{_called(name)} must be above {quantity_text(above)} and at most {limit:,.0f}", field=name)
 
     return check
 
@@ -312,9 +319,9 @@ def _number(above: float, limit: float, *, optional: bool = False) -> Check:
 def _signed(limit: float, *, zero: bool) -> Check:
     def check(name: str, value: Any) -> None:
         if not _is_finite(value):
-            raise BadCommand(f"{name} must be a finite number", field=name)
+            raise BadCommand(f"{_called(name)} must be a finite number", field=name)
         if abs(value) > limit or (not value and not zero):
-            raise BadCommand(f"{name} must be {'' if zero else 'other than zero and '}within {limit:,.0f}", field=name)
+            raise BadCommand(f"{_called(name)} must be {'' if zero else 'other than zero and '}within {limit:,.0f}", field=name)
 
     return check
 
@@ -322,24 +329,24 @@ def _signed(limit: float, *, zero: bool) -> Check:
 def _one_of(*words: str | int) -> Check:
     def check(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (str, int)) or value not in words:
-            raise BadCommand(f"{name} must be one of {', '.join(map(str, words))}", field=name)
+            raise BadCommand(f"{_called(name)} must be one of {', '.join(map(str, words))}", field=name)
 
     return check
 
 
 def _flag(name: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise BadCommand(f"{name} must be true or false", field=name)
+        raise BadCommand(f"{_called(name)} must be true or false", field=name)
 
 
 def _whole(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise BadCommand(f"{name} must be a whole number, 0 or more", field=name)
+        raise BadCommand(f"{_called(name)} must be a whole number, 0 or more", field=name)
 
 
 def _symbol(name: str, value: Any) -> None:
     if not isinstance(value, str) or not SYMBOL.fullmatch(value):
-        raise BadCommand(f"{name} must be 1 to 21 of A-Z, 0-9, dot, space, dash", field=name)
+        raise BadCommand(f"{_called(name)} must be 1 to 21 of A-Z, 0-9, dot, space, dash", field=name)
 
 
 _ID = _text(36, required=True)

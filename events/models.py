@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 
 from events.models_upkeep import JournalCheckpoint, JournalHead, JournalSegment, LongWork
+from events.wording import class_words
 
 __all__ = [
     "CommandRecord",
@@ -53,7 +54,7 @@ class EventRecord(models.Model):
         constraints = [models.UniqueConstraint(fields=["event_id"], name="events_eventrecord_event_id")]
 
     def __str__(self) -> str:
-        return f"{self.seq} {self.event_type} {self.symbol}".rstrip()
+        return f"{self.seq} {class_words(self.event_type)} {self.symbol}".rstrip()
 
 
 class CommandRecord(models.Model):
@@ -96,7 +97,7 @@ class CommandRecord(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} #{self.pk} ({self.state})"
+        return f"{class_words(self.name)} #{self.pk} ({self.state})"
 
     @property
     def intent_id(self) -> str:

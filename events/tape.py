@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from events.wording import money_text
+from events.refusal_words import refusal_title
+from events.wording import MINUS, UNKNOWN, money_text, percent_text, price_text, quantity_text, state_words
 
 Data = dict[str, Any]
 
-UNKNOWN = "–"
-MINUS = "\u2212"
 MOST_LETTERS = 300
 
 _LEVELS = (("stop", "stop_loss"), ("target", "take_profit"))
@@ -91,13 +90,12 @@ def _money(value: Any, *, signed: bool = False) -> str:
 
 
 def _price(value: Any) -> str:
-    number = _number(value)
-    return UNKNOWN if number is None else money_text(number, 4) if abs(number) < 1 else money_text(number)
+    return price_text(_number(value))
 
 
 def _shares(value: Any) -> str:
     number = _number(value)
-    return UNKNOWN if number is None else money_text(abs(number), 4).rstrip("0").rstrip(".")
+    return UNKNOWN if number is None else quantity_text(abs(number))
 
 
 class _Words(Data):
@@ -108,6 +106,8 @@ class _Words(Data):
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key) if key in self else UNKNOWN
+        if value is not None and key == "code":
+            return refusal_title(value)
         return UNKNOWN if value is None else str(value).replace("_", " ")
 
 
@@ -118,7 +118,7 @@ def _after(mark: str, text: Any) -> str:
 
 def _reason(data: Data) -> str:
     reason = str(data.get("reason") or "")
-    return {"commission": "commission booked"}.get(reason, reason)
+    return {"commission": "commission booked"}.get(reason, state_words(reason))
 
 
 # --- orders ---
@@ -167,7 +167,7 @@ def _reject(data: Data) -> str:
     who = "Denied by our checks" if data.get("status") == "denied" else "Rejected by the broker"
     words = [
         str(part)
-        for part in (data.get("error_message") or data.get("reason"), data.get("error_code") and f"({data['error_code']})")
+        for part in (data.get("error_message") or data.get("reason"), data.get("error_code") and f"({refusal_title(data['error_code'])})")
         if part
     ]
     return f"{who}: {' '.join(words)}"
@@ -212,7 +212,7 @@ def _opened(data: Data) -> str:
 def _closed(data: Data) -> str:
     did = "Reduced by" if data.get("fully_closed") is False else "Closed"
     price, result = _price(data.get("exit_price")), _money(data.get("realized_pnl"), signed=True)
-    return f"{did} {_shares(data.get('quantity_closed'))} at {price}, realized {result}{_after(': ', data.get('reason'))}"
+    return f"{did} {_shares(data.get('quantity_closed'))} at {price}, realized {result}{_after(': ', _reason(data))}"
 
 
 # --- the desk ---
@@ -220,7 +220,7 @@ def _closed(data: Data) -> str:
 
 def _prediction(data: Data) -> str:
     confidence = _number(data.get("confidence"))
-    sure = UNKNOWN if confidence is None else f"{confidence:.0%}"
+    sure = percent_text(confidence, 0)
     return f"{str(data.get('signal') or 'signal').capitalize()} at {sure}, underlying {_price(data.get('price'))}"
 
 
@@ -228,7 +228,7 @@ def _decided(data: Data) -> str:
     """Approved by ann: 7 at 150.20, stop 149.20, target 152.20; changed by hand: quantity"""
     who = f"{str(data.get('state') or '').capitalize()} by {data.get('decided_by') or UNKNOWN}"
     if data.get("state") != "approved":
-        return f"{who}{_after(': ', data.get('reason'))}"
+        return f"{who}{_after(': ', _reason(data))}"
     levels = "".join(f", {word} {_price(data[name])}" for word, name in _LEVELS if data.get(name) is not None)
     edited = ", ".join(str(name) for name in data.get("edited") or [])
     return f"{who}: {_shares(data.get('quantity'))} at {_price(data.get('limit_price'))}{levels}{_after('; changed by hand: ', edited)}"
@@ -261,7 +261,7 @@ def _equity(data: Data) -> str:
 
 def _command(data: Data) -> str:
     name = str(data.get("name") or "Command")
-    return f"{COMMANDS.get(name, name)} {data.get('state') or ''}{_after(': ', data.get('reason') or data.get('code'))}"
+    return f"{COMMANDS.get(name, name)} {data.get('state') or ''}{_after(': ', data.get('reason') or refusal_title(data.get('code')))}"
 
 
 def _source(data: Data) -> str:
@@ -274,7 +274,7 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "NewOrderEvent": _order,
     "OrderStatusEvent": _order_status,
     "FillEvent": _fill,
-    "CancelEvent": lambda data: f"{_order(data)}: cancelled{_after(', ', data.get('reason'))}",
+    "CancelEvent": lambda data: f"{_order(data)}: cancelled{_after(', ', _reason(data))}",
     "RejectEvent": _reject,
     "OrderGroupEvent": _group,
     "PositionOpenEvent": _opened,

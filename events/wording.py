@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from zoneinfo import ZoneInfo
 
+UNKNOWN = "–"
+MINUS = "\u2212"  # as wide as the plus sign, so that signed columns line up
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+_STATE_NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 SECONDS_SAID = 120  # up to here an age is said in seconds
 
 
@@ -40,6 +44,73 @@ def money_text(value: float | Decimal, decimals: int = 2) -> str:
     if not number.is_finite():
         return f"{number}"
     return f"{rounded(number, decimals):,f}"
+
+
+def quantity_text(value: float | Decimal | None, *, signed: bool = False) -> str:
+    """Shares, and other numbers of no fixed size: 1,000,000 or 0.3334, never 1e+06. `signed`: +5 beside −5. "–" when unknown."""
+    number = finite(value)
+    if number is None:
+        return UNKNOWN
+    text = plain_text(number, places(number))
+    return f"+{text}" if signed and number > 0 else text
+
+
+def shares_words(value: float | Decimal | None, *, signed: bool = False) -> str:
+    """1 share, 1,000 shares, −2.5 shares."""
+    return f"{quantity_text(value, signed=signed)} {'share' if value is not None and abs(value) == 1 else 'shares'}"
+
+
+def price_text(value: float | Decimal | None) -> str:
+    """Two decimals; below one up to four, where the price itself has them (sub-dollar ticks). "–" when unknown."""
+    number = finite(value)
+    if number is None:
+        return UNKNOWN
+    return plain_text(number, 2 if abs(number) >= 1 else max(2, places(number)))
+
+
+def percent_text(fraction: float | Decimal | None, decimals: int = 2, *, signed: bool = False) -> str:
+    """A fraction: 0.0125 is 1.25%. `signed`: +1.25% beside −1.25%; what rounds to zero has no sign. "–" when unknown."""
+    number = finite(fraction)
+    if number is None:
+        return UNKNOWN
+    text = plain_text(number * 100, decimals)
+    return f"{'+' if signed and number > 0 and any(digit in '123456789' for digit in text) else ''}{text}%"
+
+
+def class_words(name: object) -> str:
+    """PositionUpdateEvent -> Position update: a class name in plain writing."""
+    text = str(name or "").removesuffix("Event")
+    return "".join(f" {letter.lower()}" if letter.isupper() and at else letter for at, letter in enumerate(text))
+
+
+def state_words(name: object) -> str:
+    """reduce_only -> reduce only: a name of programs in plain writing. A sentence stays as it is."""
+    text = str(name or "")
+    return text.replace("_", " ") if _STATE_NAME.fullmatch(text) else text
+
+
+def count_words(count: int, one: str, many: str = "") -> str:
+    """1 symbol, 1,234 symbols; `many` where an s will not do."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def finite(value: float | Decimal | None) -> Decimal | None:
+    """As a Decimal, by the digits that it is written with; None when it is none or not a number."""
+    if value is None or not math.isfinite(value):
+        return None
+    return value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+
+
+def places(number: Decimal) -> int:
+    """How many decimals a number has when it is written with at most four."""
+    return max(0, -int(rounded(number, 4).normalize().as_tuple().exponent))
+
+
+def plain_text(number: Decimal, decimals: int) -> str:
+    """1,234.50 or −1,234.50; what rounds to zero carries no sign."""
+    text = money_text(abs(number), decimals)
+    is_zero = not any(digit in "123456789" for digit in text)
+    return text if number >= 0 or is_zero else MINUS + text
 
 
 def rounded(number: Decimal, decimals: int) -> Decimal:

@@ -27,10 +27,11 @@ from events.inbox import file_command
 from events.models import CommandRecord
 from events.order import OrderRole, OrderSide
 from events.position import PositionStatus
+from events.refusal_words import refusal_title
 from events.roles import can
 from events.tape import COMMANDS
 from events.templatetags import desk
-from events.wording import money_text
+from events.wording import UNKNOWN, money_text
 from positions import (
     admin_alarms,  # noqa: F401  (registers itself)
     admin_protection,  # noqa: F401  (registers itself)
@@ -149,7 +150,7 @@ class PositionAdmin(BigListAdmin):
         if not commands:
             return "None yet. Saving a new stop or target asks the worker, and its answer appears here."
         rows = [
-            (desk.et(c.created_at, "full"), c.created_by or desk.UNKNOWN, _wish(c), _outcome(c), c.reason or c.code or desk.UNKNOWN)
+            (desk.et(c.created_at, "full"), c.created_by or UNKNOWN, _wish(c), _outcome(c), c.reason or refusal_title(c.code) or UNKNOWN)
             for c in commands
         ]
         head = format_html_join("", "<th>{}</th>", [(word,) for word in ("When", "Who", "Wish", "Outcome", "Why")])

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from events.admin_lists import by_date
-from positions.admin_risk import OnlyLooks
+from events.admin_lists import IndexedValues, by_date
+from events.admin_pages import ReadOnlyAdmin
 from positions.models import AlarmRecord, ErrorTrade
 
 
 @admin.register(AlarmRecord)
-class AlarmAdmin(OnlyLooks):
+class AlarmAdmin(ReadOnlyAdmin):
     list_display = ("first_seen", "kind", "about", "text", "ended_at", "acknowledged_by", "acknowledged_at", "note")
-    list_filter = ("kind", by_date("first_seen"))
+    list_filter = (("kind", IndexedValues), by_date("first_seen"))
     search_fields = ("kind", "about", "acknowledged_by")
     sorted_by = ("first_seen", "kind", "about", "ended_at")
 
 
 @admin.register(ErrorTrade)
-class ErrorTradeAdmin(OnlyLooks):
+class ErrorTradeAdmin(ReadOnlyAdmin):
     list_display = ("marked_at", "symbol", "source", "note", "marked_by", "settled_at", "settled_by", "outcome")
     list_filter = (by_date("marked_at"),)
     search_fields = ("symbol", "position_id")

@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from events.admin_lists import BigListAdmin, by_date
+from events.admin_lists import IndexedValues, by_date
+from events.admin_pages import ReadOnlyAdmin
 from positions.models import OperatorTask, ProtectionSettings
 
 
@@ -25,19 +26,10 @@ class ProtectionSettingsAdmin(admin.ModelAdmin):
 
 
 @admin.register(OperatorTask)
-class OperatorTaskAdmin(BigListAdmin):
+class OperatorTaskAdmin(ReadOnlyAdmin):
     """Read only: the worker opens a task, a person ends it on the tasks page."""
 
     list_display = ("opened_at", "state", "kind", "symbol", "title", "done_by", "done_at")
-    list_filter = ("state", "kind", "symbol", by_date("opened_at"))
+    list_filter = ("state", ("kind", IndexedValues), ("symbol", IndexedValues), by_date("opened_at"))
     search_fields = ("symbol", "position_id")
     sorted_by = ("opened_at", "state", "kind", "symbol")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False

@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
-from events.admin_lists import BigListAdmin, by_date
+from events.admin_lists import IndexedValues, by_date
+from events.admin_pages import ReadOnlyAdmin, cells
 from events.clock import utc_now
 from events.roles import can
 from events.step_up import Act, step_up
@@ -98,7 +99,10 @@ class KeptLimitAdmin(ModelAdmin):
 class RiskLimitsAdmin(KeptLimitAdmin):
     """One row; the worker reads it again every two seconds and before every entry."""
 
-    list_display = ("__str__", "max_order_quantity", "max_order_notional", "max_open_positions", "max_open_risk", "daily_loss_limit")
+    list_display = (
+        "__str__",
+        *cells(RiskLimits, "max_order_quantity", "max_order_notional", "max_open_positions", "max_open_risk", "daily_loss_limit"),
+    )
     readonly_fields = ("updated_at",)
     fieldsets = (
         (None, {"fields": ("change_reason", "updated_at")}),
@@ -123,39 +127,28 @@ class RiskLimitsAdmin(KeptLimitAdmin):
 @admin.register(ScopedLimitRecord)
 class ScopedLimitAdmin(KeptLimitAdmin):
     form = SymbolOrName
-    list_display = ("scope", "name", "max_order_quantity", "max_order_notional", "max_position_notional", "max_open_risk",
-                    "max_day_entries", "max_day_notional", "updated_at")  # fmt: skip
+    list_display = cells(
+        ScopedLimitRecord, "scope", "name", "max_order_quantity", "max_order_notional", "max_position_notional", "max_open_risk",
+        "max_day_entries", "max_day_notional", "updated_at",
+    )  # fmt: skip
     list_filter = ("scope",)
     search_fields = ("name",)
 
 
-class OnlyLooks(BigListAdmin):
-    """Rows that people read; the worker or a page writes them."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
 @admin.register(LimitChange)
-class LimitChangeAdmin(OnlyLooks):
+class LimitChangeAdmin(ReadOnlyAdmin):
     list_display = ("at", "changed_by", "limit", "field", "old", "new", "reason")
-    list_filter = ("field", "changed_by", by_date("at"))
+    list_filter = (("field", IndexedValues), ("changed_by", IndexedValues), by_date("at"))
     search_fields = ("limit", "field")
     sorted_by = ("at", "changed_by", "limit", "field")
 
 
 @admin.register(RiskLock)
-class RiskLockAdmin(OnlyLooks):
+class RiskLockAdmin(ReadOnlyAdmin):
     """Cleared on the trading page, with a reason."""
 
     list_display = ("since", "code", "scope", "name", "reason", "until", "active", "cleared_by", "clear_reason")
-    list_filter = ("code", "scope", by_date("since"))
+    list_filter = (("code", IndexedValues), ("scope", IndexedValues), by_date("since"))
     search_fields = ("name", "cause")
     sorted_by = ("since", "code", "name", "until")
 
@@ -165,6 +158,6 @@ class RiskLockAdmin(OnlyLooks):
 
 
 @admin.register(MarginAnswer)
-class MarginAnswerAdmin(OnlyLooks):
+class MarginAnswerAdmin(ReadOnlyAdmin):
     list_display = ("asked_at", "signal_id", "error")
     search_fields = ("signal_id",)

@@ -12,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from events.order import OrderState
+from events.wording import price_text, quantity_text, state_words
 from positions.models_alarms import AlarmRecord, ErrorTrade
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
 from positions.models_protection import OperatorTask, ProtectionSettings
@@ -115,7 +116,8 @@ class OrderRecord(models.Model):
         constraints = [models.CheckConstraint(condition=models.Q(quantity__gte=0, quantity__lt=10_000_000), name="order_quantity_in_range")]
 
     def __str__(self) -> str:
-        return f"{self.side} {self.quantity.normalize():f} {self.symbol} {self.order_type} {self.state}"
+        kind, state = self.order_type.replace("_", " "), self.state.replace("_", " ")
+        return f"{self.side} {quantity_text(self.quantity)} {self.symbol} {kind}, {state}"
 
     @property
     def never_left(self) -> bool:
@@ -132,7 +134,7 @@ class FillRecord(models.Model):
     """One execution at its highest revision is `current`; a corrected one stays, superseded."""
 
     exec_id = models.CharField(max_length=64, unique=True)
-    exec_base = models.CharField(max_length=64, help_text="exec_id without its last segment.")
+    exec_base = models.CharField(max_length=64, help_text="The execution's id without its last segment.")
     revision = models.IntegerField(default=1)
     superseded = models.BooleanField(default=False)
     account = models.CharField(max_length=32, blank=True)
@@ -169,7 +171,7 @@ class FillRecord(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.side} {self.quantity.normalize():f} {self.symbol} @ {self.price.normalize():f}"
+        return f"{self.side} {quantity_text(self.quantity)} {self.symbol} at {price_text(self.price)}"
 
     def as_row(self) -> dict[str, Any]:
         return {
@@ -359,4 +361,4 @@ class TradingState(models.Model):
         verbose_name_plural = "trading state"
 
     def __str__(self) -> str:
-        return self.state
+        return state_words(self.state)

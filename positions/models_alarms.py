@@ -36,7 +36,7 @@ class AlarmRecord(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.about}"
+        return self.text[:80]
 
     def severity(self, now: datetime, escalate_seconds: float) -> str:
         """act, and urgent when nobody has acknowledged it for so long."""

@@ -10,6 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from events.wording import quantity_text
+
 _SIZE: dict[str, Any] = {"max_digits": 18, "decimal_places": 4}
 _PRICE: dict[str, Any] = {"max_digits": 18, "decimal_places": 6}
 
@@ -31,7 +33,7 @@ class BrokerHolding(models.Model):
         constraints = [models.UniqueConstraint(fields=["account", "symbol"], name="holding_once")]
 
     def __str__(self) -> str:
-        return f"{self.quantity.normalize():f} {self.symbol}"
+        return f"{quantity_text(self.quantity)} {self.symbol}"
 
 
 class BrokerCheck(models.Model):

@@ -64,7 +64,7 @@ class OperatorTask(models.Model):
         DONE = "done"
 
     key = models.CharField(max_length=120, unique=True)
-    kind = models.CharField(max_length=20, help_text="split, symbol_change, assignment, unexplained")
+    kind = models.CharField(max_length=20, help_text="Split, new symbol, assignment or unexplained.")
     symbol = models.CharField(max_length=21, blank=True)
     position_id = models.CharField(max_length=36, blank=True)
     title = models.CharField(max_length=200)

@@ -12,6 +12,8 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from events.refusal_words import refusal_title
+
 MOST_MONEY = Decimal("100000000000")
 MONEY: dict[str, Any] = {
     "max_digits": 18,
@@ -65,7 +67,7 @@ class LimitChange(models.Model):
         ordering = ["-at", "-id"]
 
     def __str__(self) -> str:
-        return f"{self.limit} {self.field}: {self.old or 'none'} to {self.new or 'none'}"
+        return f"{self.limit} {self.field.replace('_', ' ')}: {self.old or 'none'} to {self.new or 'none'}"
 
 
 class RiskLock(models.Model):
@@ -88,7 +90,7 @@ class RiskLock(models.Model):
         indexes = [models.Index(fields=["cleared_at", "until"])]
 
     def __str__(self) -> str:
-        return f"{self.code} {self.scope} {self.name}".rstrip()
+        return f"{refusal_title(self.code)} {self.scope} {self.name}".rstrip()
 
     @property
     def what(self) -> str:

@@ -15,6 +15,7 @@ from events.clock import utc_now
 from events.commands import AcknowledgeDifference, AdoptHolding, BadCommand, CloseHolding, Command, ReleasePosition, ResolveDoubt
 from events.models import CommandRecord, SetAside
 from events.roles import trader_required
+from events.wording import price_text, quantity_text, shares_words
 from positions.forms_broker import AcknowledgeForm, AdoptForm, DoubtForm, HoldingForm, ReleaseForm, StatementForm
 from positions.models import BrokerCheck, StatementCheck
 from positions.statement_check import check_statement
@@ -103,14 +104,14 @@ def _about(record: CommandRecord) -> str:
     payload = record.payload
     match record.name:
         case "AdoptHolding":
-            return f"Adopt {payload.get('quantity'):g} {payload.get('symbol')}, stop {payload.get('stop_loss'):g}"
+            return f"Adopt {quantity_text(payload.get('quantity'))} {payload.get('symbol')}, stop {price_text(payload.get('stop_loss'))}"
         case "CloseHolding":
-            return f"Close {payload.get('quantity'):g} {payload.get('symbol')}"
+            return f"Close {quantity_text(payload.get('quantity'))} {payload.get('symbol')}"
         case "ReleasePosition":
-            return f"Release {payload.get('quantity'):g} shares"
+            return f"Release {shares_words(payload.get('quantity'))}"
         case "ResolveDoubt":
             return "An order in doubt never reached IB" if payload.get("verdict") == "never_sent" else "An order in doubt is over at IB"
-    return f"Acknowledge {payload.get('row')}: ours {payload.get('ours'):g}, IB's {payload.get('theirs'):g}"
+    return f"Acknowledge {payload.get('row')}: ours {quantity_text(payload.get('ours'))}, IB's {quantity_text(payload.get('theirs'))}"
 
 
 # --- resolutions ------------------------------------------------------------------------------------------------------

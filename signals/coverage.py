@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from events.clock import utc_now
-from events.templatetags.desk import age_text
+from events.wording import age_words, count_words
 from signals import flow_link, turns
 from signals.domain.limiter import polls_per_minute
 from signals.domain.polling import INTERVALS_TO_DEGRADED, Turn, round_seconds
@@ -45,17 +45,17 @@ class Coverage:
         return int(self.per_minute * self.limit / 60)
 
     def words(self) -> str:
-        listed = _count(self.symbols)
+        listed = count_words(self.symbols, "symbol")
         if not self.symbols:
             return "No symbol is watched."
         if not self.open:
             return f"{listed}; the market is closed and nothing is asked."
         if not self.late:
-            oldest = f"; the oldest answer ({self.oldest}) is {age_text(self.age)} old" if self.oldest else ""
+            oldest = f"; the oldest answer ({self.oldest}) is {age_words(self.age)} old" if self.oldest else ""
             return f"{listed}, up to {self.per_minute} asked a minute{oldest}."
-        never = f" {_count(self.never)} not answered for yet." if self.never else ""
-        oldest = f"{some_of(self.late)}; the oldest waits {age_text(self.age)}"
-        budget = f"The budget allows {self.per_minute} a minute, one round takes {age_text(self.round)}."
+        never = f" {count_words(self.never, 'symbol')} not answered for yet." if self.never else ""
+        oldest = f"{some_of(self.late)}; the oldest waits {age_words(self.age)}"
+        budget = f"The budget allows {self.per_minute} a minute, one round takes {age_words(self.round)}."
         return f"No fresh answer for {len(self.late)} of {listed}: {oldest}.{never} {budget}"
 
     def beyond(self) -> str:
@@ -63,8 +63,9 @@ class Coverage:
         if not self.out_of_reach:
             return ""
         return (
-            f"The list is longer than the request budget allows. With {_count(self.symbols)} and {self.per_minute} requests a minute "
-            f"each is asked about every {age_text(self.round)}, but an answer counts as fresh for {age_text(self.limit)} only. "
+            f"The list is longer than the request budget allows. With {count_words(self.symbols, 'symbol')} and "
+            f"{count_words(self.per_minute, 'request')} a minute "
+            f"each is asked about every {age_words(self.round)}, but an answer counts as fresh for {age_words(self.limit)} only. "
             f"At most {self.most} symbols fit. Take symbols off the list, poll them less often, or, if the provider allows your key "
             "more requests, set FLOW_REQUESTS_PER_MINUTE."
         )
@@ -79,10 +80,6 @@ class Coverage:
             "late": len(self.late),
             "never": self.never,
         }
-
-
-def _count(symbols: int) -> str:
-    return "1 symbol" if symbols == 1 else f"{symbols:,} symbols"
 
 
 def some_of(names: Sequence[str]) -> str:

@@ -8,22 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from events.wording import age_words, money_text
+from events.wording import age_words, money_text, price_text, quantity_text
 
 Write = Callable[[float], str]
 
 
-def plain(value: float) -> str:
-    """A count or a number of no unit: whole when it is."""
-    return money_text(value, 0) if value.is_integer() else money_text(value) if abs(value) >= 1 else f"{value:.4g}"
-
-
 def _dollars(value: float) -> str:
     return f"−${money_text(-value)}" if value < 0 else f"${money_text(value)}"
-
-
-def _price(value: float) -> str:
-    return money_text(value) if abs(value) >= 1 else money_text(value, 4)
 
 
 def _percent(value: float) -> str:
@@ -41,37 +32,37 @@ def _apart(value: float) -> str:
 # value → (what it is called, how it is written). What has a limit gives its limit the same unit.
 NAMES: dict[str, tuple[str, Write]] = {
     "age": ("age", _apart),
-    "ask": ("ask", _price),
+    "ask": ("ask", price_text),
     "away_pct": ("away from the market", _percent),
-    "bid": ("bid", _price),
-    "count": ("now", plain),
+    "bid": ("bid", price_text),
+    "count": ("now", quantity_text),
     "day_pnl": ("today", _dollars),
     "drift_pct": ("moved", _percent),
-    "elsewhere": ("held elsewhere", plain),
+    "elsewhere": ("held elsewhere", quantity_text),
     "excess_liquidity": ("free", _dollars),
-    "held": ("held", plain),
+    "held": ("held", quantity_text),
     "initial_margin": ("margin", _dollars),
     "limit_pct": ("limit", _percent),
-    "limit_price": ("limit price", _price),
-    "market": ("market", _price),
+    "limit_price": ("limit price", price_text),
+    "market": ("market", price_text),
     "max_age": ("limit", _apart),
     "minutes_left": ("left", _minutes),
     "moved_pct": ("moved", _percent),
     "notional": ("value", _dollars),
     "open_risk": ("at risk in all", _dollars),
-    "other_price": ("other order", _price),
-    "price_now": ("price now", _price),
-    "price_then": ("price then", _price),
-    "quantity": ("shares", plain),
+    "other_price": ("other order", price_text),
+    "price_now": ("price now", price_text),
+    "price_then": ("price then", price_text),
+    "quantity": ("shares", quantity_text),
     "risk": ("at risk", _dollars),
     "skew": ("apart", _apart),
-    "stop": ("stop", _price),
-    "stop_distance": ("stop distance", _price),
-    "target": ("target", _price),
+    "stop": ("stop", price_text),
+    "stop_distance": ("stop distance", price_text),
+    "target": ("target", price_text),
     "this_order": ("this order", _dollars),
-    "value": ("value", plain),
+    "value": ("value", quantity_text),
     "window": ("within", _apart),
-    "working": ("working", plain),
+    "working": ("working", quantity_text),
 }
 
 
@@ -80,6 +71,6 @@ def figures_of(values: Mapping[str, Any]) -> list[list[str]]:
     numbers = {name: float(value) for name, value in values.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
     shown = [[NAMES[name][0], NAMES[name][1](value)] for name, value in numbers.items() if name in NAMES]
     if "limit" in numbers:
-        measured = next((NAMES[name][1] for name in numbers if name in NAMES), plain)
+        measured = next((NAMES[name][1] for name in numbers if name in NAMES), quantity_text)
         shown.append(["limit", measured(numbers["limit"])])
     return shown

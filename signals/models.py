@@ -153,7 +153,7 @@ class SignalRecord(models.Model):
     prediction = models.ForeignKey(PredictionRecord, null=True, on_delete=models.PROTECT, related_name="signals")
     symbol = models.CharField(max_length=21)
     direction = models.SmallIntegerField(help_text="+1 buy, -1 sell")
-    action = models.CharField(max_length=11, default="open_long", help_text="open_long, open_short, close_long, close_short")
+    action = models.CharField(max_length=11, default="open_long", help_text="Open or close, long or short.")
     confidence = models.FloatField()
     threshold = models.FloatField(default=0.75)
     model = models.CharField(max_length=200, blank=True)
@@ -168,7 +168,7 @@ class SignalRecord(models.Model):
     expires_at = models.DateTimeField()
     decided_by = models.CharField(max_length=150, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
-    decision = models.JSONField(default=dict, help_text="{quantity, limit_price, stop_loss, take_profit, edited: [...]} as approved.")
+    decision = models.JSONField(default=dict, help_text="Size, prices and what was edited, as approved.")
 
     class Meta:
         verbose_name = "signal"

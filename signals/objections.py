@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from events.wording import age_words, moment_words
+from events.refusal_words import refusal_title
+from events.wording import age_words, moment_words, percent_text, shares_words
 from positions.domain.intent import Denied
 from positions.domain.risk import TradingState
 from signals.figures import figures_of
@@ -45,6 +46,7 @@ class Objection:
         """As pages and scripts get it; `figures` are the values as (name, text)."""
         return {
             "code": self.code,
+            "title": refusal_title(self.code),
             "message": self.message,
             "what_to_do": self.what_to_do,
             "values": dict(self.values),
@@ -144,7 +146,7 @@ def drift_is_within(proposal: Proposal, facts: Facts) -> Objection | None:
         return None
     return Objection(
         code="drift",
-        message=f"The price has moved {drift:+.2%} since the prediction; {allowed:.2%} is the limit.",
+        message=f"The price has moved {percent_text(drift, signed=True)} since the prediction; {percent_text(allowed)} is the limit.",
         what_to_do="Wait for it to come back, or reject the signal.",
         values={
             "price_then": proposal.signal.price,
@@ -164,10 +166,10 @@ def there_is_something_to_trade(proposal: Proposal, facts: Facts) -> Objection |
         message = f"No {proposal.signal.symbol} is held any more; there is nothing to close."
         return Objection(code="nothing_held", message=message, what_to_do="Reject the signal.")
     if proposal.ticket.quantity > abs(proposal.held):
-        word = "held" if proposal.held > 0 else "short"
+        word = "can be sold: that is all that is held" if proposal.held > 0 else "can be bought back: that is all that is short"
         return Objection(
             code="too_many",
-            message=f"Only {abs(proposal.held):g} shares are {word}.",
+            message=f"No more than {shares_words(abs(proposal.held))} {word}.",
             what_to_do="Ask for at most that many.",
             values={"quantity": proposal.ticket.quantity, "held": proposal.held},
         )

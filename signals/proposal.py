@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from events.clock import utc_now
 from events.order import OrderSide
+from events.wording import shares_words
 from positions.domain.margin import Margin
 from positions.domain.pricing import snap_limit, snap_stop
 from signals.domain.sizing import Caps, Sizing, SizingMethod, size
@@ -201,7 +202,7 @@ def _warnings(proposal: Proposal, facts: Facts) -> tuple[str, ...]:
     if proposal.ticket is not None and signal.action not in CLOSES and proposal.atr is None:
         said.append("No volatility known yet: the stop is at the minimum distance.")
     if signal.action not in CLOSES and proposal.held * signal.direction > 0:
-        said.append(f"Already {'long' if proposal.held > 0 else 'short'} {abs(proposal.held):g} shares: this adds to them.")
+        said.append(f"Already {'long' if proposal.held > 0 else 'short'} {shares_words(abs(proposal.held))}: this adds to them.")
     if proposal.drift is not None and proposal.allowed_drift and abs(proposal.drift) > proposal.allowed_drift / 2:
         said.append("The price has used up more than half of the allowed drift.")
     if signal.confidence < signal.threshold + 0.02:

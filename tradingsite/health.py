@@ -21,7 +21,7 @@ from django.utils.dateparse import parse_datetime
 from events.clock import utc_now
 from events.health import HEARTBEAT_LIMIT, newest_lease
 from events.models import JournalCheck, WorkerLease
-from events.templatetags.desk import age_text
+from events.wording import age_words, count_words, quantity_text, state_words
 from signals.coverage import coverage
 from signals.models import JobLease, PredictionRecord, SourceHealth
 from tradingsite import pulses
@@ -120,7 +120,7 @@ def check_pulse(seen: Mapping[str, datetime], name: str, now: datetime) -> Check
         return Check(name=check, label=label, state="unknown", detail=f"never seen; start `{command}`")
     silence = (now - at).total_seconds()
     if silence > pulses.LIMIT:
-        words = f"no sign of life for {age_text(silence)}: nothing is polled, no signal expires; start `{command}`"
+        words = f"no sign of life for {age_words(silence)}: nothing is polled, no signal expires; start `{command}`"
         return Check(name=check, label=label, state="down", detail=words, at=at)
     return Check(name=check, label=label, state="ok", detail="works", at=at)
 
@@ -142,9 +142,9 @@ def check_gateway(lease: WorkerLease | None, worker: Check) -> Check:
     since = parse_datetime(str(link.get("since") or ""))
     word, detail = str(link.get("state") or "unknown"), str(link.get("detail") or "")
     if worker.state in ("down", "unknown"):
-        return Check(name="gateway", label="Gateway", state="unknown", detail=f"last said {word}", at=worker.at)
+        return Check(name="gateway", label="Gateway", state="unknown", detail=f"last said {state_words(word)}", at=worker.at)
     state = {"ok": "ok", "connected": "ok", "degraded": "degraded", "connecting": "degraded", "syncing": "degraded"}.get(word, "down")
-    return Check(name="gateway", label="Gateway", state=state, detail=detail or word, at=since)
+    return Check(name="gateway", label="Gateway", state=state, detail=detail or state_words(word), at=since)
 
 
 def check_protection(lease: WorkerLease | None, worker: Check) -> Check:
@@ -156,7 +156,7 @@ def check_protection(lease: WorkerLease | None, worker: Check) -> Check:
     soon = soon_in_words(said)
     state = "down" if said.get("alarms") else "degraded" if said.get("bare") or soon.startswith("more") else "ok"
     words = [f"{said.get('seconds_today') or 0:.1f} s without a stop today", f"{said.get('held') or 0} held"]
-    words += [f"{said['tasks']} tasks for a person"] if said.get("tasks") else []
+    words += [count_words(said["tasks"], "task for a person", "tasks for a person")] if said.get("tasks") else []
     words += [f"bare: {', '.join(map(str, said['bare']))}"] if said.get("bare") else []
     words += [soon] if soon else []
     return Check(name="protection", label=label, state=state, detail=", ".join(words), at=parse_datetime(str(said.get("checked_at") or "")))
@@ -167,7 +167,7 @@ def soon_in_words(said: Mapping[str, Any]) -> str:
     soon = said.get("soon")
     if not isinstance(soon, Mapping):
         return ""
-    pace = f"{soon['stops']} stops placed or {soon['moves']} moved in {soon['seconds']:g} s"
+    pace = f"{soon['stops']} stops placed or {soon['moves']} moved in {quantity_text(soon['seconds'])} s"
     held = said.get("held") or 0
     return f"more held than IB's pace allows: {pace}" if held > soon["moves"] else f"IB's pace allows {pace}"
 
@@ -189,9 +189,10 @@ def lines_in_words(said: Mapping[str, Any]) -> str:
     """Such as "100 of 100 lines used; 108 of the watch list have no live price"."""
     words = [f"{said['used']} of {said['limit']} lines used"]
     words += [f"IB serves fewer than the {said['setting']} of the setting"] if said["limit"] < said["setting"] else []
-    places = (("positions_without", "positions"), ("signals_without", "pending signals"), ("watched_without", "of the watch list"))
-    missing = [f"{said[key]} {what}" for key, what in places if said[key]]
-    words += [f"{', '.join(missing)} have no live price"] if missing else []
+    watched = ("watched_without", "symbol of the watch list", "symbols of the watch list")
+    places = (("positions_without", "position", ""), ("signals_without", "pending signal", ""), watched)
+    missing = [count_words(said[key], one, many) for key, one, many in places if said[key]]
+    words += [f"no live price for {', '.join(missing)}"] if missing else []
     return "; ".join(words)
 
 
@@ -247,7 +248,7 @@ def check_refused() -> Check:
     counters = (lease.health or {}).get("counters") if lease else None
     frames = counters.get("refused_frames") or 0 if isinstance(counters, Mapping) else 0
     state = "degraded" if frames or predictions else "ok"
-    detail = f"{frames} frames of the gateway since the worker started, {predictions} predictions in 24 h"
+    detail = f"{count_words(frames, 'frame')} of the gateway since the worker started, {count_words(predictions, 'prediction')} in 24 h"
     return Check(name="refused", label=label, state=state, detail=detail)
 
 
@@ -261,7 +262,7 @@ def check_journal() -> Check:
     if last is None:
         return Check(name="journal", label=label, state="unknown", detail="not compared yet; it is each night")
     if last.equal:
-        detail = f"{last.events:,} events give the same rows{last.scope and f' (last compared: {last.scope})'}"
+        detail = f"{count_words(last.events, 'event gives', 'events give')} the same rows{last.scope and f' (last compared: {last.scope})'}"
         return Check(name="journal", label=label, state="ok", detail=detail, at=last.equal_at)
     return Check(name="journal", label=label, state="down", detail=last.detail.partition("\n")[0][:160] or "differs", at=last.equal_at)
 

@@ -9,8 +9,9 @@ from datetime import date, datetime, time, timedelta
 from django.db.models import Q
 
 from events.models import CommandRecord, EventRecord
-from events.wording import EXCHANGE_ZONE
-from positions.models import AlarmRecord, ErrorTrade, LimitChange, OrderRecord, RiskLock
+from events.refusal_words import refusal_title
+from events.wording import EXCHANGE_ZONE, class_words
+from positions.models import AlarmRecord, ErrorTrade, LimitChange, OrderRecord, PositionRecord, RiskLock
 from signals.models import SignalRecord
 
 MOST_OF_A_KIND = 500
@@ -55,17 +56,33 @@ def _limits(began: datetime, ended: datetime) -> Iterator[Line]:
 def _commands(began: datetime, ended: datetime) -> Iterator[Line]:
     """Wishes that were refused, and those that set aside what the desk had found."""
     wanted = Q(state=CommandRecord.State.REFUSED) | Q(name__in=OVERRIDES)
-    for row in CommandRecord.objects.filter(wanted, created_at__gte=began, created_at__lt=ended).select_related("created_by")[
-        :MOST_OF_A_KIND
-    ]:
+    found = CommandRecord.objects.filter(wanted, created_at__gte=began, created_at__lt=ended).select_related("created_by")
+    rows = list(found[:MOST_OF_A_KIND])
+    symbols = dict(PositionRecord.objects.filter(pk__in={row.position_id for row in rows}).values_list("pk", "symbol"))
+    for row in rows:
         who = row.created_by.get_username() if row.created_by else "the desk"
-        about = row.payload.get("symbol") or row.payload.get("position_id") or ""
+        about = row.payload.get("symbol") or symbols.get(row.position_id, "")
         if row.state == CommandRecord.State.REFUSED:
-            yield Line(at=row.created_at, kind="refusal", what=f"{row.name} {about}".strip(), who=who, why=f"{row.code}: {row.reason}")
+            yield Line(
+                at=row.created_at,
+                kind="refusal",
+                what=f"{class_words(row.name)} {about}".strip(),
+                who=who,
+                why=_because(row.code, row.reason),
+            )
         else:
             yield Line(
-                at=row.created_at, kind="override", what=f"{row.name} {about}".strip(), who=who, why=str(row.payload.get("reason", ""))
+                at=row.created_at,
+                kind="override",
+                what=f"{class_words(row.name)} {about}".strip(),
+                who=who,
+                why=str(row.payload.get("reason") or ""),
             )
+
+
+def _because(code: str, words: str) -> str:
+    """The sentence with its title; either may be missing."""
+    return ": ".join(part for part in (refusal_title(code), words) if part)
 
 
 def _edited(began: datetime, ended: datetime) -> Iterator[Line]:
@@ -85,7 +102,7 @@ def _rejects(began: datetime, ended: datetime) -> Iterator[Line]:
     rows = OrderRecord.objects.filter(state__in=("rejected", "denied"), updated_at__gte=began, updated_at__lt=ended).defer("data")
     for row in rows.order_by("-updated_at")[:MOST_OF_A_KIND]:
         who = "IB" if row.state == "rejected" else "the desk"
-        yield Line(at=row.updated_at, kind="reject", what=str(row), who=who, why=f"{row.code}: {row.message}")
+        yield Line(at=row.updated_at, kind="reject", what=str(row), who=who, why=_because(row.code, row.message))
 
 
 def _switches(began: datetime, ended: datetime) -> Iterator[Line]:
@@ -93,14 +110,20 @@ def _switches(began: datetime, ended: datetime) -> Iterator[Line]:
     for row in rows[:MOST_OF_A_KIND]:
         data = row.data
         what = f"trading {data.get('state', '')}, was {data.get('previous_state', '')}".replace("_", " ")
-        yield Line(at=row.timestamp, kind="halt", what=what, who=str(data.get("changed_by", "")), why=str(data.get("reason", "")))
+        yield Line(at=row.timestamp, kind="halt", what=what, who=str(data.get("changed_by") or ""), why=str(data.get("reason") or ""))
 
 
 def _locks(began: datetime, ended: datetime) -> Iterator[Line]:
     for row in RiskLock.objects.filter(Q(since__range=(began, ended)) | Q(cleared_at__range=(began, ended)))[:MOST_OF_A_KIND]:
-        yield Line(at=row.since, kind="lock", what=f"{row.what} locked ({row.code})", who="the desk", why=row.reason)
+        yield Line(at=row.since, kind="lock", what=f"{row.what} locked ({refusal_title(row.code)})", who="the desk", why=row.reason)
         if row.cleared_at is not None:
-            yield Line(at=row.cleared_at, kind="lock", what=f"{row.what} cleared ({row.code})", who=row.cleared_by, why=row.clear_reason)
+            yield Line(
+                at=row.cleared_at,
+                kind="lock",
+                what=f"{row.what} cleared ({refusal_title(row.code)})",
+                who=row.cleared_by,
+                why=row.clear_reason,
+            )
 
 
 def _errors(began: datetime, ended: datetime) -> Iterator[Line]:

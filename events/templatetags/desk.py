@@ -19,13 +19,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.clock import utc_now
+from events.refusal_words import refusal_title
 from events.tape import order_state_words
-from events.wording import EXCHANGE_ZONE, money_text, rounded
+from events.wording import EXCHANGE_ZONE, UNKNOWN, class_words, plain_text, price_text, quantity_text, shares_words
 
 register = template.Library()
 
-UNKNOWN = "–"
-MINUS = "\u2212"  # as wide as the plus sign, so that signed columns line up
 _TIME_SHAPES = {"time": "%H:%M:%S", "short": "%H:%M", "minute": "%H:%M", "day": "%b %-d, %Y", "full": "%b %-d, %Y %H:%M:%S"}
 _DATED_SHAPES = frozenset({"time", "minute", "short"})  # a date comes before these where today does not make it plain
 
@@ -55,20 +54,9 @@ def _moment(value: Any) -> datetime | None:
     return value
 
 
-def _places(number: Decimal) -> int:
-    """How many decimals a number has when it is written with at most four."""
-    return max(0, -int(rounded(number, 4).normalize().as_tuple().exponent))
-
-
-def _plain(number: Decimal, decimals: int) -> str:
-    text = money_text(abs(number), decimals)
-    is_zero = not any(digit in "123456789" for digit in text)
-    return text if number >= 0 or is_zero else MINUS + text
-
-
 def _explicit(number: Decimal, decimals: int) -> tuple[str, str]:
     """(text with its sign, up|down|flat); what rounds to zero is flat and carries no sign."""
-    text = _plain(number, decimals)
+    text = plain_text(number, decimals)
     if not any(digit in "123456789" for digit in text):
         return text, "flat"
     return (text, "down") if number < 0 else (f"+{text}", "up")
@@ -86,16 +74,13 @@ def _marked(number: Decimal | None, decimals: int, suffix: str = "") -> SafeStri
 def money(value: Any, decimals: int = 2) -> str:
     """1234.5 -> 1,234.50 (no sign unless negative, no currency: that stands once per column)."""
     number = _number(value)
-    return UNKNOWN if number is None else _plain(number, int(decimals))
+    return UNKNOWN if number is None else plain_text(number, int(decimals))
 
 
 @register.filter
 def quantity(value: Any) -> str:
     """Shares: whole numbers without decimals, fractions as they are."""
-    number = _number(value)
-    if number is None:
-        return UNKNOWN
-    return _plain(number, _places(number))
+    return quantity_text(_number(value))
 
 
 @register.filter
@@ -104,11 +89,7 @@ def price(value: Any, decimals: int | str = "") -> str:
     number = _number(value)
     if number is None:
         return UNKNOWN
-    if decimals != "":
-        return _plain(number, int(decimals))
-    if abs(number) >= 1:
-        return _plain(number, 2)
-    return _plain(number, max(2, _places(number)))
+    return price_text(number) if decimals == "" else plain_text(number, int(decimals))
 
 
 @register.filter
@@ -141,7 +122,7 @@ def drift(value: Any, direction: Any) -> SafeString:
 def pct(value: Any, decimals: int = 1) -> str:
     """A fraction as a percentage: 0.8 -> 80.0 %."""
     number = _number(value)
-    return UNKNOWN if number is None else f"{_plain(number * 100, int(decimals))}\u202f%"
+    return UNKNOWN if number is None else f"{plain_text(number * 100, int(decimals))}\u202f%"
 
 
 @register.filter
@@ -216,12 +197,22 @@ def words(value: Any) -> str:
     return str(value or "").replace("_", " ")
 
 
+@register.filter(name="refusal_title")
+def title_of_refusal(code: Any) -> str:
+    """The title of a refusal's code, or of the broker's error number."""
+    return refusal_title(code)
+
+
 @register.filter
 def split_words(value: Any) -> str:
     """PositionUpdateEvent -> Position update; class names in plain writing."""
-    name = str(value or "").removesuffix("Event")
-    spaced = "".join(f" {letter.lower()}" if letter.isupper() and at else letter for at, letter in enumerate(name))
-    return spaced
+    return class_words(value)
+
+
+@register.filter
+def shares(value: Any) -> str:
+    """1 share, 1,000 shares."""
+    return shares_words(_number(value))
 
 
 @register.simple_tag

@@ -51,7 +51,10 @@ HELD = {**STOP, "status": OrderState.HELD, "previous_status": OrderState.HELD}
         (NewOrderEvent(symbol="SPY", quantity=-187, order_type=OrderType.LIMIT, limit_price=533.05), "Sell 187 limit at 533.05"),
         (FillEvent(side="buy", fill_quantity=3, fill_price=0.1234, remaining_quantity=7), "Bought 3 at 0.1234, 7 to go"),
         (CancelEvent(**STOP), "Buy 50 stop at 192.00: cancelled"),
-        (RejectEvent(status=OrderState.REJECTED, error_code="201", error_message="No margin."), "Rejected by the broker: No margin. (201)"),
+        (
+            RejectEvent(status=OrderState.REJECTED, error_code="201", error_message="No margin."),
+            "Rejected by the broker: No margin. (IB error 201)",
+        ),
         (CommandEvent(name="ChangeStop", state="refused", reason="wrong side"), "Stop change refused: wrong side"),
         (SourceHealthEvent(ticker="SPY", state="ok"), "Polling ok"),
         (ConnectionEvent(state="connected", detail="U1234567", account="U1234567"), "Broker link connected"),

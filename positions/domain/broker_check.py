@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from events.order import OrderState, PendingRequest
-from events.wording import money_text
+from events.wording import money_text, quantity_text, shares_words
 from positions.domain.ledger import Execution, split_exec_id
 from positions.domain.order import Order
 from positions.domain.order_book import OrderBook
@@ -87,11 +87,12 @@ def _position_row(symbol: str, held: list[Position], there: float, cost: float |
     state, cause = RowState.MATCH, ""
     if abs(gap) > 1e-6:
         state = RowState.DIFFERS
-        cause = f"{gap:+g} shares that no execution explains. Somebody may have traded outside today's list, or a report was lost."
+        gap_words = f"{shares_words(gap, signed=True)} that no execution explains."
+        cause = f"{gap_words} Somebody may have traded outside today's list, or a report was lost."
     elif beyond and not ours:
         state, cause = RowState.EXTERNAL, "Made elsewhere: bought or sold by other hands at this account. Not managed here."
     elif beyond:
-        state, cause = RowState.EXTERNAL, f"{beyond:+g} shares of it were made elsewhere and are not managed here."
+        state, cause = RowState.EXTERNAL, f"{shares_words(beyond, signed=True)} of it made elsewhere and not managed here."
     if state is RowState.EXTERNAL and book.known_by.get(symbol):
         cause += f" Known to {book.known_by[symbol]}."
     entry = held[0].entry_price if len(held) == 1 else None
@@ -178,7 +179,9 @@ def _unequal(ours: float | None, theirs: float) -> bool:
 
 def _order_words(order: Order) -> str:
     level = order.stop_price if order.stop_price is not None else order.limit_price
-    return f"{order.side.value} {order.quantity:g} {order.order_type.value.replace('_', ' ')}" + (f" {money_text(level)}" if level else "")
+    return f"{order.side.value} {quantity_text(order.quantity)} {order.order_type.value.replace('_', ' ')}" + (
+        f" {money_text(level)}" if level else ""
+    )
 
 
 def _remaining(report: OrderReport) -> float | None:
@@ -186,7 +189,7 @@ def _remaining(report: OrderReport) -> float | None:
 
 
 def _stranger(report: OrderReport) -> Row:
-    what = f"{report.side.value if report.side else '?'} {report.quantity or 0:g} {report.order_type}"
+    what = f"{report.side.value if report.side else '?'} {quantity_text(report.quantity or 0)} {report.order_type}"
     cause = "IB lists an order that says too little to be shown in full."
     return _row("order", str(report.perm_id), report.symbol, what, RowState.EXTERNAL, cause, theirs=report.quantity, detail=report.status)
 
@@ -220,7 +223,7 @@ def _execution_row(
         return _unknown_execution(base, report)
     order, execution = mine
     state, cause, blocks = _judge_execution(order, execution, report, fee, at, book.ref_prefix)
-    what = f"{order.side.value} {float(execution.quantity):g} at {money_text(execution.price, 4)}"
+    what = f"{order.side.value} {quantity_text(float(execution.quantity))} at {money_text(execution.price, 4)}"
     counted = 0.0 if execution.busted else float(execution.quantity)
     there = None if report is None else 0.0 if report.liquidation == 1 else report.quantity
     fee_words = "commission not reported" if execution.commission is None else f"commission {money_text(execution.commission)}"
@@ -234,7 +237,10 @@ def _execution_row(
 def _unknown_execution(base: str, report: ExecutionReport | None) -> Row:
     if report is None:
         return _row("execution", base, "", "", RowState.PENDING, at="")
-    what, cause = f"{report.side.value} {report.quantity:g} at {money_text(report.price, 4)}", "IB lists it and we have not booked it."
+    what, cause = (
+        f"{report.side.value} {quantity_text(report.quantity)} at {money_text(report.price, 4)}",
+        "IB lists it and we have not booked it.",
+    )
     more = {"blocks": True, "theirs": report.quantity, "at": report.time.isoformat()}
     return _row("execution", base, report.symbol, what, RowState.MISSING_HERE, cause, **more)
 
@@ -249,7 +255,7 @@ def _judge_execution(
     if split_exec_id(report.exec_id)[1] < execution.revision:
         return RowState.PENDING, "We know a later correction than IB's list.", False
     if not execution.busted and (float(execution.quantity) != report.quantity or abs(float(execution.price) - report.price) > 1e-6):
-        return RowState.DIFFERS, f"IB says {report.quantity:g} at {money_text(report.price, 4)}.", True
+        return RowState.DIFFERS, f"IB says {quantity_text(report.quantity)} at {money_text(report.price, 4)}.", True
     if execution.busted:
         return RowState.MATCH, "Busted: it counts for nothing.", False
     if order.external:

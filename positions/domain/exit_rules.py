@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from events.order import OrderSide
+from events.wording import price_text, quantity_text
 from positions.domain.pricing import increment_at, snap_stop
 
 BEFORE_SESSION_END = timedelta(minutes=2)  # a market order still fills in the session it was sent in
@@ -195,7 +196,7 @@ def _time_stop(rules: ExitRules, held: Held, market: Market) -> Action | None:
         return None
     minutes = rules.close_after_minutes
     if minutes is not None and held.open_time is not None and market.now >= held.open_time + timedelta(minutes=minutes):
-        return Action(ask=Ask.CLOSE, rule="time", cause=f"time stop: open for {minutes:g} min")
+        return Action(ask=Ask.CLOSE, rule="time", cause=f"time stop: open for {quantity_text(minutes)} min")
     if rules.close_at_session_end and market.session_end is not None and market.now >= market.session_end - BEFORE_SESSION_END:
         return Action(ask=Ask.CLOSE, rule="time", cause="time stop: the session ends")
     return None
@@ -205,7 +206,7 @@ def _target(number: int, target: PartialTarget, held: Held, market: Market) -> A
     gain = held.gain_in_r(market.price)
     if target.done_at is not None or target.intent_id or target.tries >= MOST_TRIES or gain is None or gain < target.at_r:
         return None
-    cause = f"partial target: {target.percent:g} % at {target.at_r:g} R"
+    cause = f"partial target: {quantity_text(target.percent)} % at {quantity_text(target.at_r)} R"
     shares = math.floor(held.opened * target.percent / 100 + 1e-9)
     if shares >= held.shares:
         return Action(ask=Ask.CLOSE, rule="target", cause=cause, quantity=held.shares, target=number)
@@ -216,7 +217,7 @@ def _break_even(rules: ExitRules, held: Held, market: Market) -> Action | None:
     gain = held.gain_in_r(market.price)
     if rules.break_even_r is None or rules.break_even_at is not None or gain is None or gain < rules.break_even_r:
         return None
-    return _move(held, market, held.entry, "break_even", f"break-even after {rules.break_even_r:g} R", least_ticks=1)
+    return _move(held, market, held.entry, "break_even", f"break-even after {quantity_text(rules.break_even_r)} R", least_ticks=1)
 
 
 def _trail(rules: ExitRules, held: Held, market: Market, pace: Pace) -> Action | None:
@@ -227,8 +228,8 @@ def _trail(rules: ExitRules, held: Held, market: Market, pace: Pace) -> Action |
     waited = pace.seconds if trail.moved_at is None else (market.now - trail.moved_at).total_seconds()
     if distance is None or 0 <= waited < pace.seconds:  # a move stamped later than now was made before the clock was set back
         return None
-    words = f"{trail.value:g} %" if trail.kind is TrailKind.PERCENT else f"{trail.value:g} ATR"
-    cause = f"trailing {words}: best price {trail.best:g}"
+    words = f"{quantity_text(trail.value)} %" if trail.kind is TrailKind.PERCENT else f"{quantity_text(trail.value)} ATR"
+    cause = f"trailing {words}: best price {price_text(trail.best)}"
     return _move(held, market, trail.best - distance * held.direction, "trail", cause, least_ticks=pace.ticks)
 
 

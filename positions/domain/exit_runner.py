@@ -14,6 +14,7 @@ from typing import Any
 
 from events.order import OrderSide, OrderState, OrderType
 from events.position import PositionStatus
+from events.wording import quantity_text
 from positions.domain import danger, families, position_events
 from positions.domain.exit_rules import Action, Ask, ExitRules, Held, Market, Pace, PartialTarget, Reverse, at_break_even, evaluate, watched
 from positions.domain.intent import Denied, OrderIntent
@@ -227,7 +228,7 @@ class ExitRunner:
         if rules.break_even_r is None or rules.break_even_at is not None or not at_break_even(held, market):
             return
         changed = {"stop_loss": [None, position.stop_loss]}
-        reason = f"the stop rests at the entry price or better; asked for at {rules.break_even_r:g} R"
+        reason = f"the stop rests at the entry price or better; asked for at {quantity_text(rules.break_even_r)} R"
         await self._keep(position, replace(rules, break_even_at=market.now), "break-even", changed, reason=reason)
 
     # ---- reversing ------------------------------------------------------------------------------------------------------
@@ -306,4 +307,4 @@ def _with_target(rules: ExitRules, number: int, target: PartialTarget) -> ExitRu
 
 
 def _words(target: PartialTarget) -> str:
-    return f"{target.percent:g} % at {target.at_r:g} R"
+    return f"{quantity_text(target.percent)} % at {quantity_text(target.at_r)} R"

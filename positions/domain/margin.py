@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from events.order import OrderSide
-from events.wording import age_words, money_text
+from events.wording import age_words, money_text, price_text, quantity_text, shares_words
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.risk_context import RiskContext, RiskLimits, denied
 
@@ -74,13 +74,13 @@ def what_moved(
     if (margin.symbol, margin.side) != (symbol, str(side)):
         return Moved("order", "it was asked for another order")
     if quantity > margin.quantity:
-        return Moved("size", f"it was asked for {margin.quantity:g} shares")
+        return Moved("size", f"it was asked for {shares_words(margin.quantity)}")
     if (limit_price is None) != (margin.limit_price is None):
         return Moved("price", "the order type changed")
     if limit_price and margin.limit_price and abs(limit_price / margin.limit_price - 1) * 100 > PRICE_MOVED_PCT:
-        return Moved("price", f"the price moved from {margin.limit_price:g} to {limit_price:g}")
+        return Moved("price", f"the price moved from {price_text(margin.limit_price)} to {price_text(limit_price)}")
     if held != margin.held:
-        return Moved("position", f"the position was {margin.held:g} shares and is {held:g}")
+        return Moved("position", f"the position was {shares_words(margin.held)} and is {quantity_text(held)}")
     if day and margin.day and day != margin.day:
         return Moved("session", "it was asked in another session")
     if limits_version and margin.limits_version and limits_version != margin.limits_version:
@@ -123,7 +123,7 @@ def margin_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimi
     return denied(
         "margin",
         f"It takes ${money_text(takes)} of margin with what works already; "
-        f"${money_text(free)} may be used ({limits.max_margin_pct:g}% of the excess).",
+        f"${money_text(free)} may be used ({quantity_text(limits.max_margin_pct)}% of the excess).",
         "Make it smaller, or close something.",
         initial_margin=margin.initial_change,
         working=working,

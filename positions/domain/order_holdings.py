@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from events.order import OrderRole
+from events.wording import quantity_text, shares_words
 from positions.domain.errors import InvalidPrice
 from positions.domain.intent import Denied
 from positions.domain.order import Order
@@ -148,7 +149,9 @@ _NOT_COMPARED = Denied(
 
 
 def _changed(symbol: str, now: float, seen: float) -> Denied:
-    return _denied("changed", f"{symbol} is now {now:g} shares, not {seen:g} as you saw it.", "Look again.", now=now, seen=seen)
+    return _denied(
+        "changed", f"{symbol} is now {shares_words(now)}, not {quantity_text(seen)} as you saw it.", "Look again.", now=now, seen=seen
+    )
 
 
 def _denied(code: str, message: str, what_to_do: str, **values: Any) -> Denied:

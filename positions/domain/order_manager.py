@@ -33,6 +33,7 @@ from events.failstop import Breakdown, MemoryUntrusted
 from events.order import OrderEvent, OrderState
 from events.position import PositionEvent
 from events.system import HoldingEvent
+from events.wording import quantity_text
 from positions.domain.exit_keeper import Alarm
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
@@ -433,7 +434,7 @@ class OrderManager:
             unanswered = order.state is OrderState.SENDING and order.sent_at is not None
             if unanswered and order.sent_at is not None and (now - order.sent_at).total_seconds() >= SILENCE_SECONDS:
                 core.ask_reconcile("an order was not answered")
-                await core.move(order, Trigger.SILENCE, reason=f"no answer for {SILENCE_SECONDS:g} s")
+                await core.move(order, Trigger.SILENCE, reason=f"no answer for {quantity_text(SILENCE_SECONDS)} s")
             if order.short_since is None:
                 continue
             short = (now - order.short_since).total_seconds()

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from events.failpoints import failpoint
 from events.order import OrderRole, OrderState, PendingRequest
 from events.system import ReconcileEvent
+from events.wording import quantity_text
 from positions.domain.order import Order
 from positions.domain.order_book import OrderBook
 from positions.domain.order_core import OrderCore
@@ -237,7 +238,8 @@ class OrderReconcile:
             gone = order.reopened and not reports and far_enough_apart(first, second) and not _lists(first, order, self.core.book)
             if open_now or not (done or gone):
                 continue
-            words = f"IB corrected its executions: {order.filled_quantity:g} of {order.quantity:g} remain, and it works on no more."
+            remain = f"{quantity_text(order.filled_quantity)} of {quantity_text(order.quantity)} remain"
+            words = f"IB corrected its executions: {remain}, and it works on no more."
             await self.core.move(order, Trigger.WIRE_CANCELED, code="corrected", message=words, reason="corrected by the broker")
             await self.hearing.after(order)
 

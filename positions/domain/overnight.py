@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from events.wording import price_text, quantity_text, shares_words
+
 NEAR = 0.02  # two prices this close, as a fraction, are the same cost after a split
 LARGEST_RATIO = 50
 CONTRACT = 100  # shares delivered by one option
@@ -57,7 +59,8 @@ def _change(symbol: str, held: Holding, quantity: float, cost: float, strangers:
     def change(kind: ChangeKind, words: str) -> OvernightChange:
         return OvernightChange(kind=kind, symbol=symbol, ours=held.quantity, theirs=quantity, detail=words)
 
-    numbers = f"our book holds {held.quantity:g} at {held.cost:g}, the broker {quantity:g} at {cost:g}"
+    ours = f"our book holds {quantity_text(held.quantity)} at {price_text(held.cost)}"
+    numbers = f"{ours}, the broker {quantity_text(quantity)} at {price_text(cost)}"
     ratio = _split(held, quantity, cost)
     if ratio is not None:
         return change(ChangeKind.SPLIT, f"It looks like a {ratio.numerator}-for-{ratio.denominator} split: {numbers}.")
@@ -67,7 +70,9 @@ def _change(symbol: str, held: Holding, quantity: float, cost: float, strangers:
             return change(ChangeKind.SYMBOL, f"It looks like a new symbol, {renamed[0]}, with the same shares: {numbers}.")
     added = quantity - held.quantity
     if added and added % CONTRACT == 0:
-        return change(ChangeKind.ASSIGNMENT, f"{added:+g} shares without an order, as an option assignment delivers: {numbers}.")
+        return change(
+            ChangeKind.ASSIGNMENT, f"{shares_words(added, signed=True)} without an order, as an option assignment delivers: {numbers}."
+        )
     return change(ChangeKind.UNEXPLAINED, f"No execution explains it: {numbers}.")
 
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from events.clock import CLOCK_TOLERANCE, clock_trouble
 from events.order import OrderRole, OrderSide, OrderState, OrderType
-from events.wording import age_words, money_text
+from events.wording import age_words, count_words, money_text, price_text, quantity_text, shares_words
 from positions.domain.intent import EXPIRED, Denied, IntentKind, OrderIntent
 from positions.domain.margin import margin_is_within
 from positions.domain.pricing import signed
@@ -79,7 +79,9 @@ def numbers_make_sense(intent: OrderIntent, context: RiskContext, limits: RiskLi
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
             return denied("bad_number", f"The {_words(name)} must be a positive number.", "Correct it.", field=name, value=repr(value))
     if intent.quantity != int(intent.quantity):
-        return denied("fractional", f"{intent.quantity:g} is not a whole number of shares.", "Round it.", quantity=intent.quantity)
+        return denied(
+            "fractional", f"{quantity_text(intent.quantity)} is not a whole number of shares.", "Round it.", quantity=intent.quantity
+        )
     if intent.entry_type is OrderType.LIMIT and intent.limit_price is None:
         return denied("no_limit_price", "A limit order needs a limit price.", "Give one, or choose a market order.")
     return None
@@ -179,7 +181,8 @@ def price_is_in_the_collar(intent: OrderIntent, context: RiskContext, limits: Ri
         return None
     return denied(
         "price_collar",
-        f"The limit of {intent.limit_price:g} is {away:.1f}% away from the market at {market:g}; {limits.price_collar_pct:g}% is allowed.",
+        f"The limit of {price_text(intent.limit_price)} is {money_text(away, 1)}% away from the market at {price_text(market)}; "
+        f"{quantity_text(limits.price_collar_pct)}% is allowed.",
         "Move the limit closer to the market.",
         limit_price=intent.limit_price,
         market=market,
@@ -197,11 +200,11 @@ def levels_are_on_their_sides(intent: OrderIntent, context: RiskContext, limits:
             continue
         if intent.stop_loss is not None and (reference - intent.stop_loss) * sign <= 0:
             side = "below" if sign > 0 else "above"
-            message = f"The stop at {intent.stop_loss:g} must be {side} the {name} at {reference:g}."
+            message = f"The stop at {price_text(intent.stop_loss)} must be {side} the {name} at {price_text(reference)}."
             return denied("stop_side", message, "Move the stop.", stop=intent.stop_loss, **{name: reference})
         if intent.take_profit is not None and (intent.take_profit - reference) * sign <= 0:
             side = "above" if sign > 0 else "below"
-            message = f"The target at {intent.take_profit:g} must be {side} the {name} at {reference:g}."
+            message = f"The target at {price_text(intent.take_profit)} must be {side} the {name} at {price_text(reference)}."
             return denied("target_side", message, "Move the target.", target=intent.take_profit, **{name: reference})
     return None
 
@@ -211,7 +214,7 @@ def quantity_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLi
         return None
     return denied(
         "max_quantity",
-        f"{intent.quantity:g} shares are more than the {limits.max_order_quantity:g} one order may have.",
+        f"{shares_words(intent.quantity)} are more than the {quantity_text(limits.max_order_quantity)} one order may have.",
         "Make it smaller.",
         quantity=intent.quantity,
         limit=limits.max_order_quantity,
@@ -298,7 +301,13 @@ def positions_are_not_too_many(intent: OrderIntent, context: RiskContext, limits
     if intent.symbol in symbols or len(symbols) < limits.max_open_positions:
         return None
     count, limit = len(symbols), limits.max_open_positions
-    return denied("max_positions", f"{count} positions are open; {limit} are allowed.", "Close one first.", count=count, limit=limit)
+    return denied(
+        "max_positions",
+        f"{count_words(count, 'position is', 'positions are')} open; at most {limit} may be.",
+        "Close one first.",
+        count=count,
+        limit=limit,
+    )
 
 
 def risk_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits) -> Denied | None:
@@ -342,7 +351,7 @@ def reduces_only(intent: OrderIntent, context: RiskContext, limits: RiskLimits) 
     if (intent.side is OrderSide.BUY) == (position.held > 0) or intent.quantity > abs(position.held):
         return denied(
             "not_reducing",
-            f"The position holds {position.held:g}; this order would not only reduce it.",
+            f"The position holds {quantity_text(position.held)}; this order would not only reduce it.",
             "Ask for at most what is held.",
             held=position.held,
             quantity=intent.quantity,

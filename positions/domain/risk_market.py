@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from events.order import OrderSide, OrderType
-from events.wording import moment_words, money_text
+from events.wording import count_words, moment_words, money_text, quantity_text
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.position import Position
@@ -35,7 +35,7 @@ def close_is_not_near(intent: OrderIntent, context: RiskContext, limits: RiskLim
     minutes = max(0.0, left.total_seconds() / 60)
     return denied(
         "near_close",
-        f"The session closes in {minutes:.0f} minutes; no entry in the last {limits.no_entry_before_close_minutes:g}.",
+        f"The session closes in {minutes:.0f} min; no entry in the last {quantity_text(limits.no_entry_before_close_minutes)} min.",
         "Wait for the next session.",
         minutes_left=minutes,
         limit=limits.no_entry_before_close_minutes,
@@ -67,7 +67,7 @@ def does_not_trade_away_what_others_hold(intent: OrderIntent, context: RiskConte
     word, what = ("long", "sell") if there > 0 else ("short", "buy back")
     return denied(
         "opposite_holding",
-        f"{abs(there):g} {intent.symbol} are held {word} at this account outside the desk; this order would {what} them.",
+        f"{quantity_text(abs(there))} {intent.symbol} are held {word} at this account outside the desk; this order would {what} them.",
         "Adopt or close them on the Broker page first.",
         elsewhere=there,
     )
@@ -85,7 +85,7 @@ def does_not_cross_our_own(intent: OrderIntent, context: RiskContext, limits: Ri
             continue
         return denied(
             "self_cross",
-            f"Our own order to {order.side.value.lower()} {order.remaining_quantity:g} {order.symbol} would trade with it.",
+            f"Our own order to {order.side.value.lower()} {quantity_text(order.remaining_quantity)} {order.symbol} would trade with it.",
             "Cancel that order first, or move the limit.",
             order_id=order.order_id,
             limit_price=intent.limit_price,
@@ -107,7 +107,7 @@ def working_orders_are_within(intent: OrderIntent, context: RiskContext, limits:
         return None
     return denied(
         "working_orders",
-        f"{len(live)} orders in {intent.symbol} work already; {limits.max_working_orders} per side are allowed.",
+        f"{count_words(len(live), 'order')} in {intent.symbol} at work already; at most {limits.max_working_orders} per side may be.",
         "Cancel some, or wait until they end.",
         working=len(live),
         limit=limits.max_working_orders,

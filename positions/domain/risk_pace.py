@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from events.wording import age_words, money_text
+from events.wording import age_words, count_words, money_text, quantity_text
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.risk_context import RiskContext, RiskLimits, Scope, denied, entry_price, order_in, order_price
 
@@ -46,7 +46,8 @@ def repeats_are_within(intent: OrderIntent, context: RiskContext, limits: RiskLi
             minutes = limits.repeat_window_seconds / 60
             return denied(
                 REPEAT_LIMIT,
-                f"{count} entries of {scope.value} {name} left within {minutes:g} minutes; {limit} are allowed.",
+                f"{count_words(count, 'entry', 'entries')} of {scope.value} {name} left within {quantity_text(minutes)} min; "
+                f"at most {limit} may.",
                 "Find out why; an admin clears the lock on the trading page.",
                 scope=scope.value,
                 name=name,
@@ -71,7 +72,7 @@ def day_is_within(intent: OrderIntent, context: RiskContext, limits: RiskLimits)
         asked.append((f"today for {limit.words}", len(mine), spent, limit.max_day_entries, limit.max_day_notional))
     for words, count, spent, most, money in asked:
         if most is not None and count + 1 > most:
-            message = f"{count} entries were sent {words}; {most:g} are allowed."
+            message = f"{count_words(count, 'entry was', 'entries were')} sent {words}; at most {quantity_text(most)} may be."
             return denied("day_entries", message, "No more until tomorrow, or an admin raises the limit.", count=count, limit=most)
         if money is not None and spent + this > money:
             message = f"Entries worth ${money_text(spent + this)} would be sent {words}; ${money_text(money)} is allowed."

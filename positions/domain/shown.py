@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from events.wording import money_text
+from events.wording import money_text, percent_text, price_text, quantity_text, shares_words
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.pricing import increment_at
 from positions.domain.risk_context import RiskContext, RiskLimits, denied, usable
@@ -70,7 +70,7 @@ def _position_moved(shown: Shown, intent: OrderIntent, context: RiskContext) -> 
     held = sum(position.held for position in context.held(intent.symbol))
     if shown.held is None or shown.held == held:
         return None
-    message = f"The {intent.symbol} position moved from {shown.held:g} shares, when it was approved, to {held:g}."
+    message = f"The {intent.symbol} position moved from {shares_words(shown.held)}, when it was approved, to {quantity_text(held)}."
     return denied("moved_position", message, AGAIN, was=shown.held, now=held)
 
 
@@ -85,7 +85,8 @@ def _price_moved(shown: Shown, intent: OrderIntent, context: RiskContext) -> Den
         away = now / reference - 1
         return denied(
             "moved_price",
-            f"The price moved from {shown.last:g} to {now:g}: {away:+.2%} from {name}'s {reference:g}; {allowed:.2%} is allowed.",
+            f"The price moved from {price_text(shown.last)} to {price_text(now)}: {percent_text(away, signed=True)} from {name}'s "
+            f"{price_text(reference)}; {percent_text(allowed)} is allowed.",
             AGAIN,
             was=shown.last,
             now=now,
@@ -104,7 +105,7 @@ def _risk_moved(shown: Shown, intent: OrderIntent, context: RiskContext) -> Deni
     if abs(risk - shown.risk_dollars) <= 2 * _tick(intent.limit_price, context) * intent.quantity + 0.01:
         return None
     was, is_now = money_text(shown.risk_dollars), money_text(risk)
-    message = f"The risk moved from ${was}, when it was approved, to ${is_now}: the stop is {distance:g} away."
+    message = f"The risk moved from ${was}, when it was approved, to ${is_now}: the stop is {price_text(distance)} away."
     return denied("moved_risk", message, AGAIN, was=shown.risk_dollars, now=risk, stop_distance=distance)
 
 

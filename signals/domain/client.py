@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import httpx
 
-from events.wording import link_words
+from events.wording import link_words, quantity_text
 from signals.domain.circuit import CircuitBreaker
 from signals.domain.endpoints import (
     DataRangeEndpoint,
@@ -156,7 +156,7 @@ class OptionsFlowClient:
                 ) as response:
                     return response, await _capped(response)
         except (TimeoutError, httpx.TimeoutException):
-            raise FlowUnreachable(f"the options-flow API did not answer within {read:g} s") from None
+            raise FlowUnreachable(f"the options-flow API did not answer within {quantity_text(read)} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise FlowUnreachable(f"the options-flow API cannot be reached: {link_words(_cause(error))}") from None
 

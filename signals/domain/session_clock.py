@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
-from events.wording import EXCHANGE_ZONE, day_words, moment_words
+from events.wording import EXCHANGE_ZONE, day_words, moment_words, quantity_text
 
 REGULAR_CLOSE = time(16, 0)
 PRE_MARKET = time(4, 0)  # from here to the opening an exchange day is "pre-market"; this desk sends nothing then
@@ -134,7 +134,7 @@ def approval_sentence(clock: SessionClock, *, last_minutes: float = 0.0) -> str:
         return f"An approval now is refused; nothing is kept for later. Approve again from {moment_words(clock.upcoming.opens, clock.now)}."
     stops = closes - timedelta(minutes=last_minutes)
     if clock.now >= stops:
-        return f"An approval now is refused: no entry in the last {last_minutes:g} minutes before the close."
+        return f"An approval now is refused: no entry in the last {quantity_text(last_minutes)} minutes before the close."
     if last_minutes:
         return f"An approval now is sent at once; from {moment_words(stops, clock.now)} on it is refused, the close is too near."
     return "An approval now is sent at once."

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
 
-from events.wording import money_text
+from events.wording import money_text, price_text, quantity_text, shares_words
 
 
 class SizingMethod(StrEnum):
@@ -43,20 +43,22 @@ NO_CAPS = Caps()
 
 def fixed_shares(shares: float, *, price: float, caps: Caps = NO_CAPS) -> Sizing:
     """`shares`, floored."""
-    return _size(shares, price, caps, bad=_bad(shares=shares, price=price), how=f"{shares:g} shares asked")
+    return _size(shares, price, caps, bad=_bad(shares=shares, price=price), how=f"{shares_words(shares)} asked")
 
 
 def fixed_dollars(dollars: float, *, price: float, caps: Caps = NO_CAPS) -> Sizing:
     """What `dollars` buy at `price`."""
     bad = _bad(dollars=dollars, price=price)
-    return _size(_ratio(dollars, price, bad), price, caps, bad=bad, how=f"${money_text(dollars)} at {price:g}")
+    return _size(_ratio(dollars, price, bad), price, caps, bad=bad, how=f"${money_text(dollars)} at {price_text(price)}")
 
 
 def percent_of_equity(percent: float, *, equity: float, price: float, caps: Caps = NO_CAPS) -> Sizing:
     """What `percent` (5.0 is five percent) of `equity` buys at `price`."""
     bad = _bad(percent=percent, equity=equity, price=price)
     dollars = 0.0 if bad else float(_decimal(equity) * _decimal(percent) / 100)
-    return _size(_ratio(dollars, price, bad), price, caps, bad=bad, how=f"{percent:g}% of ${money_text(equity)} at {price:g}")
+    return _size(
+        _ratio(dollars, price, bad), price, caps, bad=bad, how=f"{quantity_text(percent)}% of ${money_text(equity)} at {price_text(price)}"
+    )
 
 
 def risk_dollars(dollars: float, *, entry: float, stop: float | None, caps: Caps = NO_CAPS) -> Sizing:
@@ -67,7 +69,9 @@ def risk_dollars(dollars: float, *, entry: float, stop: float | None, caps: Caps
     if not bad and entry == stop:
         return Sizing(quantity=None, reason="the stop is at the entry price; move it away")
     distance = 1.0 if bad else float(abs(_decimal(entry) - _decimal(stop)))
-    return _size(_ratio(dollars, distance, bad), entry, caps, bad=bad, how=f"${money_text(dollars)} at risk over {distance:g} per share")
+    return _size(
+        _ratio(dollars, distance, bad), entry, caps, bad=bad, how=f"${money_text(dollars)} at risk over {price_text(distance)} per share"
+    )
 
 
 def size(
@@ -92,7 +96,7 @@ def _size(shares: float, price: float, caps: Caps, *, bad: str, how: str) -> Siz
         return Sizing(quantity=None, reason=bad)
     limits: list[tuple[int, str]] = [(_floor(shares), how)]
     if caps.max_quantity is not None:
-        limits.append((caps.max_quantity, f"capped at {caps.max_quantity} shares"))
+        limits.append((caps.max_quantity, f"capped at {shares_words(caps.max_quantity)}"))
     if caps.max_notional is not None:
         limits.append((_floor(_ratio(caps.max_notional, price, "")), f"capped at ${money_text(caps.max_notional)}"))
     if caps.buying_power is not None:

@@ -97,9 +97,9 @@ def test_the_desk_says_that_208_symbols_are_too_many_and_how_old_the_oldest_is(d
     assert found.never == 208 - len(desk.asked)
     text = found.words()
     assert f"No fresh answer for {len(found.late)} of 208 symbols: {found.oldest}, " in text
-    assert "the oldest waits 5\u202fmin" in text
+    assert "the oldest waits 5 minutes" in text
     assert f"{208 - len(desk.asked)} symbols not answered for yet" in text
-    assert "The budget allows 23 a minute, one round takes 9\u202fmin" in text
+    assert "The budget allows 23 a minute, one round takes 9 minutes" in text
     SourceHealth.objects.filter(ticker="").update(state="ok", last_success=desk.now)
     part = source_health.flow_part()
     assert (part["state"], part["detail"]) == ("degraded", text)
@@ -152,7 +152,7 @@ def test_an_edit_that_makes_the_list_longer_than_the_budget_is_warned_of_with_th
     watch(68)
     assert warnings(add(boss, "AAA")) == []
     [text] = warnings(add(boss, "BBB"))
-    assert "With 70 symbols and 23 requests a minute each is asked about every 3\u202fmin" in text
+    assert "With 70 symbols and 23 requests a minute each is asked about every 3 minutes" in text
     assert "At most 69 symbols fit." in text
     assert "FLOW_REQUESTS_PER_MINUTE" in text
 
@@ -184,4 +184,4 @@ def test_the_signals_page_says_how_the_list_is_covered(boss):
     watch(100, utc_now() - timedelta(minutes=5))
     page = boss.get(reverse("signals:list")).content.decode()
     assert "Watch list: No fresh answer for 100 of 100 symbols" in page
-    assert "The budget allows 23 a minute, one round takes 4\u202fmin" in page
+    assert "The budget allows 23 a minute, one round takes 4 minutes" in page

@@ -8,7 +8,7 @@ const spaced = (name) => name.replace(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLo
 
 function wish({ name, payload = {} }) {
   const to = payload.price ? ` to ${price(payload.price)}` : "";
-  return `${spaced(name)}${to}${payload.quantity ? `, ${quantity(payload.quantity)} shares` : ""}`;
+  return `${spaced(name)}${to}${payload.quantity ? `, ${quantity(payload.quantity)} ${payload.quantity === 1 ? "share" : "shares"}` : ""}`;
 }
 
 function cell(row, className, label, ...content) {

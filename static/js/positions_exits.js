@@ -31,7 +31,7 @@ export function showExits(card, row) {
   setText(part("trail"), trail(rules.trail));
   setText(part("break_even"), rules.break_even_at ? `Done ${at(rules.break_even_at)}` : rules.break_even_r ? `Armed at ${rules.break_even_r} R` : "Off");
   setText(part("time"), time(rules));
-  setText(part("targets"), rules.targets.map(target).join(" · ") || "None");
+  setText(part("targets"), rules.targets.map(target).join(" · ") || "none set");
   const clock = row.protection;
   const running = clock?.bare_since ? (Date.now() - Date.parse(clock.bare_since)) / 1000 : 0;
   if (clock) setText(part("seconds"), `${(clock.seconds + Math.max(0, running)).toFixed(1)} s`);

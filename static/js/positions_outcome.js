@@ -11,7 +11,7 @@ export function showMark(mark, name, command) {
   if (Date.now() - Date.parse(command.at) > FRESH_MS || command.id < Number(mark.dataset.command ?? 0)) return;
   const waiting = command.state === "pending" || command.state === "claimed";
   const done = command.state === "done";
-  const text = waiting ? `${name}: sent…` : `${name}: ${words(command.state)}${done ? "" : `. ${command.reason || command.code}`}`;
+  const text = waiting ? `${name}: sent…` : `${name}: ${words(command.state)}${done ? "" : `. ${command.reason || "no reason given"}`}`;
   if (mark.dataset.dismissed === `${command.id} ${command.state}`) return;
   mark.dataset.command = String(command.id);
   mark.dataset.state = command.state;

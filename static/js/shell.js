@@ -156,7 +156,7 @@ async function tellOutcome(row) {
   const link = row.signal_id && `/signals/${encodeURIComponent(row.signal_id)}/`;
   const told = what ? `${name}: ${what}` : name;
   if (row.state === "done") toast(`${told}, done`, "good");
-  else toast(`${told}, ${row.state}: ${row.reason || words(row.code) || "no reason given"}`, "warn", link);
+  else toast(`${told}, ${row.state}: ${row.reason || "no reason given"}`, "warn", link);
 }
 
 feed.join("commands", (rows) => {

@@ -5,7 +5,7 @@
  * been near them for a minute. Never under a pointer, nor after a touch, nor while something in them has the focus.
  */
 
-import { badge, et, price, quantity, setText, words } from "./format.js";
+import { badge, et, price, quantity, setText } from "./format.js";
 import { allowApproval, cell, sideOf } from "./signals_cards.js";
 
 const QUIET_MS = 60_000;
@@ -57,7 +57,7 @@ export function showCommand(card, command) {
   if (!card?.dataset.settled || !["ApproveSignal", "RejectSignal"].includes(command.name)) return;
   const line = cell(card, "outcome_command");
   const waiting = command.state === "pending" || command.state === "claimed";
-  const why = command.reason || words(command.code);
+  const why = command.reason;
   line.dataset.state = command.state;
   if (command.name === "RejectSignal") setText(line, "");
   else if (waiting) setText(line, "Sent to the worker…");

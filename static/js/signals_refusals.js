@@ -1,6 +1,4 @@
-/* Every reason why a signal cannot be approved: its code in words, the sentence, the numbers that decided, what to do. */
-
-import { words } from "./format.js";
+/* Every reason why a signal cannot be approved: its title, the sentence, the numbers that decided, what to do. */
 
 function part(kind, className, text) {
   const element = document.createElement(kind);
@@ -22,7 +20,7 @@ function figures(pairs) {
 function itemOf(refusal) {
   const item = document.createElement("li");
   item.dataset.code = refusal.code;
-  item.append(part("b", "refusal-code", words(refusal.code)), ` ${refusal.message}`);
+  item.append(part("b", "refusal-code", refusal.title), ` ${refusal.message}`);
   if (refusal.figures.length) item.append(" ", figures(refusal.figures));
   if (refusal.what_to_do) item.append(" ", part("span", "refusal-way", refusal.what_to_do));
   return item;

@@ -43,7 +43,6 @@ function rowElement(row) {
   const time = cell("event-time", "");
   time.append(timeElement(row.at));
   const type = cell("event-type", plainType(row.type));
-  type.title = row.type;
   item.append(seq, time, type, cell("symbol", row.symbol), cell("event-text", row.text));
   return item;
 }

@@ -150,7 +150,7 @@ def test_refused_input_is_counted_and_shown(viewer: Client) -> None:
     PredictionRecord.objects.create(source="api", ticker="AAPL", timestamp=1, received_at=utc_now(), verdict="invalid", reason="NaN")
     found = health.check_refused()
     assert found.state == "degraded"
-    assert found.detail == "3 frames of the gateway since the worker started, 1 predictions in 24 h"
+    assert found.detail == "3 frames of the gateway since the worker started, 1 prediction in 24 h"
     assert "Refused input" in viewer.get("/").content.decode()
 
 
@@ -166,7 +166,7 @@ def test_a_celery_that_was_last_seen_minutes_ago_is_down_in_words(viewer: Client
     assert viewer.get("/readyz").status_code == 503
     found = check(viewer, name)
     assert found["state"] == "down"
-    assert "no sign of life for 3\u202fmin" in found["detail"]
+    assert "no sign of life for 3 minutes" in found["detail"]
     assert health_now()["celery"]["state"] == "down"
     JobLease.objects.filter(name=pulse).delete()
     assert check(viewer, name)["state"] == "unknown"
@@ -179,7 +179,7 @@ def test_a_symbol_without_a_fresh_answer_makes_the_desk_not_ready_in_words(viewe
     assert viewer.get("/readyz").status_code == 503
     found = check(viewer, "polling")
     assert found["state"] == "degraded"
-    assert found["detail"].startswith("No fresh answer for 1 of 8 symbols: MSFT; the oldest waits 9\u202fmin.")
+    assert found["detail"].startswith("No fresh answer for 1 of 8 symbols: MSFT; the oldest waits 9 minutes.")
     assert "MSFT" in health_now()["flow"]["detail"]
 
 

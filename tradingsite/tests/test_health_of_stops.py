@@ -37,13 +37,13 @@ def test_how_many_stops_the_pace_of_ib_allows_is_said_and_more_positions_than_th
     ("lines", "state", "words"),
     [
         ({}, "ok", "3 of 100 lines used"),
-        ({"used": 100, "watched_without": 108}, "degraded", "100 of 100 lines used; 108 of the watch list have no live price"),
+        ({"used": 100, "watched_without": 108}, "degraded", "100 of 100 lines used; no live price for 108 symbols of the watch list"),
         (
             {"used": 2, "limit": 2, "signals_without": 1},
             "degraded",
-            "fewer than the 100 of the setting; 1 pending signals have no live price",
+            "fewer than the 100 of the setting; no live price for 1 pending signal",
         ),
-        ({"used": 100, "positions_without": 100}, "down", "100 positions have no live price"),
+        ({"used": 100, "positions_without": 100}, "down", "no live price for 100 positions"),
     ],
     ids=["enough", "a long watch list", "fewer served", "positions without"],
 )
@@ -57,5 +57,5 @@ def test_the_overview_shows_both(client: Client) -> None:
     checks(lines={"used": 100, "watched_without": 108})
     client.force_login(person("viewer"), backend="django.contrib.auth.backends.ModelBackend")
     page = client.get("/").content.decode()
-    assert "100 of 100 lines used; 108 of the watch list have no live price" in page
+    assert "100 of 100 lines used; no live price for 108 symbols of the watch list" in page
     assert "84 stops placed or 72 moved in 2 s" in page

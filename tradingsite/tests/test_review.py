@@ -55,7 +55,7 @@ def test_a_week_lists_every_kind_and_only_its_own(client_of_week):
         "Deep.",
         "smoke",
         "META approved with quantity 7",
-        "no_position: Nothing is held.",
+        "no such position: Nothing is held.",
         "201: No margin.",
         "wrong",
         "Link down.",

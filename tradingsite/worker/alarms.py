@@ -12,7 +12,7 @@ from events.bus import EventBus
 from events.clock import clock_trouble, utc_now
 from events.order import OrderState
 from events.system import ProtectionEvent
-from events.wording import moment_words
+from events.wording import moment_words, quantity_text
 from positions.alarms import Trouble, keep_in_step, waiting_rows
 from positions.domain.exit_keeper import Repair
 from positions.domain.order_manager import OrderManager
@@ -120,14 +120,15 @@ class Alarms:
         for position in self._manager.unmeant:
             page = reverse("positions:detail", args=[position.position_id])
             side, since = "long" if position.held > 0 else "short", position.open_time or position.create_time
-            text = f"{position.symbol} is {side} {abs(position.held):g}: more was executed than was held. Close it, or keep it on purpose."
+            size = quantity_text(abs(position.held))
+            text = f"{position.symbol} is {side} {size}: more was executed than was held. Close it, or keep it on purpose."
             yield Trouble(kind="unmeant", about=position.position_id, text=text, page=page, since=since, after=UNMEANT_SECONDS)
         doubtful = {o.order_ref: o for o in self._manager.orders.values() if o.state is OrderState.IN_DOUBT}
         for ref in [about for kind, about in self._since if kind == "doubt" and about not in doubtful]:
             self._lasting("doubt", ref, False)
         for ref, order in doubtful.items():
             since = self._lasting("doubt", ref, True) or utc_now()
-            text = f"Nobody knows whether the broker has {order.side.value.lower()} {order.quantity:g} {order.symbol} ({ref})."
+            text = f"Nobody knows whether the broker has {order.side.value.lower()} {quantity_text(order.quantity)} {order.symbol} ({ref})."
             page = reverse("positions:broker")
             yield Trouble(kind="doubt", about=ref, text=text, page=page, since=since, after=DOUBT_SECONDS)
 

@@ -23,6 +23,7 @@ from events.feed import Feed
 from events.inbox import Outcome
 from events.journal import JournalFailed
 from events.system import HoldingEvent
+from events.wording import shares_words
 from positions.analytics import exchange_date
 from positions.domain.broker_check import CashBasis, OurBook, Row, RowState, cash_row, compare
 from positions.domain.intent import Denied
@@ -113,7 +114,7 @@ class Books:
             denied = await self._manager.accept_difference(key, command.ours, command.theirs, reason=command.reason, by=by)
             if isinstance(denied, Denied):
                 return Outcome.refused(denied.code, str(denied))
-            return Outcome.done(f"{key}: the broker's {command.theirs:g} shares are taken as they are")
+            return Outcome.done(f"{key}: the broker's {shares_words(command.theirs)} taken as IB has it")
         row = next((row for row in self.row.get("rows", ()) if row["id"] == command.row), None)
         if row is None:
             return Outcome.refused("gone", "That difference is not there any more. Nothing to acknowledge.")

@@ -34,6 +34,7 @@ from events.inbox import Outcome
 from events.models import CommandRecord
 from events.order import OrderState
 from events.system import CommandEvent
+from events.wording import price_text, quantity_text
 from positions.domain.errors import PositionsError
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
@@ -220,15 +221,23 @@ class CommandDesk:
         result = await self._manager.close_position(position.position_id, quantity, reason, intent_id=record.intent_id)
         if isinstance(result, Denied):
             return _refused(result)
-        return Outcome.done(f"closing {quantity or abs(position.held):g} {position.symbol}")
+        return Outcome.done(f"closing {quantity_text(quantity or abs(position.held))} {position.symbol}")
 
     async def _change_stop(self, command: ChangeStop, record: CommandRecord) -> Outcome:
         result = await self._manager.change_stop(command.position_id, command.price)
-        return _refused(result) if isinstance(result, Denied) else Outcome.done(f"the broker was asked to move it to {command.price:g}")
+        return (
+            _refused(result)
+            if isinstance(result, Denied)
+            else Outcome.done(f"the broker was asked to move it to {price_text(command.price)}")
+        )
 
     async def _change_target(self, command: ChangeTarget, record: CommandRecord) -> Outcome:
         result = await self._manager.change_target(command.position_id, command.price)
-        return _refused(result) if isinstance(result, Denied) else Outcome.done(f"the broker was asked to move it to {command.price:g}")
+        return (
+            _refused(result)
+            if isinstance(result, Denied)
+            else Outcome.done(f"the broker was asked to move it to {price_text(command.price)}")
+        )
 
     async def _cancel(self, command: CancelOrder, record: CommandRecord) -> Outcome:
         result = await self._manager.cancel_order(command.order_id, f"cancelled by {_who(record)}")

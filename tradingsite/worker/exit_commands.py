@@ -22,6 +22,7 @@ from events.commands import (
 from events.inbox import Outcome
 from events.models import CommandRecord
 from events.order import OrderSide
+from events.wording import quantity_text
 from positions.domain.exit_rules import MOST_TARGETS, ExitRules, PartialTarget, Reverse, Trail, TrailKind
 from positions.domain.exit_runner import ExitRunner
 from positions.domain.intent import Denied, OrderIntent
@@ -65,7 +66,7 @@ class ExitDesk:
 
     async def _set_trailing(self, command: SetTrailing, record: CommandRecord) -> Outcome:
         trail = Trail(kind=TrailKind(command.kind), value=command.value)
-        words = f"trailing stop, {command.value:g} {'%' if trail.kind is TrailKind.PERCENT else 'ATR'}"
+        words = f"trailing stop, {quantity_text(command.value)} {'%' if trail.kind is TrailKind.PERCENT else 'ATR'}"
         return await self._change(command.position_id, record, lambda position, rules: (replace(rules, trail=trail), f"{words} armed"))
 
     async def _clear_trailing(self, command: ClearTrailing, record: CommandRecord) -> Outcome:
@@ -74,7 +75,7 @@ class ExitDesk:
         )
 
     async def _set_break_even(self, command: SetBreakEven, record: CommandRecord) -> Outcome:
-        words = "break-even off" if command.at_r is None else f"break-even at {command.at_r:g} R armed"
+        words = "break-even off" if command.at_r is None else f"break-even at {quantity_text(command.at_r)} R armed"
 
         def change(position: Position, rules: ExitRules) -> tuple[ExitRules, str] | Outcome:
             if command.at_r is not None and position.initial_stop is None:
@@ -85,7 +86,7 @@ class ExitDesk:
 
     async def _set_time_stop(self, command: SetTimeStop, record: CommandRecord) -> Outcome:
         minutes, at_end = command.minutes, command.at_session_end
-        parts = [f"{minutes:g} min after it was opened"] if minutes is not None else []
+        parts = [f"{quantity_text(minutes)} min after it was opened"] if minutes is not None else []
         parts += ["at the session's end"] if at_end else []
         words = f"time stop {' or '.join(parts)} armed" if parts else "time stop off"
 
@@ -104,7 +105,7 @@ class ExitDesk:
             if len(others) >= MOST_TARGETS:
                 return Outcome.refused("too_many", f"A position has at most {MOST_TARGETS} partial targets.")
             targets = tuple(sorted((*others, target), key=lambda t: t.at_r))
-            return replace(rules, targets=targets), f"close {command.percent:g} % at {command.at_r:g} R armed"
+            return replace(rules, targets=targets), f"close {quantity_text(command.percent)} % at {quantity_text(command.at_r)} R armed"
 
         return await self._change(command.position_id, record, change)
 
@@ -148,7 +149,7 @@ class ExitDesk:
         result = await self._manager.scale_in(position.position_id, await self._bind(intent))
         if isinstance(result, Denied):
             return Outcome.refused(result.code, str(result))
-        return Outcome.done(f"adding {command.quantity:g} {position.symbol} as {result.order_ref}")
+        return Outcome.done(f"adding {quantity_text(command.quantity)} {position.symbol} as {result.order_ref}")
 
     async def _reverse(self, command: ReversePosition, record: CommandRecord) -> Outcome:
         """One wish on the books: close, and once flat open the other way with the same risk per share."""

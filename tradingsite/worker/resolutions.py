@@ -8,6 +8,7 @@ from typing import Any
 from events.commands import AcknowledgeDifference, AdoptHolding, CloseHolding, Command, ReleasePosition, ResolveDoubt
 from events.inbox import Outcome
 from events.models import CommandRecord
+from events.wording import price_text, quantity_text
 from positions.domain.intent import Denied
 from positions.domain.order_manager import OrderManager
 from tradingsite.worker.books import Books
@@ -43,13 +44,16 @@ class Resolutions:
         )
         if isinstance(result, Denied):
             return _refused(result)
-        return Outcome.done(f"{command.quantity:g} {command.symbol} are a position now; a stop at {command.stop_loss:g} was asked for")
+        held = f"{quantity_text(command.quantity)} {command.symbol}"
+        return Outcome.done(f"{held} are a position now; a stop at {price_text(command.stop_loss)} was asked for")
 
     async def _close(self, command: CloseHolding, record: CommandRecord) -> Outcome:
         await self._subscriptions.one(command.symbol)
         result = await self._manager.close_holding(command.symbol, command.quantity, reason=command.reason, by=who(record))
         return (
-            _refused(result) if isinstance(result, Denied) else Outcome.done(f"closing {command.quantity:g} {command.symbol} at the market")
+            _refused(result)
+            if isinstance(result, Denied)
+            else Outcome.done(f"closing {quantity_text(command.quantity)} {command.symbol} at the market")
         )
 
     async def _release(self, command: ReleasePosition, record: CommandRecord) -> Outcome:
@@ -62,7 +66,7 @@ class Resolutions:
         result = await self._manager.resolve_doubt(command.order_id, command.verdict, reason=command.reason, by=who(record))
         if isinstance(result, Denied):
             return _refused(result)
-        return Outcome.done(f"{result.side.value} {result.quantity:g} {result.symbol} is not waited for any more")
+        return Outcome.done(f"{result.side.value} {quantity_text(result.quantity)} {result.symbol} is not waited for any more")
 
     async def _acknowledge(self, command: AcknowledgeDifference, record: CommandRecord) -> Outcome:
         return await self._books.acknowledge(command, who(record))

@@ -44,13 +44,13 @@ def refused(intent: dict[str, Any] | None = None, context: dict[str, Any] | None
 @pytest.mark.parametrize(
     ("code", "was", "now", "words", "intent", "moment"),
     [
-        ("moved_price", 100.0, 100.51, "from 100 to 100.51: +0.51% from the card's 100", {}, {"quote": replace(QUOTE, last=100.51)}),
-        ("moved_price", 100.0, 99.49, "from 100 to 99.49: -0.51% from the card's 100", {}, {"quote": replace(QUOTE, last=99.49)}),
+        ("moved_price", 100.0, 100.51, "from 100.00 to 100.51: +0.51% from the card's 100.00", {}, {"quote": replace(QUOTE, last=100.51)}),
+        ("moved_price", 100.0, 99.49, "from 100.00 to 99.49: −0.51% from the card's 100.00", {}, {"quote": replace(QUOTE, last=99.49)}),
         ("moved_position", 0.0, 40.0, "from 0 shares, when it was approved, to 40", {}, {"positions": [held(40)]}),
-        ("moved_position", 0.0, -40.0, "from 0 shares, when it was approved, to -40", {}, {"positions": [held(-40)]}),
+        ("moved_position", 0.0, -40.0, "from 0 shares, when it was approved, to −40", {}, {"positions": [held(-40)]}),
         ("moved_session", "2026-03-02", "2026-03-03", "from 2026-03-02", {}, {"day_began": datetime(2026, 3, 3, 5, tzinfo=UTC)}),
         ("moved_limits", FIRST, SECOND, "2026-03-02 14:00:00 UTC", {}, {"limits_version": SECOND}),
-        ("moved_risk", 500.0, 600.0, "from $500.00, when it was approved, to $600.00: the stop is 6 away", {"stop_loss": 94.0}, {}),
+        ("moved_risk", 500.0, 600.0, "from $500.00, when it was approved, to $600.00: the stop is 6.00 away", {"stop_loss": 94.0}, {}),
         ("moved_risk", 500.0, 1_000.0, "to $1,000.00", {"quantity": 200}, {}),
     ],
 )
@@ -78,7 +78,7 @@ def test_snapping_to_the_venues_ticks_is_no_move_but_more_is() -> None:
 def test_a_price_that_was_near_the_limit_of_the_drift_may_not_go_on_beyond_it() -> None:
     denied = refused(context={"quote": replace(QUOTE, last=100.6)}, shown={"last": 100.4})
     assert denied.code == "moved_price"
-    assert "+0.60% from the prediction's 100;" in denied.message
+    assert "+0.60% from the prediction's 100.00;" in denied.message
 
 
 def test_a_quote_without_a_trade_is_judged_by_its_middle_as_on_the_card() -> None:

@@ -80,7 +80,7 @@ def test_the_journal_keeps_the_first_decision_and_says_who_asked_to_decide_again
     event = EventRecord.objects.get(event_type="SignalReopenedEvent")
     assert (event.signal_id, event.symbol, event.cause) == ("s1", "AAPL", f"command {refused.pk}")
     assert (event.data["version"], event.data["reopened_by"], event.data["code"]) == (3, "bob", "moved_price")
-    assert tape_text(event.data) == "To be decided again, asked for by bob: the approval came to nothing, moved price"
+    assert tape_text(event.data) == "To be decided again, asked for by bob: the approval came to nothing, price moved"
 
 
 def test_a_form_of_the_first_decision_sent_late_changes_nothing(refused: CommandRecord, signed_in: Maker, ticket: Maker) -> None:
