@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from events import live
 from events.clock import utc_now
 from events.position import PositionStatus
+from positions.current import current_positions, living_orders
 from positions.models import BrokerCheck, EquityPoint, MinuteBar, OrderRecord, PositionRecord
 from positions.orders import LIVE_STATES
 from positions.shown_rows import shown_rows
@@ -19,14 +20,14 @@ LATELY = timedelta(hours=24)
 
 def positions(request: HttpRequest) -> list[dict[str, Any]]:
     """Everything held, and what closed in the last day."""
-    held = PositionRecord.objects.exclude(status=PositionStatus.CLOSED)
+    held = current_positions()
     closed = PositionRecord.objects.filter(status=PositionStatus.CLOSED, close_time__gte=utc_now() - LATELY)[:200]
     return [*shown_rows(held), *shown_rows(closed)]
 
 
 def orders(request: HttpRequest) -> list[dict[str, Any]]:
     """Every living order, and the newest of the last day."""
-    living = OrderRecord.objects.filter(state__in=LIVE_STATES)
+    living = living_orders()
     # Not "in FINISHED": SQLite would walk the finished orders of all years by state instead of the late ones by time.
     done = OrderRecord.objects.filter(updated_at__gte=utc_now() - LATELY).exclude(state__in=LIVE_STATES).order_by("-updated_at")[:300]
     return [*shown_rows(living), *shown_rows(done)]

@@ -17,6 +17,7 @@ from positions.models_alarms import AlarmRecord, ErrorTrade
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
 from positions.models_protection import OperatorTask, ProtectionSettings
 from positions.models_risk import LimitChange, MarginAnswer, RiskLock, ScopedLimitRecord
+from positions.orders import LIVE_WORDS
 
 __all__ = [
     "AlarmRecord",
@@ -105,6 +106,8 @@ class OrderRecord(models.Model):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["state", "created_at"]),
+            # The few that may still trade; see positions/current.py.
+            models.Index(fields=["created_at"], name="order_living", condition=models.Q(state__in=LIVE_WORDS)),
             models.Index(fields=["created_at", "order_id"]),
             models.Index(fields=["updated_at"]),
             models.Index(fields=["intent_id"]),
@@ -230,11 +233,16 @@ class PositionRecord(models.Model):
         verbose_name = "position"
         ordering = ["-created_at"]
         indexes = [
-            # All that the P&L page adds up, so that it reads this index and no position.
+            # All that the pages of results add up and filter by, so that they read this index and no position.
             models.Index(
-                fields=["status", "close_time", "open_time", "symbol", "signal_id", "realized_pnl", "commission", "r_multiple"],
+                fields=[
+                    *("status", "close_time", "open_time", "symbol", "direction", "signal_id"),
+                    *("realized_pnl", "commission", "r_multiple"),
+                ],
                 name="position_results",
             ),
+            # The few that are not closed; see positions/current.py.
+            models.Index(fields=["symbol"], name="position_current", condition=~models.Q(status="closed")),
             models.Index(fields=["symbol"]),
             models.Index(fields=["created_at"]),
             models.Index(fields=["close_time"]),

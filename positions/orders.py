@@ -16,6 +16,7 @@ LIVE_STATES = frozenset(
         OrderState.IN_DOUBT,
     }
 )
+LIVE_WORDS = sorted(state.value for state in LIVE_STATES)
 
 STATE_WORDS: dict[str, str] = {
     OrderState.PLANNED: "Written down, not sent yet.",

@@ -15,16 +15,16 @@ from django.db import models
 
 from events.base import BaseEvent
 from events.clock import utc_now
-from events.order import FillEvent, OrderEvent, OrderState
+from events.order import FillEvent, OrderEvent
 from events.position import PositionEvent, PositionStatus
 from events.system import EquityEvent, HoldingEvent
+from positions.current import current_positions, living_orders
 from positions.domain.ledger import split_exec_id
 from positions.domain.ports import Bar
 from positions.models import BrokerHolding, EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord
 from positions.upsert import Upsert
 
 Versioned = TypeVar("Versioned", OrderEvent, PositionEvent)
-FINISHED = (OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED, OrderState.DENIED)
 REMEMBERED = timedelta(days=3)  # a finished order can still get a late fill or a correction
 
 _order_upsert = Upsert(OrderRecord, key="order_id", only_if="{new}.version > {old}.version AND {new}.epoch >= {old}.epoch")
@@ -253,7 +253,7 @@ def save_bars(bars: Iterable[Bar]) -> None:
 
 def load_positions() -> list[dict[str, Any]]:
     """The whole state of every position that is not closed."""
-    return list(PositionRecord.objects.exclude(status=PositionStatus.CLOSED).values_list("data", flat=True))
+    return list(current_positions().values_list("data", flat=True))
 
 
 def load_lately_closed() -> list[dict[str, Any]]:
@@ -269,9 +269,12 @@ def load_orders() -> list[dict[str, Any]]:
 
 def relevant_orders() -> models.QuerySet[OrderRecord]:
     """Every order that lives, belongs to a living position, or ended so lately that it may still fill; the oldest first."""
-    open_positions = PositionRecord.objects.exclude(status=PositionStatus.CLOSED).values("position_id")
-    wanted = ~models.Q(state__in=FINISHED) | models.Q(position_id__in=open_positions) | models.Q(updated_at__gte=utc_now() - REMEMBERED)
-    return OrderRecord.objects.filter(wanted).order_by("created_at")
+    of_positions = OrderRecord.objects.filter(position_id__in=current_positions().values("position_id"))
+    late = OrderRecord.objects.filter(updated_at__gte=utc_now() - REMEMBERED)
+    # Not one condition with "or": for that the database would read every order.
+    keys = (found.order_by().values("order_id") for found in (living_orders(), of_positions, late))
+    first, *others = keys
+    return OrderRecord.objects.filter(order_id__in=first.union(*others)).order_by("created_at")
 
 
 def load_elsewhere() -> dict[str, float]:

@@ -14,6 +14,7 @@ from events.keyset import is_first, keyset_page
 from events.models import CommandRecord, EventRecord
 from events.tape import order_state_words
 from positions.analytics import day_start
+from positions.current import living_orders
 from positions.forms import OrderFilter
 from positions.models import FillRecord, OrderRecord
 from positions.orders import HELD_WORDS, LIVE_STATES, PENDING_WORDS, ROLE_WORDS, STATE_WORDS
@@ -38,7 +39,7 @@ def order_list(request: HttpRequest) -> HttpResponse:
         "filtered": filtered,
         "page": page,
         "rows": [order_line(record) for record in page.rows],
-        "live_count": OrderRecord.objects.filter(state__in=LIVE_STATES).count(),
+        "live_count": living_orders().count(),
         # New orders are put on top only where they belong: the unfiltered first page, or the filter "live".
         "grows": is_first(request.GET) and (not filtered or _only_live(form.cleaned_data)),
         "live_states": sorted(LIVE_STATES),

@@ -15,12 +15,12 @@ from django.views.decorators.http import require_GET
 from events.clock import utc_now
 from positions import analytics
 from positions.analytics import PERIOD_LABELS, DayTotal, Period, closed_positions, daily_totals, exchange_date, first_day
+from positions.current import current_positions
 from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, from_opening, latest_account
 from positions.domain.performance import FORMULAS, max_drawdown, sharpe
 from positions.exact_sql import TenThousandths, money_of
 from positions.export import csv_lines
 from positions.forms import RangeForm
-from positions.models import PositionRecord
 from positions.wishes import first_error
 
 DEFAULT_PERIOD = Period.MONTH
@@ -106,8 +106,7 @@ def _calendar(month: str, window: Window, days: list[DayTotal]) -> dict[str, Any
 
 def _open_pnl() -> Decimal:
     """Unrealized P&L of everything open, as last written by the worker."""
-    held = PositionRecord.objects.exclude(status="closed")
-    return money_of(held.aggregate(total=Sum(TenThousandths("unrealized_pnl")))["total"])
+    return money_of(current_positions().aggregate(total=Sum(TenThousandths("unrealized_pnl")))["total"])
 
 
 @require_GET

@@ -16,6 +16,7 @@ from events.clock import utc_now
 from events.keyset import keyset_page
 from events.models import CommandRecord, EventRecord
 from positions.analytics import closed_positions, count_and_net
+from positions.current import current_positions
 from positions.curves import candles
 from positions.forms import ClosedFilter
 from positions.history import history_lines
@@ -71,7 +72,7 @@ def position_list(request: HttpRequest) -> HttpResponse:
 
 def open_positions() -> QuerySet[PositionRecord]:
     """Everything not closed, the newest first."""
-    return PositionRecord.objects.exclude(status="closed").order_by("-open_time", "-created_at")
+    return current_positions().order_by("-open_time", "-created_at")
 
 
 def _filtered(wanted: dict[str, Any]) -> QuerySet[PositionRecord]:

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from events.order import OrderRole, OrderSide, OrderState, OrderType
 from positions import store
+from positions.current import current_positions
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.ports import Contract, Tick
@@ -83,7 +84,7 @@ def view_of(
     locks, cleared, released = read_locks(now)
     context = RiskContext(
         now=now,
-        positions=_positions(PositionRecord.objects.exclude(status="closed")),
+        positions=_positions(current_positions()),
         orders=_orders(store.relevant_orders()),
         elsewhere=store.load_elsewhere(),
         trading_state=state,

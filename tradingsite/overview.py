@@ -8,8 +8,9 @@ from events.clock import utc_now
 from events.models import EventRecord
 from events.rows import tape_row, without_quiet
 from positions.analytics import exchange_date
+from positions.current import current_positions
 from positions.curves import equity_curve, latest_account
-from positions.models import EquityPoint, PositionRecord
+from positions.models import EquityPoint
 from positions.shown_rows import shown_rows
 from signals.models import SignalRecord
 
@@ -23,7 +24,7 @@ def first_picture() -> dict[str, Any]:
     """The template's context: rows as the live feed sends them, so that both are drawn alike."""
     now = utc_now()
     pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now)
-    held = PositionRecord.objects.exclude(status="closed").order_by("symbol")
+    held = current_positions().order_by("symbol")
     return {
         "equity": EquityPoint.objects.order_by("-at").first(),
         "pending": [record.as_row() for record in pending[:MOST_SIGNALS]],

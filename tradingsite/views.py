@@ -21,9 +21,9 @@ from events.inbox import file_command
 from events.models import CommandRecord
 from events.roles import can, requires
 from events.step_up import Act, steps_up
-from positions.domain.order_states import TERMINAL
+from positions.current import current_positions, living_orders
 from positions.locks import active_locks, clear
-from positions.models import OrderRecord, PositionRecord, TradingState
+from positions.models import TradingState
 from positions.wishes import first_error
 from signals.models import SignalRecord
 from signals.session import session_row
@@ -96,10 +96,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 def _scope() -> dict[str, int]:
     """What the switches would touch, counted now."""
-    working = OrderRecord.objects.exclude(state__in=TERMINAL)
+    working = living_orders()
     return {
         "signals": SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=utc_now()).count(),
-        "positions": PositionRecord.objects.exclude(quantity=0).exclude(status="closed").count(),
+        "positions": current_positions().exclude(quantity=0).count(),
         "entries": working.filter(role="entry").count(),
         "exits": working.exclude(role="entry").count(),
     }

@@ -11,8 +11,8 @@ from django.test import Client
 
 from events.models import CommandRecord
 from events.order import OrderState
+from positions.domain.order_states import TERMINAL
 from positions.orders import LIVE_STATES, STATE_WORDS
-from positions.store import FINISHED
 from positions.tests.people import logged_in
 from positions.tests.rows import NOON, make_order
 
@@ -31,8 +31,8 @@ def shown(answer: object) -> set[str]:
 
 
 def test_an_order_is_either_live_or_finished() -> None:
-    assert set(OrderState) == LIVE_STATES | set(FINISHED)
-    assert not LIVE_STATES & set(FINISHED)
+    assert set(OrderState) == LIVE_STATES | TERMINAL
+    assert not LIVE_STATES & TERMINAL
 
 
 def test_every_state_has_plain_words() -> None:

@@ -1,7 +1,7 @@
 """Which pages the benchmark of pages opens: every address that answers GET, with its filters, and every list of the admin.
 
 Links that a page gives to itself (sorting, filters, days, older, last) are followed too, so that nothing a person can click on
-is left out because nobody thought of it.
+is left out because nobody thought of it. An address that is neither visited nor known to answer no GET is an error.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.contrib import admin
 from django.db.models import Model
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from events.clock import utc_now
 from events.live import TOPICS
-from events.models import EventRecord
+from events.models import CommandRecord, EventRecord
 from events.views import GROUPS
 from positions.analytics import Period, exchange_date
 from positions.models import OrderRecord, PositionRecord, StatementCheck
@@ -27,12 +27,45 @@ from signals.models import SignalRecord
 
 HREF = re.compile(r'href="(\?[^"]*)"')
 NOWHERE = "zzzz"  # a search that finds nothing has to look everywhere
-PLAIN = ("overview", "equity_today", "overview_health", "trading", "trading_scope", "positions:alarms", "positions:error_trades",
-         "positions:tasks", "positions:broker", "positions:broker_rows", "confirm_person", "healthz", "readyz")  # fmt: skip
+PLAIN = ("overview", "equity_today", "overview_health", "session_clock", "trading", "trading_scope", "review_now", "positions:alarms",
+         "positions:error_trades", "positions:tasks", "positions:broker", "positions:broker_rows", "login", "confirm_person", "healthz",
+         "readyz")  # fmt: skip
+ACTS = frozenset({
+    "trading_halt", "trading_reduce_only", "trading_resume", "trading_flatten", "clear_lock", "logout",
+    "signals:approve", "signals:reject", "signals:decide_again",
+    *(f"positions:{act}" for act in (
+        "alarm_acknowledge", "error_trade_mark", "error_trade_settle", "close", "stop", "target", "exit_rule", "task_done", "order_cancel",
+        "broker_adopt", "broker_close", "broker_release", "broker_acknowledge", "broker_doubt", "broker_statement_check",
+    )),
+})  # fmt: skip
+"""Addresses that answer POST alone: nothing is shown there."""
 
 
-def desk_pages() -> Iterator[tuple[str, str]]:
-    """(address name, path with its query) of everything outside the admin."""
+class UnknownAddress(Exception):
+    """A page would go unmeasured."""
+
+
+def addresses(patterns: list[URLPattern | URLResolver] | None = None, space: str = "") -> Iterator[str]:
+    """The full name of every address but the admin's, which the admin itself lists."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            if pattern.app_name != "admin":
+                yield from addresses(pattern.url_patterns, f"{space}{pattern.namespace}:" if pattern.namespace else space)
+        else:
+            yield f"{space}{pattern.name}"
+
+
+def every_page() -> list[tuple[str, str]]:
+    """(address name, path with its query) of all there is. Raises UnknownAddress when an address would not be visited."""
+    pages = [*_desk_pages(), *_admin_pages()]
+    visited = {name for name, _ in pages} | ACTS
+    if unknown := sorted(set(addresses()) - visited):
+        raise UnknownAddress(f"the benchmark visits no page of {', '.join(unknown)}: add them to tradingsite/bench/visits.py")
+    return pages
+
+
+def _desk_pages() -> Iterator[tuple[str, str]]:
+    """Everything outside the admin."""
     for name in PLAIN:
         yield name, reverse(name)
     for topic in TOPICS:
@@ -75,6 +108,7 @@ def _filters() -> dict[str, list[str]]:
             span,
             f"{span}&symbol=SPY",
         ],
+        "signals:cards": ["room=20", f"ids={','.join(SignalRecord.objects.values_list('pk', flat=True)[:20])}"],
         "events:journal": journal,
         "events:trace": ["", "quiet=1", "symbol=SPY", "symbol=NONE", "type=orders", "type=NoSuchEvent", f"id={one}"],
         "positions:pnl": [*ranges, f"range=max&month={today - timedelta(days=700):%Y-%m}"],
@@ -93,6 +127,7 @@ def _details() -> dict[str, list[Any]]:
     """Address name → keys: an old one, one of the middle and the newest."""
     positions = _spread(PositionRecord.objects.order_by("created_at"))
     signals = _spread(SignalRecord.objects.order_by("created_at"))
+    waiting = list(SignalRecord.objects.filter(state=SignalRecord.State.PENDING).values_list("pk", flat=True)[:1])
     return {
         "positions:detail": positions,
         "positions:bars": positions,
@@ -100,6 +135,8 @@ def _details() -> dict[str, list[Any]]:
         "positions:broker_statement": _spread(StatementCheck.objects.order_by("pk")),
         "signals:detail": signals,
         "signals:flow": signals,
+        "signals:judge": [*waiting, *signals[:1]],
+        "command_words": _spread(CommandRecord.objects.order_by("pk")),
     }
 
 
@@ -109,7 +146,7 @@ def _spread(found: Any) -> list[Any]:
     return list(dict.fromkeys(keys[at] for at in (0, count // 2, count - 1))) if count else []
 
 
-def admin_pages() -> Iterator[tuple[str, str]]:
+def _admin_pages() -> Iterator[tuple[str, str]]:
     """Every list with its searches, every form."""
     yield "admin:index", reverse("admin:index")
     for model, page in admin.site._registry.items():

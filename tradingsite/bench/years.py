@@ -30,7 +30,8 @@ from tradingsite.bench.stories import KINDS, Rows, Story, stories_of, timed_id
 DAYS = 5 * 365
 REPLAYED_DAYS = 30
 CAST_POSITIONS = 2_000  # and all that belongs to them are cast one by one; what goes beyond is copied
-OPEN_POSITIONS = 12
+OPEN_POSITIONS = 12  # times as many copies
+WAITING_SIGNALS = 50
 OTHER_STATES = {"expired": 60, "filtered": 25, "rejected": 12, "superseded": 3}
 SYMBOLS = (  # noqa: SIM905 - readable
     "AAPL MSFT NVDA SPY QQQ TSLA AMZN META AMD GOOGL NFLX AVGO COST JPM BAC XOM CVX WMT HD UNH LLY JNJ PG KO PEP DIS INTC MU CRM "
@@ -70,6 +71,7 @@ def make_years(size: Size, *, seed: int = 11, now: datetime | None = None, say: 
     cast_years(size.part(times), seed=seed, now=now, say=say)
     say(f"the same {times} times")
     multiply(times)
+    still_waiting(now or utc_now())
     finish_bulk([*TABLES, *year_rows.WRITTEN])
 
 
@@ -105,6 +107,14 @@ def cast_years(
     with transaction.atomic():
         year_rows.bars(size.bars, SYMBOLS, sessions, chance)
         year_rows.others(size.positions / Size().positions, SYMBOLS, sessions, now, chance)
+
+
+def still_waiting(now: datetime) -> None:
+    """Signals that wait for a decision while the pages are measured: the newest that lapsed, of WAITING_SIGNALS symbols at most."""
+    lapsed = SignalRecord.objects.filter(state=SignalRecord.State.EXPIRED).order_by("-created_at")
+    for symbol in SYMBOLS[:WAITING_SIGNALS]:
+        newest = lapsed.filter(symbol=symbol).values_list("pk", flat=True).first()
+        SignalRecord.objects.filter(pk=newest).update(state=SignalRecord.State.PENDING, reason="", expires_at=now + timedelta(days=1))
 
 
 def _replayed(seed: int, days: int, now: datetime, say: Callable[[str], None]) -> list[Story]:

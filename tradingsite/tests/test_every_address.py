@@ -5,19 +5,20 @@ A new address without a row in the table fails here: whoever adds one says who m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
 import pytest
 from django.contrib import admin
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import reverse
 
 from events.clock import utc_now
 from events.commands import HaltTrading
 from events.inbox import file_command
 from positions.models import StatementCheck
+from tradingsite.bench import visits
+from tradingsite.bench.visits import ACTS, addresses, every_page
 from tradingsite.testing.redis_server import RedisServer
 from tradingsite.tests.page_data import (
     alarm_row,
@@ -119,16 +120,6 @@ TABLE = {
 }
 
 
-def addresses(patterns: list[URLPattern | URLResolver] | None = None, space: str = "") -> Iterator[str]:
-    """The full name of every address but the admin's, which the admin itself lists."""
-    for pattern in get_resolver().url_patterns if patterns is None else patterns:
-        if isinstance(pattern, URLResolver):
-            if pattern.app_name != "admin":
-                yield from addresses(pattern.url_patterns, f"{space}{pattern.namespace}:" if pattern.namespace else space)
-        else:
-            yield f"{space}{pattern.name}"
-
-
 @pytest.fixture
 def ids(live_redis: RedisServer) -> dict[str, str]:
     """A desk with one of everything, by kind."""
@@ -157,6 +148,17 @@ def visitor(role: str) -> Client:
 
 def test_every_address_stands_in_the_table() -> None:
     assert set(addresses()) == set(TABLE)
+
+
+def test_the_benchmark_of_pages_visits_every_address_that_shows_something(ids: dict[str, str]) -> None:
+    assert {name for name, address in TABLE.items() if 405 in address.get} == ACTS
+    assert {name for name, _ in every_page()} >= set(TABLE) - ACTS
+
+
+def test_the_benchmark_of_pages_refuses_to_leave_an_address_out(ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "PLAIN", [name for name in visits.PLAIN if name != "trading"])
+    with pytest.raises(visits.UnknownAddress, match="no page of trading:"):
+        every_page()
 
 
 @pytest.mark.parametrize("role", ROLES)
