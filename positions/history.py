@@ -1,8 +1,8 @@
-"""The history inside a position's state, as lines for people: when, which version, what changed, why, by whom."""
+"""The history of a position as lines for people: when, which version, what changed, why, by whom."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +31,9 @@ class HistoryLine:
     by: str
 
 
-def history_lines(data: Mapping[str, Any]) -> list[HistoryLine]:
-    """The newest change first. Entries this code does not understand are shown as they are, never dropped."""
-    entries = data.get("history")
-    if not isinstance(entries, list):
-        return []
-    return [_line(entry) for entry in reversed(entries) if isinstance(entry, Mapping)]
+def history_lines(entries: Iterable[Mapping[str, Any]]) -> list[HistoryLine]:
+    """In the order given. Entries this code does not understand are shown as they are, never dropped."""
+    return [_line(entry) for entry in entries]
 
 
 def _line(entry: Mapping[str, Any]) -> HistoryLine:

@@ -15,6 +15,7 @@ from events.order import OrderState
 from events.wording import price_text, quantity_text, state_words
 from positions.models_alarms import AlarmRecord, ErrorTrade
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
+from positions.models_growing import PositionChange, PositionEntry
 from positions.models_protection import OperatorTask, ProtectionSettings
 from positions.models_risk import LimitChange, MarginAnswer, RiskLock, ScopedLimitRecord
 from positions.orders import LIVE_WORDS
@@ -33,6 +34,8 @@ __all__ = [
     "MinuteBar",
     "OperatorTask",
     "OrderRecord",
+    "PositionChange",
+    "PositionEntry",
     "PositionRecord",
     "ProtectionSettings",
     "RiskLimits",
@@ -227,7 +230,7 @@ class PositionRecord(models.Model):
     updated_at = models.DateTimeField()
     version = models.IntegerField(default=0)
     epoch = models.BigIntegerField(default=0)
-    data = models.JSONField(default=dict, help_text="The whole position state, history included.")
+    data = models.JSONField(default=dict, help_text="The position's state, without history and fills.")
 
     class Meta:
         verbose_name = "position"

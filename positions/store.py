@@ -20,8 +20,10 @@ from events.position import PositionEvent, PositionStatus
 from events.system import EquityEvent, HoldingEvent
 from positions.current import current_positions, living_orders
 from positions.domain.ledger import split_exec_id
+from positions.domain.packing import GROWING, order_state, position_state
 from positions.domain.ports import Bar
 from positions.models import BrokerHolding, EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord
+from positions.store_growing import save_growing, with_growing
 from positions.upsert import Upsert
 
 Versioned = TypeVar("Versioned", OrderEvent, PositionEvent)
@@ -61,14 +63,15 @@ def project(events: Sequence[tuple[BaseEvent, int]], epoch: int) -> None:
             fills.append(event)
         if isinstance(event, OrderEvent) and event.order_data:
             _keep_newest(orders, event.order_id, event)
-        elif isinstance(event, PositionEvent) and event.position_data:
+        elif isinstance(event, PositionEvent) and "v" in event.position_data:
             _keep_newest(positions, event.position_id, event)
         elif isinstance(event, EquityEvent):
             points.append(event)
         elif isinstance(event, HoldingEvent):
             holdings[event.account, event.symbol] = event
-    _order_upsert.rows([order_columns(e.order_data, epoch) for e in orders.values()])
-    _position_upsert.rows([position_columns(e.position_data, epoch) for e in positions.values()])
+    _order_upsert.rows([order_columns(order_state(e), epoch) for e in orders.values()])
+    _position_upsert.rows([position_columns(position_state(e), epoch) for e in positions.values()])
+    save_growing([event for event, _ in events if isinstance(event, PositionEvent)], epoch)
     _store_fills(fills, epoch)
     _store_fees(fees, epoch)
     _store_results(results, epoch)
@@ -147,7 +150,8 @@ def order_columns(row: dict[str, Any], epoch: int) -> dict[str, Any]:
 
 
 def position_columns(row: dict[str, Any], epoch: int) -> dict[str, Any]:
-    """PositionRecord's columns from Position.to_dict()."""
+    """PositionRecord's columns from Position.state()."""
+    row = {name: value for name, value in row.items() if name not in GROWING}
     at = moment(row.get("at")) or utc_now()
     return {
         "position_id": row["id"],
@@ -253,13 +257,13 @@ def save_bars(bars: Iterable[Bar]) -> None:
 
 def load_positions() -> list[dict[str, Any]]:
     """The whole state of every position that is not closed."""
-    return list(current_positions().values_list("data", flat=True))
+    return with_growing(current_positions().values_list("data", flat=True))
 
 
 def load_lately_closed() -> list[dict[str, Any]]:
     """Closed positions that a late fill or a correction can still change; oldest first."""
     lately = PositionRecord.objects.filter(status=PositionStatus.CLOSED, updated_at__gte=utc_now() - REMEMBERED)
-    return list(lately.order_by("close_time").values_list("data", flat=True))
+    return with_growing(lately.order_by("close_time").values_list("data", flat=True))
 
 
 def load_orders() -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -16,7 +15,7 @@ from events.commands import BadCommand, ReversePosition, ScaleIn
 from events.roles import trader_required
 from events.step_up import Act, step_up
 from positions.forms_exits import RULES, TaskForm
-from positions.models import OperatorTask, PositionRecord
+from positions.models import OperatorTask, PositionChange, PositionRecord
 from positions.views_wishes import HOLDING
 from positions.wishes import file_wish, first_error, refuse
 
@@ -76,6 +75,6 @@ def task_done(request: HttpRequest, pk: int) -> HttpResponse:
 def exits_context(record: PositionRecord) -> dict[str, Any]:
     """What the card shows: the rules, the seconds without a stop, and what the rules did, newest first."""
     data = record.data
-    history = data.get("history") or []
-    deeds = [entry for entry in reversed(history) if isinstance(entry, Mapping) and entry.get("type") in DEEDS]
-    return {"rules": data.get("exit_rules") or {}, "protection": data.get("protection") or {}, "deeds": deeds[:MOST_DEEDS]}
+    deeds = PositionChange.objects.filter(position_id=record.pk, kind__in=DEEDS).order_by("-version")[:MOST_DEEDS]
+    shown = [deed.as_line() for deed in deeds]
+    return {"rules": data.get("exit_rules") or {}, "protection": data.get("protection") or {}, "deeds": shown}

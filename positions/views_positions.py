@@ -20,7 +20,7 @@ from positions.current import current_positions
 from positions.curves import candles
 from positions.forms import ClosedFilter
 from positions.history import history_lines
-from positions.models import FillRecord, OrderRecord, PositionRecord
+from positions.models import FillRecord, OrderRecord, PositionChange, PositionRecord
 from positions.shown_rows import shown_rows
 from positions.views_exits import exits_context
 from positions.wishes import first_error
@@ -30,6 +30,7 @@ OPEN_PAGE_SIZE = 100
 BEFORE_OPEN = timedelta(minutes=90)  # candles shown before the entry and after the exit
 AFTER_CLOSE = timedelta(minutes=30)
 MAX_EVENTS = 200
+MAX_CHANGES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,7 @@ def span_text(span: timedelta | None) -> str:
 def position_detail(request: HttpRequest, position_id: str) -> HttpResponse:
     """One position: chart, figures, orders, fills, commands and every change."""
     record = get_object_or_404(PositionRecord, pk=position_id)
+    changes = PositionChange.objects.filter(position_id=position_id).order_by("-version")
     context = {
         "record": record,
         "row": record.as_row(),
@@ -119,7 +121,8 @@ def position_detail(request: HttpRequest, position_id: str) -> HttpResponse:
         "orders": shown_rows(OrderRecord.objects.filter(position_id=position_id).order_by("created_at")),
         "fills": FillRecord.objects.filter(position_id=position_id).order_by("fill_time", "id"),
         "commands": CommandRecord.objects.filter(position_id=position_id).select_related("created_by").order_by("-id")[:50],
-        "history": history_lines(record.data),
+        "history": history_lines(change.as_line() for change in changes[:MAX_CHANGES]),
+        "changes": changes.count(),
         "exits": exits_context(record),
         "events": EventRecord.objects.filter(position_id=position_id).order_by("-seq")[:MAX_EVENTS],
     }

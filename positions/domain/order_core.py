@@ -52,6 +52,9 @@ NOT_DURABLE = Denied(
 LINK_DOWN = Denied(code="link_down", message="There is no connection to the broker.", what_to_do="Wait until the gateway is connected.")
 
 
+Change = tuple[Position, Before, str]  # what happened to a position and was not announced yet: what it was before, and why
+
+
 class OrderCore:
     """The shared state. Everything here runs under the manager's lock."""
 
@@ -271,7 +274,7 @@ class OrderCore:
             previous, version = order.state, order.version
             order.ask_replace(**desired)
             await self.tell_order(order, previous, version, reason=reason)
-            await self.refresh_stop_state(order.position_id)
+            await self.refresh_stop_state(order.position_id, told_later=routine)
         try:
             await self.commit()
         except Exception as error:  # whatever the journal's trouble is, no change has left
@@ -316,8 +319,9 @@ class OrderCore:
 
     # ---- positions ----------------------------------------------------------------------------------------------------
 
-    async def refresh_stop_state(self, position_id: str) -> None:
-        """Let the position's row say what its stop order is doing."""
+    async def refresh_stop_state(self, position_id: str, followed: Change | None = None, *, told_later: bool = False) -> None:
+        """Let the position's row say what its stop order is doing, in one event with the levels that it has `followed`; or in
+        the next one, when the caller makes that at once."""
         position = self.tracker.find(position_id)
         if position is None or position.status is PositionStatus.CLOSED:
             return
@@ -326,7 +330,10 @@ class OrderCore:
         state = stop_state(position, orders)
         clocked = position.observe_protection(bare=is_bare(position, orders))
         self.bare = self.bare or clocked
-        if position.set_stop_state(state) or clocked:
+        changed = position.set_stop_state(state) or clocked
+        if followed is not None:
+            await self.tracker.announce(*followed)
+        elif changed and not (told_later and not clocked):
             await self.tracker.announce(position, before, f"stop {state}")
 
     def entry_of(self, position: Position) -> Order | None:

@@ -1,10 +1,11 @@
-"""Order events from orders: each carries the order's whole new state."""
+"""Order events from orders: each carries the order's new state."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from events.order import CancelEvent, FillEvent, NewOrderEvent, OrderEvent, OrderGroupEvent, OrderState, OrderStatusEvent, RejectEvent
+from positions.domain import packing
 from positions.domain.ledger import Execution, split_exec_id
 from positions.domain.order import Order
 from positions.domain.ports import ExecutionReport
@@ -73,8 +74,14 @@ def filled(
     )
 
 
+def data_of(order: Order) -> dict[str, Any]:
+    """The order's state, for an event of it that was made before the state was complete."""
+    data: dict[str, Any] = _state(order)["order_data"]
+    return data | {"position_id": order.position_id}  # the event may be told of no position
+
+
 def _state(order: Order, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {
+    fields: dict[str, Any] = {
         "order_id": order.order_id,
         "signal_id": order.signal_id,
         "position_id": order.position_id,
@@ -87,6 +94,6 @@ def _state(order: Order, metadata: dict[str, Any] | None = None) -> dict[str, An
         "create_time": order.created_at,
         "update_time": order.updated_at,
         "version": order.version,
-        "order_data": order.to_dict(),
         "metadata": metadata or {},
     }
+    return fields | {"order_data": packing.order_data(order.to_dict(), fields)}

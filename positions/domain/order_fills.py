@@ -58,7 +58,7 @@ class OrderFills:
         if holder is not None and (before is not None or FOLLOWS in holder.metadata):
             gain = core.tracker.gains_of(holder).get(kept.base, 0.0)
             order.ledger.book_realized(report.exec_id, decimal(gain))
-            fill = replace(fill, realized_pnl=gain, order_data=order.to_dict())
+            fill = replace(fill, realized_pnl=gain, order_data=order_events.data_of(order))
         await core.tell([fill, *changes])
         failpoint("fill.told")
         if before is not None and holder is not None:
@@ -88,7 +88,7 @@ class OrderFills:
         shared, ours = parts(order, moved, there, orders=orders, tracker=core.tracker)
         await self.holdings.hold_elsewhere(order.symbol, there + shared, reason="executed by an order of a released position")
         if abs(ours) < 1e-9:
-            return replace(fill, position_id=""), []
+            return replace(fill, position_id="", order_data=order_events.data_of(order)), []
         return fill, core.tracker.apply(replace(fill, fill_quantity=abs(ours)))
 
     async def _correct_the_released(self, order: Order, kept: Execution, before: Execution | None) -> None:

@@ -19,7 +19,7 @@ from positions.domain import order_events
 from positions.domain.external_orders import external_from_execution, external_from_report
 from positions.domain.ledger import Entry, Execution, split_exec_id
 from positions.domain.order import Order
-from positions.domain.order_core import OrderCore
+from positions.domain.order_core import Change, OrderCore
 from positions.domain.order_fills import OrderFills
 from positions.domain.order_released import counted
 from positions.domain.order_reports import after_execution, read_error, read_report
@@ -99,13 +99,13 @@ class OrderHearing:
             )
         )
 
-    async def after(self, order: Order) -> None:
-        """What an order's new state means for its position."""
+    async def after(self, order: Order, followed: Change | None = None) -> None:
+        """What an order's new state means for its position; told in one event with the levels that it `followed`."""
         core = self.core
         position = core.tracker.find(order.position_id)
         if position is None or position.status is PositionStatus.CLOSED:
             return
-        before = Before.of(position)
+        before = followed[1] if followed is not None else Before.of(position)
         entry_over = order.role is OrderRole.ENTRY and order.is_terminal and self._others_took(order)
         if entry_over and position.status in (PositionStatus.OPENING, PositionStatus.PLANNED) and not position.held:
             why = order.message or order.reason or order.state.value
@@ -116,7 +116,8 @@ class OrderHearing:
         if order.role is OrderRole.EXIT and order.is_terminal and closing:
             position.closing_failed(order.message or order.state.value)
             await core.tracker.announce(position, before, f"exit {order.state.value}")
-        await core.refresh_stop_state(order.position_id)
+            followed = None
+        await core.refresh_stop_state(order.position_id, followed)
 
     def _others_took(self, entry: Order) -> bool:
         """Each of its shares is in some position's fills; none of them in one that holds nothing."""
@@ -220,29 +221,32 @@ class OrderHearing:
         confirmed = read_report(order, report, core.now())
         failpoint("ack.read")
         core.book.index(order)
-        await self._follow(order, confirmed=confirmed)
+        followed = self._follow(order, confirmed=confirmed)
         await core.tell_order(order, previous, version, reason="confirmed by the broker" if confirmed else "")
         failpoint("ack.told")
         if order.version != version:
-            await self.after(order)
+            await self.after(order, followed)
+        elif followed is not None:
+            await core.tracker.announce(*followed)
         untransmitted = not report.transmit and report.from_query and not order.external and order.is_live
         if untransmitted and order.state is not OrderState.SENDING:
             await core.cancel(order, "it was never transmitted to the exchange")
 
-    async def _follow(self, order: Order, *, confirmed: bool) -> None:
-        """The position's stop and target are the prices of the orders that rest at the broker."""
+    def _follow(self, order: Order, *, confirmed: bool) -> Change | None:
+        """The position's stop and target are the prices of the orders that rest at the broker; what is to be announced of it."""
         core = self.core
         position = core.tracker.find(order.position_id)
         if position is None or position.status is PositionStatus.CLOSED or not order.is_live:
-            return
+            return None
         before = Before.of(position)
         if order.role is OrderRole.STOP and order.stop_price is not None:
             position.follow_broker(stop_loss=order.stop_price, reason="confirmed" if confirmed else "at the broker")
         elif order.role is OrderRole.TARGET and order.limit_price is not None:
             position.follow_broker(take_profit=order.limit_price, reason="confirmed" if confirmed else "at the broker")
-        if (before.stop_loss, before.take_profit) != (position.stop_loss, position.take_profit):
-            what = "stop" if order.role is OrderRole.STOP else "target"
-            await core.tracker.announce(position, before, f"{what} {'confirmed' if confirmed else 'moved'}")
+        if (before.stop_loss, before.take_profit) == (position.stop_loss, position.take_profit):
+            return None
+        what = "stop" if order.role is OrderRole.STOP else "target"
+        return position, before, f"{what} {'confirmed' if confirmed else 'moved'}"
 
     async def _error(self, report: ErrorReport) -> None:
         core = self.core

@@ -320,9 +320,13 @@ class Position(PositionFacts):
 
     # ---- the whole state --------------------------------------------------------------------------------------------
 
-    def to_dict(self) -> dict[str, Any]:
-        """The page's row and everything needed to restore the position; `unrealized_pct`, `stop_distance_pct` are fractions."""
+    def state(self) -> dict[str, Any]:
+        """The page's row: everything but what grows with every change; `unrealized_pct`, `stop_distance_pct` are fractions."""
         return position_row(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The state, the history and the fills: everything needed to restore the position."""
+        return self.state() | {"history": list(self.history), "fills": [entry.to_dict() for entry in self._entries]}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any], *, now: Callable[[], datetime] = utc_now) -> Self:

@@ -1,4 +1,7 @@
-"""Position events from positions: each carries the whole new state, and what it was before."""
+"""Position events from positions: each carries the new state, what it was before, and what is new of history and fills.
+
+Whoever makes one tells it: what it carries of the history no later one will.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from events.position import PositionCloseEvent, PositionEvent, PositionOpenEvent, PositionStatus, PositionUpdateEvent
+from positions.domain import packing
 from positions.domain.position import Position
+from positions.domain.position_row import news
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +86,8 @@ def after_fill(position: Position, before: Before, *, price: float, reason: str,
 
 
 def _state(position: Position, cause: str) -> dict[str, Any]:
-    row = position.to_dict()
-    return {
+    lines, fills = news(position)
+    fields: dict[str, Any] = {
         "position_id": position.position_id,
         "signal_id": position.signal_id,
         "cause": cause,
@@ -96,5 +101,10 @@ def _state(position: Position, cause: str) -> dict[str, Any]:
         "create_time": position.create_time,
         "update_time": position.update_time,
         "version": position.version,
-        "position_data": row,
     }
+    data = packing.position_data(position.state(), fields)
+    if lines:
+        data[packing.NEW_HISTORY] = lines
+    if fills:
+        data[packing.CHANGED_FILLS] = fills
+    return fields | {"position_data": data}

@@ -63,6 +63,8 @@ class PositionFacts:
         self._take_profit: float | None = None
         self._entries: list[LedgerEntry] = []
         self._fold = Fold()
+        self._told_lines = 0  # of the history, how many an event has carried
+        self._told_fills: dict[int, dict[str, Any]] = {}  # number of the entry → as an event has carried it
         self._direction = 1
         self._price: float | None = None
         self._price_at: datetime | None = None

@@ -1,4 +1,7 @@
-"""A position as one JSON-ready dictionary, and back: what is journaled, projected onto its record and sent to the pages."""
+"""A position as one JSON-ready dictionary, and back: what is journaled, projected onto its record and sent to the pages.
+
+History and fills grow with every change, so they are kept in rows of their own and an event carries what is new of them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def position_row(position: Position) -> dict[str, Any]:
-    """Numbers are numbers or None, times ISO UTC, `unrealized_pct` and `stop_distance_pct` fractions."""
+    """All but history and fills. Numbers are numbers or None, times ISO UTC, `unrealized_pct` and `stop_distance_pct` fractions."""
     last, stop = position.current_price, position.stop_loss
     return {
         "id": position.position_id,
@@ -55,8 +58,6 @@ def position_row(position: Position) -> dict[str, Any]:
         "account": position.account,
         "order_ids": list(position.order_ids),
         "metadata": dict(position.metadata),
-        "history": list(position.history),
-        "fills": [entry.to_dict() for entry in position.fills],
         "extremes": [position._low, position._high],
     }
 
@@ -78,14 +79,29 @@ def restore_position(position: Position, row: dict[str, Any]) -> None:
     position.reason, position.signal_id = row["reason"], row["signal_id"]
     position.strategy, position.account = row["strategy"], row["account"]
     position.order_ids, position.metadata = list(row["order_ids"]), dict(row["metadata"])
-    position.history = list(row["history"])
+    position.history = list(row.get("history", ()))
+    position._told_lines = len(position.history)
     position._price, position._price_at = row["last"], _time(row["last_at"])
     position._low, position._high = row["extremes"]
-    position._entries = [LedgerEntry.from_dict(entry) for entry in row["fills"]]
+    position._entries = [LedgerEntry.from_dict(entry) for entry in row.get("fills", ())]
+    position._told_fills = {number: entry.to_dict() for number, entry in enumerate(position._entries)}
     position._fold = fold(position._entries) if position._entries else Fold()
     position._fold.leftover, position._fold.leftover_value = 0, 0.0
     if position._status is PositionStatus.CLOSED:
         position._fold.quantity = 0
+
+
+def news(position: Position) -> tuple[list[dict[str, Any]], list[list[Any]]]:
+    """The lines of the history, and [number, entry] of the fills, that the last call did not give in this form."""
+    lines = position.history[position._told_lines :]
+    position._told_lines = len(position.history)
+    changed: list[list[Any]] = []
+    for number, entry in enumerate(position._entries):
+        row = entry.to_dict()
+        if position._told_fills.get(number) != row:
+            position._told_fills[number] = row
+            changed.append([number, row])
+    return lines, changed
 
 
 def _iso(value: datetime | None) -> str | None:

@@ -109,8 +109,8 @@ class StockPosition(Position):
         if self._price is not None:
             self.observe(self._price)
 
-    def to_dict(self) -> dict[str, Any]:
-        row = super().to_dict()
+    def state(self) -> dict[str, Any]:
+        row = super().state()
         row["stock"] = {name: getattr(self, name) for name in STOCK_FIELDS}
         row["drawdown"] = {"max": self.max_drawdown, "peak_value": self._peak_value}
         return row

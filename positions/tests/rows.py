@@ -11,8 +11,9 @@ from typing import Any
 from events.order import OrderRole, OrderSide, OrderState, OrderType, TimeInForce
 from positions.domain.order import Order
 from positions.domain.position import Position
-from positions.models import EquityPoint, FillRecord, OrderRecord, PositionRecord
+from positions.models import EquityPoint, FillRecord, OrderRecord, PositionChange, PositionEntry, PositionRecord
 from positions.store import order_columns, position_columns
+from positions.store_growing import change_columns, entry_columns
 
 ACCOUNT = "DUSIM001"
 NOON = datetime(2026, 3, 4, 17, 0, tzinfo=UTC)  # 12:00 at the exchange
@@ -52,7 +53,10 @@ def make_position(trip: Trip, position_id: str = "") -> PositionRecord:
         _fill(position, -trip.shares, trip.exit, trip.commission, trip.closed, f"{name}-2.01", trip.reason)
     elif trip.stop is not None:
         position.set_stop_state("resting")
-    return PositionRecord.objects.create(**position_columns(position.to_dict(), 1))
+    PositionChange.objects.bulk_create(PositionChange(**change_columns(name, line, 1)) for line in position.history)
+    entries = enumerate(entry.to_dict() for entry in position.fills)
+    PositionEntry.objects.bulk_create(PositionEntry(**entry_columns(name, number, entry, 1)) for number, entry in entries)
+    return PositionRecord.objects.create(**position_columns(position.state(), 1))
 
 
 def _fill(position: Position, shares: float, price: float, commission: float, at: datetime, fill_id: str, reason: str = "") -> None:

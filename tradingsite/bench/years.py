@@ -19,6 +19,8 @@ from django.db import models, transaction
 
 from events.clock import utc_now
 from events.models import CommandRecord, EventRecord
+from events.position import PositionUpdateEvent
+from positions.domain.packing import position_state
 from positions.models import EquityPoint, FillRecord, OrderRecord, PositionRecord
 from signals.demo.history_rows import make_history, past_sessions
 from signals.models import PredictionRecord, SignalRecord, WatchListEntry
@@ -234,7 +236,7 @@ def _unfinished(rows: Rows) -> Rows:
     """The story up to the moment its position was open: newest states of then, resting exits, no exit fill."""
     opened = next(event for event in rows["event"] if event["event_type"] == "PositionUpdateEvent" and _status(event) == "open")
     kept = rows["event"][: rows["event"].index(opened) + 1]
-    state = opened["data"]["position_data"]
+    state = position_state(PositionUpdateEvent.from_dict(opened["data"]))
     for position in rows["position"]:
         position |= {"status": "open", "quantity": state["quantity"], "close_time": None, "exit_price": None, "realized_pnl": "0"}
         position |= {"unrealized_pnl": str(state["unrealized_pnl"]), "stop_state": "resting", "reason": "", "data": state}
@@ -248,4 +250,4 @@ def _unfinished(rows: Rows) -> Rows:
 
 
 def _status(event: dict[str, Any]) -> str:
-    return str((event["data"].get("position_data") or {}).get("status", ""))
+    return str(event["data"].get("status", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -11,10 +12,24 @@ from events.base import BaseEvent, EventError
 from events.models import EventRecord
 from tradingsite.replay import journal
 from tradingsite.replay.checkpoint import Checkpoint, Head, segments
-from tradingsite.replay.fold import fill_rows, fills_digest
+from tradingsite.replay.fold import kept_digest, kept_rows
 from tradingsite.replay.scratch import Scratch, one_snapshot
 from tradingsite.replay.seals import digest
-from tradingsite.replay.tables import FILLS, HOLDINGS, ORDERS, Replay, Row, Table, compared, difference, rows, unequal
+from tradingsite.replay.tables import (
+    ADDED_TO,
+    CHANGES,
+    ENTRIES,
+    FILLS,
+    HOLDINGS,
+    ORDERS,
+    Replay,
+    Row,
+    Table,
+    compared,
+    difference,
+    rows,
+    unequal,
+)
 
 AT_ONCE = 400  # groups in one snapshot
 
@@ -40,6 +55,8 @@ def compare(table: Table, keys: list[str], checkpoint: Checkpoint, scratch: Scra
 def _live(table: Table, keys: list[str]) -> dict[str, list[Row]]:
     if len(table.group) == 1:
         wanted = Q(**{f"{table.group[0]}__in": keys})
+    elif table in (CHANGES, ENTRIES):
+        wanted = Q(position_id__in={key.split()[0] for key in keys})
     else:
         wanted = Q()  # few: what the account holds beside us
     found: dict[str, list[Row]] = {}
@@ -57,7 +74,7 @@ def _moving(table: Table, live: dict[str, list[Row]], keys: list[str], seq: int)
         return set(keys) if any(kind == "HoldingEvent" for kind, *_ in later) else set()
     objects = {order for _, order, _ in later if order} | {position for *_, position in later if position}
     named = ("order_id", "position_id") if table in (FILLS, ORDERS) else ("position_id",)
-    return {key for key in keys if key in objects or any(row[name] in objects for row in live.get(key, []) for name in named)}
+    return {key for key in keys if key.split()[0] in objects or any(row[name] in objects for row in live.get(key, []) for name in named)}
 
 
 def _compare_one(table: Table, key: str, head: Head | None, live: list[Row], scratch: Scratch, replay: Replay) -> None:
@@ -65,9 +82,9 @@ def _compare_one(table: Table, key: str, head: Head | None, live: list[Row], scr
         for row in live:
             replay.add(difference(table.name, tuple(row[name] for name in table.key), "row", "missing", "there"))
         return
-    if live and head.digest == (fills_digest(live) if table is FILLS else digest(compared(table, live[0]))):
+    if live and head.digest == (kept_digest(table, live) if table in ADDED_TO else digest(compared(table, live[0]))):
         return
-    folded = fill_rows(head.rows) if table is FILLS else _folded(table, key, head, scratch, replay)
+    folded = kept_rows(table, head.rows) if table in ADDED_TO else _folded(table, key, head, scratch, replay)
     theirs = {tuple(row[name] for name in table.key): row for row in live}
     for row in folded:
         row_key = tuple(row[name] for name in table.key)
@@ -83,7 +100,7 @@ def _compare_one(table: Table, key: str, head: Head | None, live: list[Row], scr
 def _folded(table: Table, key: str, head: Head, scratch: Scratch, replay: Replay) -> list[Row]:
     """The row that the head's event makes, and a difference when the journal does not hold that event any more."""
     record = journal.record(head.seq, segments(head.seq))
-    made: list[Any] = []
+    made: Sequence[Any] = []
     if record is not None:
         try:
             made = scratch.project([(BaseEvent.from_dict(orjson.loads(record[journal.DATA])), head.epoch)])

@@ -1,7 +1,7 @@
 """Folding a stretch of the journal: which objects its events change, and what rows the projection makes of the last word on each.
 
-An order's or a position's event carries its whole state, so only the newest accepted one of a stretch is projected. Executions
-are added to by later events (fees, corrections), so their rows of before are put into the scratch database first.
+An order's or a position's event carries its state, so only the newest accepted one of a stretch is projected. Executions, and the
+history and fills of positions, are added to by later events, so their rows of before are put into the scratch database first.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import orjson
+from django.db.models import JSONField
 
 import events.api
 import events.market  # noqa: F401 - an event can be read only when its class is declared
@@ -19,15 +21,30 @@ from events.order import FillEvent, OrderEvent, OrderStatusEvent
 from events.position import PositionEvent
 from events.system import EquityEvent, HoldingEvent
 from positions.domain.ledger import split_exec_id
-from positions.models import FillRecord
+from positions.domain.packing import GROWING
+from positions.models_growing import AT_ONCE
+from positions.store_growing import growing_of
 from tradingsite.replay.checkpoint import Checkpoint, Head, Key, Segment
 from tradingsite.replay.journal import DATA, EPOCH, SEQ, Record
 from tradingsite.replay.scratch import Scratch
 from tradingsite.replay.seals import RunningSeal, canonical, digest
-from tradingsite.replay.tables import FILLS, HOLDINGS, ORDERS, POSITIONS, TABLES, Difference, Row, compared
+from tradingsite.replay.tables import (
+    ADDED_TO,
+    CHANGES,
+    ENTRIES,
+    FILLS,
+    HOLDINGS,
+    ORDERS,
+    POSITIONS,
+    TABLES,
+    Difference,
+    Row,
+    Table,
+    compared,
+)
 
 _BY_NAME = {table.name: table for table in TABLES}
-_FILL_FIELDS = {f.attname: f for f in FillRecord._meta.concrete_fields}
+_FIELDS = {table.name: {f.attname: f for f in table.model._meta.concrete_fields} for table in ADDED_TO}
 
 
 State = tuple[BaseEvent, int, int, int]  # event, seq, epoch, version
@@ -44,7 +61,7 @@ class Stretch:
     last_at: datetime | None = None
     points: dict[tuple[str, datetime], EquityEvent] = field(default_factory=dict)
     states: dict[Key, list[State]] = field(default_factory=dict)  # those that no later one surpasses
-    additions: list[tuple[str, BaseEvent, int, int]] = field(default_factory=list)  # exec base, event, seq, epoch
+    additions: list[tuple[set[Key], BaseEvent, int, int]] = field(default_factory=list)  # groups added to, event, seq, epoch
     unreadable: list[Difference] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
@@ -64,6 +81,7 @@ class Stretch:
             self._order(event, seq, epoch)
         elif isinstance(event, PositionEvent) and event.position_data:
             self._state((POSITIONS.name, event.position_id), (event, seq, epoch, event.position_data["v"]))
+            self._grow(event, seq, epoch)
         elif isinstance(event, HoldingEvent):
             self._state((HOLDINGS.name, f"{event.account} {event.symbol}"), (event, seq, epoch, seq))
 
@@ -73,14 +91,21 @@ class Stretch:
         surpasses = all(state[3] > version and state[2] >= epoch for _, _, epoch, version in kept)
         self.states[key] = [state] if surpasses else [*kept, state]
 
+    def _grow(self, event: PositionEvent, seq: int, epoch: int) -> None:
+        lines, entries = growing_of(event)
+        groups = {(CHANGES.name, f"{event.position_id} {int(line['version']) // AT_ONCE}") for line in lines}
+        groups |= {(ENTRIES.name, f"{event.position_id} {number // AT_ONCE}") for number, _ in entries}
+        if groups:
+            self.additions.append((groups, event, seq, epoch))
+
     def _order(self, event: OrderEvent, seq: int, epoch: int) -> None:
         if event.order_data:
             self._state((ORDERS.name, event.order_id), (event, seq, epoch, event.order_data["v"]))
         if isinstance(event, FillEvent) and event.fill_id:
-            self.additions.append((split_exec_id(event.fill_id)[0], event, seq, epoch))
+            self.additions.append(({(FILLS.name, split_exec_id(event.fill_id)[0])}, event, seq, epoch))
         for name in ("commission", "realized"):
             if name in event.metadata:
-                self.additions.append((split_exec_id(event.metadata[name]["exec_id"])[0], event, seq, epoch))
+                self.additions.append(({(FILLS.name, split_exec_id(event.metadata[name]["exec_id"])[0])}, event, seq, epoch))
 
 
 @dataclass(slots=True)
@@ -115,15 +140,15 @@ def fold(records: Iterable[Record], checkpoint: Checkpoint, scratch: Scratch, st
 
 
 def _heads(stretch: Stretch, checkpoint: Checkpoint, scratch: Scratch) -> dict[Key, Head]:
-    fill_keys = {(FILLS.name, base) for base, *_ in stretch.additions}
-    known = checkpoint.heads(stretch.states.keys() | fill_keys)
+    added_to = {key for keys, *_ in stretch.additions for key in keys}
+    known = checkpoint.heads(stretch.states.keys() | added_to)
     accepted = _accepted(stretch, known)
     events = [(seq, event, epoch) for event, seq, epoch, _ in accepted.values()]
     told = {seq for seq, *_ in events}
     events += [(seq, _without_state(event), epoch) for _, event, seq, epoch in stretch.additions if seq not in told]
-    fills = [row for key in fill_keys if key in known for row in fill_rows(known[key].rows)]
-    made = scratch.project([(event, epoch) for _, event, epoch in sorted(events, key=lambda each: each[0])], fills)
-    seqs = {(FILLS.name, base): seq for base, _, seq, _ in stretch.additions} | {key: value[1] for key, value in accepted.items()}
+    before = [(_BY_NAME[key[0]], row) for key in added_to if key in known for row in kept_rows(_BY_NAME[key[0]], known[key].rows)]
+    made = scratch.project([(event, epoch) for _, event, epoch in sorted(events, key=lambda each: each[0])], before)
+    seqs = {key: seq for keys, _, seq, _ in stretch.additions for key in keys} | {key: value[1] for key, value in accepted.items()}
     groups: dict[Key, list[Row]] = {}
     for table, row in made:
         groups.setdefault((table.name, table.group_of(row)), []).append(row)
@@ -142,7 +167,10 @@ def _accepted(stretch: Stretch, known: dict[Key, Head]) -> dict[Key, State]:
 
 
 def _without_state(event: BaseEvent) -> BaseEvent:
-    """What an event adds to an execution, without the order's state, which a later event has overtaken."""
+    """What an event adds to, without the state of its order or position, which a later event has overtaken."""
+    if isinstance(event, PositionEvent):
+        kept = {name: value for name, value in event.position_data.items() if name in GROWING}
+        return PositionEvent(position_id=event.position_id, symbol=event.symbol, position_data=kept, timestamp=event.timestamp)
     if isinstance(event, FillEvent):
         return FillEvent(**{name: getattr(event, name) for name in event.field_names()} | {"order_data": {}})
     return OrderStatusEvent(order_id=event.order_id, metadata=event.metadata, timestamp=event.timestamp)
@@ -150,17 +178,23 @@ def _without_state(event: BaseEvent) -> BaseEvent:
 
 def _head(key: Key, rows: list[Row], seq: int, accepted: dict[Key, State]) -> Head:
     table = _BY_NAME[key[0]]
-    if table is FILLS:
-        return Head(0, 0, seq, fills_digest(rows), canonical(rows).decode())
+    if table in ADDED_TO:
+        return Head(0, 0, seq, kept_digest(table, rows), canonical(rows).decode())
     _, _, epoch, version = accepted[key]
     return Head(version, epoch, seq, digest(compared(table, rows[0])))
 
 
-def fills_digest(rows: list[Row]) -> str:
-    rows.sort(key=lambda row: (row["account"], row["revision"], row["exec_id"]))
+def kept_digest(table: Table, rows: list[Row]) -> str:
+    order = ("account", "revision", "exec_id") if table is FILLS else table.key
+    rows.sort(key=lambda row: tuple(row[name] for name in order))
     return digest({"rows": rows})
 
 
-def fill_rows(text: str) -> list[Row]:
-    """The rows of executions that a head keeps, as the database would give them."""
-    return [{name: _FILL_FIELDS[name].to_python(value) for name, value in row.items()} for row in orjson.loads(text or "[]")]
+def kept_rows(table: Table, text: str) -> list[Row]:
+    """The rows that a head keeps, as the database would give them."""
+    fields = _FIELDS[table.name]
+    return [{name: _value(fields[name], value) for name, value in row.items()} for row in orjson.loads(text or "[]")]
+
+
+def _value(field: Any, value: Any) -> Any:
+    return value if isinstance(field, JSONField) else field.to_python(value)

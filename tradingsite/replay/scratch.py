@@ -11,11 +11,10 @@ from django.db import connection, connections, transaction
 from django.db.utils import load_backend
 
 from events.base import BaseEvent
-from positions.models import FillRecord
 from positions.store import project
-from tradingsite.replay.tables import TABLES, Row, Table, rows
+from tradingsite.replay.tables import ADDED_TO, TABLES, Row, Table, rows
 
-Made = list[tuple[Table, Row]]
+Made = Sequence[tuple[Table, Row]]
 
 
 class Scratch:
@@ -32,9 +31,9 @@ class Scratch:
         self._thread.submit(lambda: connections["default"].connection.close()).result()
         self._thread.shutdown()
 
-    def project(self, events: Sequence[tuple[BaseEvent, int]], fills: Sequence[Row] = ()) -> Made:
-        """The rows that (event, epoch) pairs make, in their order, of a database that holds only these fills."""
-        return self._thread.submit(_project, events, fills).result()
+    def project(self, events: Sequence[tuple[BaseEvent, int]], known: Made = ()) -> Made:
+        """The rows that (event, epoch) pairs make, in their order, of a database that holds only the rows `known`."""
+        return self._thread.submit(_project, events, known).result()
 
 
 def _open() -> None:
@@ -46,9 +45,11 @@ def _open() -> None:
             editor.create_model(table.model)
 
 
-def _project(events: Sequence[tuple[BaseEvent, int]], fills: Sequence[Row]) -> Made:
+def _project(events: Sequence[tuple[BaseEvent, int]], known: Made) -> Made:
     with transaction.atomic():
-        FillRecord.objects.bulk_create([FillRecord(**row) for row in fills], batch_size=200)
+        for kept in ADDED_TO:
+            old = [kept.model(**row) for table, row in known if table is kept]
+            kept.model._default_manager.bulk_create(old, batch_size=200)
         for epoch, same in groupby(events, key=lambda pair: pair[1]):
             project([(event, 0) for event, _ in same], epoch)
         made = [(table, row) for table in TABLES for row in rows(table, table.model._default_manager.all())]

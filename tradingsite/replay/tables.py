@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import models
 
-from positions.models import BrokerHolding, FillRecord, OrderRecord, PositionRecord
+from positions.models import BrokerHolding, FillRecord, OrderRecord, PositionChange, PositionEntry, PositionRecord
 
 MOST_TOLD = 50  # differences kept; the count is of all
 Row = dict[str, Any]
@@ -53,7 +53,12 @@ ORDERS = Table(model=OrderRecord, key=("order_id",), group=("order_id",))
 FILLS = Table(model=FillRecord, key=("exec_id",), group=("exec_base",), without=frozenset({"id"}))  # numbered by the table
 POSITIONS = Table(model=PositionRecord, key=("position_id",), group=("position_id",))
 HOLDINGS = Table(model=BrokerHolding, key=("account", "symbol"), group=("account", "symbol"), without=frozenset({"id"}))
-TABLES = (ORDERS, FILLS, POSITIONS, HOLDINGS)  # and equity points, one for each of their events: see `equity`
+# Rows migrated from before have the epoch of their position.
+_UNNUMBERED = frozenset({"id", "epoch"})
+CHANGES = Table(model=PositionChange, key=("position_id", "version"), group=("position_id", "part"), without=_UNNUMBERED)
+ENTRIES = Table(model=PositionEntry, key=("position_id", "number"), group=("position_id", "part"), without=_UNNUMBERED)
+ADDED_TO = (FILLS, CHANGES, ENTRIES)  # later events add to what is there: a head keeps the rows of its group
+TABLES = (ORDERS, FILLS, POSITIONS, CHANGES, ENTRIES, HOLDINGS)  # and equity points, one for each of their events: see `equity`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

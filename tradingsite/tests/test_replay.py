@@ -12,6 +12,7 @@ from events.encoding import to_row
 from events.journal import insert_rows
 from events.models import EventRecord, JournalCheck
 from events.system import EquityEvent
+from positions.domain.packing import position_state
 from positions.domain.position_events import opened
 from positions.domain.stock import StockPosition
 from positions.models import EquityPoint, FillRecord, OrderRecord, PositionRecord
@@ -76,7 +77,7 @@ def test_marks_of_an_open_position_are_no_difference_but_everything_else_is(week
     position = StockPosition.from_dict(row)
     event = opened(position)
     project([(event, insert_rows([to_row(event)], epoch=0)[0])], 0)
-    save_marks([event.position_data | {"v": 99, "last": 1.0, "unrealized_pnl": -5.0, "mfe": 3.0}], 0)
+    save_marks([position_state(event) | {"v": 99, "last": 1.0, "unrealized_pnl": -5.0, "mfe": 3.0}], 0)
     assert PositionRecord.objects.get(pk="open").version == 99
     assert verify().equal
     live = PositionRecord.objects.get(pk="open")

@@ -6,7 +6,7 @@ import pytest
 
 from events.commands import ClosePosition, ReversePosition, ScaleIn, SetBreakEven, SetPartialTarget, SetTimeStop, SetTrailing
 from events.models import EventRecord, WorkerLease
-from positions.models import OperatorTask, PositionRecord, ProtectionSettings
+from positions.models import OperatorTask, PositionChange, PositionRecord, ProtectionSettings
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
 from tradingsite.testing.starvation import Stopwatch
@@ -98,7 +98,7 @@ def test_a_trailing_stop_ratchets_by_modifying_the_same_order(live_worker, truth
     truth.ask(set_price="MSFT", price=higher, hold=True)
     eventually(lambda: stops(truth, "MSFT")[0]["stop_price"] == pytest.approx(higher * 0.98, abs=0.011), what="and again")
     assert [stop["order_id"] for stop in stops(truth, "MSFT")] == [order_id]
-    moves = [entry for entry in record(position).data["history"] if entry["type"] == "stop moved by rule"]
+    moves = [change.as_line() for change in PositionChange.objects.filter(position_id=position.pk, kind="stop moved by rule")]
     assert len(moves) >= 2
     assert all("trailing 2 %" in move["reason"] and move["changed"]["last price"] for move in moves)
 

@@ -97,7 +97,7 @@ class Marks:
     def publish(self) -> None:
         """Before each frame: the rows of positions that moved, and the bars that grew."""
         for position in self._tracker.moved():
-            row = position.to_dict()
+            row = position.state()
             self._moved[position.position_id] = row
             self._showing.row("positions", row)
         for symbol in self._traded:

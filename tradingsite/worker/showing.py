@@ -9,6 +9,7 @@ from events.feed import Feed
 from events.journal import Batch
 from events.order import OrderEvent
 from events.position import PositionEvent
+from positions.domain.packing import order_state, position_state
 from positions.models import shown
 
 MOST_REMEMBERED = 5_000
@@ -39,6 +40,6 @@ class Showing:
 
     def _show_state(self, event: BaseEvent) -> None:
         if isinstance(event, OrderEvent) and event.order_data:
-            self.row("orders", event.order_data)
+            self.row("orders", order_state(event))
         elif isinstance(event, PositionEvent) and event.position_data:
-            self.row("positions", event.position_data)
+            self.row("positions", position_state(event))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from events.position import PositionEvent, PositionStatus
 from events.system import HandlerFailedEvent
 from positions.domain.order import Order
 from positions.domain.order_hearing import cause_of
+from positions.domain.packing import CHANGED_FILLS, NEW_HISTORY, order_state, position_state
 from positions.domain.ports import CommissionReport, PositionReport
 from positions.tests.domain.desk import Desk
 
@@ -108,10 +110,21 @@ async def breaks(desk: Desk, point: str, story: Story) -> Breakdown:
     return breakdown
 
 
+def told_positions(events: list[PositionEvent]) -> dict[str, dict[str, Any]]:
+    """Whole rows: the last state of each, and all that was told of its history and fills."""
+    history: dict[str, list[Any]] = {}
+    fills: dict[str, dict[int, Any]] = {}
+    for event in events:
+        history.setdefault(event.position_id, []).extend(event.position_data.get(NEW_HISTORY, ()))
+        fills.setdefault(event.position_id, {}).update(dict(event.position_data.get(CHANGED_FILLS, ())))
+    states = {event.position_id: position_state(event) for event in events}
+    return {key: state | {"history": history[key], "fills": [*fills[key].values()]} for key, state in states.items()}
+
+
 async def reborn(desk: Desk) -> list[FillEvent]:
     """Another process, from what was told; returns the fills told so far."""
-    orders = {e.order_id: e.order_data for e in desk.events if isinstance(e, OrderEvent) and e.order_data}
-    positions = {e.position_id: e.position_data for e in desk.events if isinstance(e, PositionEvent) and e.position_data}
+    orders = {e.order_id: order_state(e) for e in desk.events if isinstance(e, OrderEvent) and e.order_data}
+    positions = told_positions(desk.said(PositionEvent))
     fills = desk.said(FillEvent)
     desk.events.clear()
     failpoints.arm("")
@@ -253,7 +266,7 @@ async def test_an_event_that_never_reached_the_journal_is_the_end_of_trust(desk:
 async def test_an_execution_told_of_the_order_and_not_of_the_position_is_taken_in_once(desk: Desk) -> None:
     position = await desk.held()
     rows = [order.to_dict() for order in desk.manager.orders.values()]
-    before = next(e.position_data for e in desk.said(PositionEvent) if e.position_id == position.position_id)
+    before = next(position_state(e) for e in desk.said(PositionEvent) if e.position_id == position.position_id)
     assert before["status"] == PositionStatus.OPENING.value
     desk.events.clear()
     await desk.open()

@@ -13,6 +13,7 @@ from events.market import PriceEvent
 from events.order import FillEvent, OrderSide
 from events.position import PositionCloseEvent, PositionEvent, PositionOpenEvent, PositionStatus, PositionUpdateEvent
 from positions.domain.errors import InvalidPrice, UnknownPosition
+from positions.domain.packing import position_state
 from positions.domain.stock import StockPosition
 from positions.domain.tracker import PositionTracker
 
@@ -85,8 +86,8 @@ async def test_its_life_is_told_in_events_with_the_whole_state(heard: Heard) -> 
     assert last.quantity_closed == 100
     assert last.exit_price == 160.0
     assert [event.version for event in heard.events] == sorted({event.version for event in heard.events})
-    assert last.position_data == position.to_dict()
-    assert PositionCloseEvent.from_dict(last.to_dict()).position_data == last.position_data
+    assert position_state(last) == position.state()
+    assert position_state(PositionCloseEvent.from_dict(last.to_dict())) == position.state()
 
 
 async def test_a_planned_position_keeps_quantity_stop_and_target(heard: Heard) -> None:
