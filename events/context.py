@@ -1,4 +1,4 @@
-"""What every page's frame shows: mode, account, role, trading state, how many signals wait.
+"""What every page's frame shows: mode, role, trading state, how many signals wait.
 
 Upper floors tell what they know by `provide()`, because events may not import them.
 """
@@ -28,25 +28,16 @@ def provide(name: str, provider: Callable[[], Any]) -> None:
 
 def desk(request: HttpRequest) -> dict[str, Any]:
     """The template context processor. Never raises: a page that says what is wrong beats no page."""
-    context: dict[str, Any] = {"mode": settings.TRADING_MODE, "account_masked": "", "can_trade": False, "pending_count": 0}
+    context: dict[str, Any] = {"mode": settings.TRADING_MODE, "can_trade": False, "can_halt": False, "pending_count": 0}
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return context
     try:
         health = said_by(newest_lease(), utc_now())
-        context["account_masked"] = masked(str(health.get("account", "") or settings.IB_ACCOUNT))
         context["trading_state"] = health["trading"]
-        context["can_trade"] = can(user, "trade")
+        context["can_trade"] = context["can_halt"] = can(user, "trade")
         context["can_resume"] = can(user, "resume")
         context |= {name: provider() for name, provider in _providers.items()}
     except Exception:
         log.exception("the page frame could not be read")
     return context
-
-
-def masked(account: str) -> str:
-    """An account number as pages show it: U1234567 → U***567. A simulated account is no secret."""
-    if account.startswith("DUSIM") or len(account) < 6:
-        return account
-    prefix = account[: len(account) - len(account.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
-    return f"{prefix}***{account[-3:]}"

@@ -64,12 +64,13 @@ Settled = Callable[[Command, CommandRecord], Awaitable["Outcome | None"]]
 
 
 def file_command(
-    command: Command, *, user: Any, key: str, expires_in: float | None = None, now: datetime | None = None
+    command: Command, *, account: str, user: Any, key: str, expires_in: float | None = None, now: datetime | None = None
 ) -> tuple[CommandRecord, bool]:
     """Store a wish in the caller's transaction; returns the row and whether it is new.
 
     The same key is the same wish: the row that is there already is returned and nothing is stored.
-    `expires_in` is in seconds. Raises BadCommand if the key was used for another kind of command.
+    `account` is the one it is decided for: a worker that trades another refuses it. `expires_in` is in seconds.
+    Raises BadCommand if the key was used for another kind of command.
     """
     now = now or utc_now()
     if not key or len(key) > 80:
@@ -81,6 +82,7 @@ def file_command(
                 key=key,
                 name=command.name,
                 payload=payload,
+                account=account,
                 signal_id=payload.get("signal_id", ""),
                 order_id=payload.get("order_id", ""),
                 position_id=payload.get("position_id", ""),

@@ -70,6 +70,7 @@ class CommandRecord(models.Model):
     key = models.CharField(max_length=80, unique=True, help_text="Idempotency key: the same key is the same wish.")
     name = models.CharField(max_length=40)
     payload = models.JSONField(default=dict)
+    account = models.CharField(max_length=32, blank=True, help_text="The account it was decided for.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     code = models.CharField(max_length=40, blank=True, help_text="Refusal code, empty when done.")
     reason = models.CharField(max_length=500, blank=True)

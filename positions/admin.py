@@ -37,6 +37,8 @@ from positions import (
     admin_protection,  # noqa: F401  (registers itself)
     admin_risk,  # noqa: F401  registers limits and locks
 )
+from positions.accounts import OnlyLookedAt, acting_account, traded_account
+from positions.admin_accounts import OfTheShownAccount
 from positions.models import EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord, TradingState
 
 SHOWN_COMMANDS = 5
@@ -78,7 +80,7 @@ class PositionForm(forms.ModelForm):
 
 
 @admin.register(PositionRecord)
-class PositionAdmin(BigListAdmin):
+class PositionAdmin(OfTheShownAccount, BigListAdmin):
     """Stop and target are editable while the position lives; saving asks the worker."""
 
     form = PositionForm
@@ -171,8 +173,10 @@ class PositionAdmin(BigListAdmin):
 
     def _file(self, request: HttpRequest, command: ChangeStop | ChangeTarget, key: str) -> None:
         try:
-            record, _ = file_command(command, user=request.user, key=f"admin:{request.user.pk}:{command.name}:{key}")
-        except BadCommand as error:
+            record, _ = file_command(
+                command, account=acting_account(request), user=request.user, key=f"admin:{request.user.pk}:{command.name}:{key}"
+            )
+        except (BadCommand, OnlyLookedAt) as error:
             messages.error(request, f"Refused: {error}.")
             return
         what = "stop" if isinstance(command, ChangeStop) else "target"
@@ -221,7 +225,7 @@ def _outcome(command: CommandRecord) -> str:
 
 
 @admin.register(OrderRecord)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(OfTheShownAccount, ReadOnlyAdmin):
     list_display = ("created_at", "symbol", "role", "side", "order_type", "quantity", "limit_price", "stop_price", "state", "pending",
                     "filled_quantity", "average_price", "ib_status", "message", "external")  # fmt: skip
     list_filter = (("state", IndexedValues), one_of("role", *OrderRole), "external", ("symbol", IndexedValues), by_date("created_at"))
@@ -230,7 +234,7 @@ class OrderAdmin(ReadOnlyAdmin):
 
 
 @admin.register(FillRecord)
-class FillAdmin(ReadOnlyAdmin):
+class FillAdmin(OfTheShownAccount, ReadOnlyAdmin):
     list_display = ("fill_time", "symbol", "side", "quantity", "price", "commission", "realized_pnl", "recovered", "superseded", "exec_id")
     list_filter = (("symbol", IndexedValues), one_of("side", *OrderSide), "recovered", "superseded", by_date("fill_time"))
     search_fields = ("symbol", "exec_id", "order_id", "position_id", "order_ref")
@@ -238,9 +242,9 @@ class FillAdmin(ReadOnlyAdmin):
 
 
 @admin.register(EquityPoint)
-class EquityAdmin(ReadOnlyAdmin):
+class EquityAdmin(OfTheShownAccount, ReadOnlyAdmin):
     list_display = ("at", "account", "resolution", "equity", "cash", "unrealized_pnl", "realized_pnl", "day_pnl", "open_risk")
-    list_filter = (("account", IndexedValues), by_date("at"))
+    list_filter = (by_date("at"),)
     sorted_by = ("at",)
 
 
@@ -270,5 +274,6 @@ class TradingStateAdmin(ReadOnlyAdmin):
         return can(request.user, "halt")
 
     def _ask(self, request: HttpRequest, command: Command) -> None:
-        record, _ = file_command(command, user=request.user, key=f"admin:{request.user.pk}:{command.name}:{uuid.uuid4().hex}")
+        key = f"admin:{request.user.pk}:{command.name}:{uuid.uuid4().hex}"
+        record, _ = file_command(command, account=traded_account(), user=request.user, key=key)
         self.message_user(request, f"Asked the worker: {command.name} (command {record.pk}). Reload to see the state.", messages.INFO)

@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from events.admin_lists import IndexedValues, by_date
 from events.admin_pages import ReadOnlyAdmin
+from positions.admin_accounts import OfTheShownAccount
 from positions.models import AlarmRecord, ErrorTrade
 
 
@@ -18,7 +19,7 @@ class AlarmAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ErrorTrade)
-class ErrorTradeAdmin(ReadOnlyAdmin):
+class ErrorTradeAdmin(OfTheShownAccount, ReadOnlyAdmin):
     list_display = ("marked_at", "symbol", "source", "note", "marked_by", "settled_at", "settled_by", "outcome")
     list_filter = (by_date("marked_at"),)
     search_fields = ("symbol", "position_id")

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from events.admin_lists import IndexedValues, by_date
 from events.admin_pages import ReadOnlyAdmin
+from positions.admin_accounts import OfTheShownAccount
 from positions.models import OperatorTask, ProtectionSettings
 
 
@@ -26,7 +27,7 @@ class ProtectionSettingsAdmin(admin.ModelAdmin):
 
 
 @admin.register(OperatorTask)
-class OperatorTaskAdmin(ReadOnlyAdmin):
+class OperatorTaskAdmin(OfTheShownAccount, ReadOnlyAdmin):
     """Read only: the worker opens a task, a person ends it on the tasks page."""
 
     list_display = ("opened_at", "state", "kind", "symbol", "title", "done_by", "done_at")

@@ -17,6 +17,7 @@ from events.clock import utc_now
 from events.roles import can
 from events.step_up import Act, step_up
 from positions import limit_changes
+from positions.admin_accounts import OfTheShownAccount
 from positions.models import LimitChange, MarginAnswer, RiskLimits, RiskLock, ScopedLimitRecord
 
 MUST_BE_POSITIVE = ("price_collar_pct", "quote_max_age_seconds", "max_margin_pct", "margin_max_age_seconds", "daily_loss_limit",
@@ -144,7 +145,7 @@ class LimitChangeAdmin(ReadOnlyAdmin):
 
 
 @admin.register(RiskLock)
-class RiskLockAdmin(ReadOnlyAdmin):
+class RiskLockAdmin(OfTheShownAccount, ReadOnlyAdmin):
     """Cleared on the trading page, with a reason."""
 
     list_display = ("since", "code", "scope", "name", "reason", "until", "active", "cleared_by", "clear_reason")

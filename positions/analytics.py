@@ -110,9 +110,9 @@ def first_day(period: Period, today: date) -> date | None:
 # --- closed positions ----------------------------------------------------------------------------------------------
 
 
-def closed_positions(*, first: date | None = None, last: date | None = None) -> QuerySet[PositionRecord]:
-    """Positions that held something and closed on an exchange day from `first` to `last`, both included."""
-    found = PositionRecord.objects.filter(status="closed", open_time__isnull=False, close_time__isnull=False)
+def closed_positions(account: str, *, first: date | None = None, last: date | None = None) -> QuerySet[PositionRecord]:
+    """Positions of the account that held something and closed on an exchange day from `first` to `last`, both included."""
+    found = PositionRecord.objects.filter(account=account, status="closed", open_time__isnull=False, close_time__isnull=False)
     if first is not None:
         found = found.filter(close_time__gte=day_start(first))
     if last is not None:

@@ -28,11 +28,11 @@ NOT_CLOSED = ~Q(status=Constant(PositionStatus.CLOSED.value))
 LIVING = Q(state__in=[Constant(word) for word in LIVE_WORDS])
 
 
-def current_positions() -> QuerySet[PositionRecord]:
-    """Every position that is not closed, planned ones too."""
-    return PositionRecord.objects.filter(NOT_CLOSED)
+def current_positions(account: str) -> QuerySet[PositionRecord]:
+    """Every position of the account that is not closed, planned ones too."""
+    return PositionRecord.objects.filter(NOT_CLOSED, account=account)
 
 
-def living_orders() -> QuerySet[OrderRecord]:
-    """Every order that is not finished."""
-    return OrderRecord.objects.filter(LIVING)
+def living_orders(account: str) -> QuerySet[OrderRecord]:
+    """Every order of the account that is not finished."""
+    return OrderRecord.objects.filter(LIVING, account=account)

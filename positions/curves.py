@@ -52,11 +52,6 @@ class Candle:
     volume: int
 
 
-def latest_account() -> str:
-    """The account of the newest equity point, "" before the first one."""
-    return EquityPoint.objects.order_by("-id").values_list("account", flat=True).first() or ""
-
-
 def equity_curve(account: str, *, first: date | None, last: date, points: int = MAX_POINTS) -> Curve:
     """Equity of the account over the exchange days `first` to `last`, both included, in at most `points` points."""
     mine = EquityPoint.objects.filter(account=account)

@@ -28,6 +28,7 @@ def mark(position: PositionRecord, *, by: Any, note: str) -> bool:
         _, new = ErrorTrade.objects.get_or_create(
             position_id=position.pk,
             defaults={
+                "account": position.account,
                 "symbol": position.symbol,
                 "source": position.strategy,
                 "note": note[:300],
@@ -41,26 +42,28 @@ def mark(position: PositionRecord, *, by: Any, note: str) -> bool:
             if not frozen:
                 continue
             reason = f"error trade in {position.symbol}, marked by {name}: {note}"[:300]
-            RiskLock.objects.create(cause=_cause(position.pk, scope), code=CODE, scope=scope, name=frozen, reason=reason, since=now)
+            RiskLock.objects.create(
+                account=position.account, cause=_cause(position.pk, scope), code=CODE, scope=scope, name=frozen, reason=reason, since=now
+            )
             record_event(RiskLockEvent(code=CODE, scope=scope, name=frozen, state="locked", reason=reason, by=name))
     return True
 
 
-def settle(position_id: str, *, by: Any, outcome: str) -> bool:
+def settle(account: str, position_id: str, *, by: Any, outcome: str) -> bool:
     """An admin has found out why and says so; the locks open. False when nothing was open."""
     name = str(by.get_username())
     with transaction.atomic():
         said = {"settled_at": utc_now(), "settled_by": name[:150], "outcome": outcome[:300]}
-        if not ErrorTrade.objects.filter(position_id=position_id, settled_at=None).update(**said):
+        if not ErrorTrade.objects.filter(account=account, position_id=position_id, settled_at=None).update(**said):
             return False
-        for lock in active_locks().filter(cause__in=[_cause(position_id, scope) for scope in ("symbol", "source")]):
-            clear(lock.pk, by=by, reason=outcome)
+        for lock in active_locks(account).filter(cause__in=[_cause(position_id, scope) for scope in ("symbol", "source")]):
+            clear(account, lock.pk, by=by, reason=outcome)
     return True
 
 
-def listed() -> Iterator[tuple[ErrorTrade, PositionRecord | None]]:
-    """All of them with their position and so its P&L, the newest first."""
-    trades: QuerySet[ErrorTrade] = ErrorTrade.objects.all()[:200]
+def listed(account: str) -> Iterator[tuple[ErrorTrade, PositionRecord | None]]:
+    """All of the account with their position and so its P&L, the newest first."""
+    trades: QuerySet[ErrorTrade] = ErrorTrade.objects.filter(account=account)[:200]
     positions = PositionRecord.objects.defer("data").in_bulk([trade.position_id for trade in trades])
     return ((trade, positions.get(trade.position_id)) for trade in trades)
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from events import live
 from events.clock import utc_now
 from events.position import PositionStatus
+from positions.accounts import traded_account
 from positions.current import current_positions, living_orders
 from positions.models import BrokerCheck, EquityPoint, MinuteBar, OrderRecord, PositionRecord
 from positions.orders import LIVE_STATES
@@ -20,22 +21,24 @@ LATELY = timedelta(hours=24)
 
 def positions(request: HttpRequest) -> list[dict[str, Any]]:
     """Everything held, and what closed in the last day."""
-    held = current_positions()
-    closed = PositionRecord.objects.filter(status=PositionStatus.CLOSED, close_time__gte=utc_now() - LATELY)[:200]
+    account = traded_account()
+    held = current_positions(account)
+    closed = PositionRecord.objects.filter(account=account, status=PositionStatus.CLOSED, close_time__gte=utc_now() - LATELY)[:200]
     return [*shown_rows(held), *shown_rows(closed)]
 
 
 def orders(request: HttpRequest) -> list[dict[str, Any]]:
     """Every living order, and the newest of the last day."""
-    living = living_orders()
+    account = traded_account()
+    mine, living = OrderRecord.objects.filter(account=account), living_orders(account)
     # Not "in FINISHED": SQLite would walk the finished orders of all years by state instead of the late ones by time.
-    done = OrderRecord.objects.filter(updated_at__gte=utc_now() - LATELY).exclude(state__in=LIVE_STATES).order_by("-updated_at")[:300]
+    done = mine.filter(updated_at__gte=utc_now() - LATELY).exclude(state__in=LIVE_STATES).order_by("-updated_at")[:300]
     return [*shown_rows(living), *shown_rows(done)]
 
 
 def equity(request: HttpRequest) -> list[dict[str, Any]]:
     """The newest point."""
-    return [point.as_row() for point in EquityPoint.objects.order_by("-at")[:1]]
+    return [point.as_row() for point in EquityPoint.objects.filter(account=traded_account()).order_by("-at")[:1]]
 
 
 def bars(request: HttpRequest) -> list[dict[str, Any]]:
@@ -47,7 +50,7 @@ def bars(request: HttpRequest) -> list[dict[str, Any]]:
 
 def broker(request: HttpRequest) -> list[dict[str, Any]]:
     """The newest comparison of our book with the broker's."""
-    return [check.data for check in BrokerCheck.objects.order_by("-at", "-pk")[:1]]
+    return [check.data for check in BrokerCheck.objects.filter(account=traded_account()).order_by("-at", "-pk")[:1]]
 
 
 def bar_row(bar: Any) -> dict[str, Any]:

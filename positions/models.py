@@ -14,7 +14,7 @@ from django.db import models
 from events.order import OrderState
 from events.wording import price_text, quantity_text, state_words
 from positions.models_alarms import AlarmRecord, ErrorTrade
-from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck
+from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck, TradedAccount
 from positions.models_growing import PositionChange, PositionEntry
 from positions.models_protection import OperatorTask, ProtectionSettings
 from positions.models_risk import LimitChange, MarginAnswer, RiskLock, ScopedLimitRecord
@@ -42,6 +42,7 @@ __all__ = [
     "RiskLock",
     "ScopedLimitRecord",
     "StatementCheck",
+    "TradedAccount",
     "TradingState",
 ]
 
@@ -239,7 +240,7 @@ class PositionRecord(models.Model):
             # All that the pages of results add up and filter by, so that they read this index and no position.
             models.Index(
                 fields=[
-                    *("status", "close_time", "open_time", "symbol", "direction", "signal_id"),
+                    *("account", "status", "close_time", "open_time", "symbol", "direction", "signal_id"),
                     *("realized_pnl", "commission", "r_multiple"),
                 ],
                 name="position_results",

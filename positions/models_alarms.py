@@ -57,6 +57,7 @@ class AlarmRecord(models.Model):
 class ErrorTrade(models.Model):
     """A position that should not have been. While it is open its symbol and its source enter nothing (locks of the same cause)."""
 
+    account = models.CharField(max_length=32, blank=True)
     position_id = models.CharField(max_length=36, unique=True)
     symbol = models.CharField(max_length=21)
     source = models.CharField(max_length=40, blank=True)

@@ -10,10 +10,27 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from events.accounts import masked
 from events.wording import quantity_text
 
 _SIZE: dict[str, Any] = {"max_digits": 18, "decimal_places": 4}
 _PRICE: dict[str, Any] = {"max_digits": 18, "decimal_places": 6}
+
+
+class TradedAccount(models.Model):
+    """An account this desk has traded: written by the worker when the gateway answers for it and the mode allows it."""
+
+    account = models.CharField(max_length=32, primary_key=True)
+    mode = models.CharField(max_length=10, help_text="simulated, paper or live")
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField(help_text="When a worker last began to trade it.")
+    epoch = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-last_at"]
+
+    def __str__(self) -> str:
+        return f"{self.mode} {masked(self.account)}"
 
 
 class BrokerHolding(models.Model):
@@ -63,6 +80,7 @@ class BrokerCheck(models.Model):
 class BrokerAcknowledgement(models.Model):
     """A difference a person has accepted as it was; it blocks nothing while the numbers stay the same."""
 
+    account = models.CharField(max_length=32, blank=True)
     row = models.CharField(max_length=80, help_text="The comparison's row, such as order:TD…")
     ours = models.FloatField()
     theirs = models.FloatField()

@@ -63,6 +63,7 @@ class OperatorTask(models.Model):
         OPEN = "open"
         DONE = "done"
 
+    account = models.CharField(max_length=32, blank=True)
     key = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=20, help_text="Split, new symbol, assignment or unexplained.")
     symbol = models.CharField(max_length=21, blank=True)

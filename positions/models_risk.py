@@ -73,7 +73,8 @@ class LimitChange(models.Model):
 class RiskLock(models.Model):
     """Entries are shut for a scope. Made by the worker, or with an error trade, once per cause; cleared by an admin, or by time."""
 
-    cause = models.CharField(max_length=120, unique=True)
+    account = models.CharField(max_length=32, blank=True)
+    cause = models.CharField(max_length=120)
     code = models.CharField(max_length=30)
     scope = models.CharField(max_length=10)
     name = models.CharField(max_length=40, blank=True)
@@ -88,6 +89,7 @@ class RiskLock(models.Model):
     class Meta:
         ordering = ["-since", "-id"]
         indexes = [models.Index(fields=["cleared_at", "until"])]
+        constraints = [models.UniqueConstraint(fields=["account", "cause"], name="lock_once")]
 
     def __str__(self) -> str:
         return f"{refusal_title(self.code)} {self.scope} {self.name}".rstrip()

@@ -255,40 +255,41 @@ def save_bars(bars: Iterable[Bar]) -> None:
 # --- rows to objects --------------------------------------------------------------------------------------------------
 
 
-def load_positions() -> list[dict[str, Any]]:
-    """The whole state of every position that is not closed."""
-    return with_growing(current_positions().values_list("data", flat=True))
+def load_positions(account: str) -> list[dict[str, Any]]:
+    """The whole state of every position of the account that is not closed."""
+    return with_growing(current_positions(account).values_list("data", flat=True))
 
 
-def load_lately_closed() -> list[dict[str, Any]]:
+def load_lately_closed(account: str) -> list[dict[str, Any]]:
     """Closed positions that a late fill or a correction can still change; oldest first."""
-    lately = PositionRecord.objects.filter(status=PositionStatus.CLOSED, updated_at__gte=utc_now() - REMEMBERED)
+    lately = PositionRecord.objects.filter(account=account, status=PositionStatus.CLOSED, updated_at__gte=utc_now() - REMEMBERED)
     return with_growing(lately.order_by("close_time").values_list("data", flat=True))
 
 
-def load_orders() -> list[dict[str, Any]]:
+def load_orders(account: str) -> list[dict[str, Any]]:
     """The whole state of every order that still matters."""
-    return list(relevant_orders().values_list("data", flat=True))
+    return list(relevant_orders(account).values_list("data", flat=True))
 
 
-def relevant_orders() -> models.QuerySet[OrderRecord]:
-    """Every order that lives, belongs to a living position, or ended so lately that it may still fill; the oldest first."""
-    of_positions = OrderRecord.objects.filter(position_id__in=current_positions().values("position_id"))
-    late = OrderRecord.objects.filter(updated_at__gte=utc_now() - REMEMBERED)
+def relevant_orders(account: str) -> models.QuerySet[OrderRecord]:
+    """Every order of the account that lives, belongs to a living position, or ended so lately that it may still
+    fill; the oldest first."""
+    of_positions = OrderRecord.objects.filter(account=account, position_id__in=current_positions(account).values("position_id"))
+    late = OrderRecord.objects.filter(account=account, updated_at__gte=utc_now() - REMEMBERED)
     # Not one condition with "or": for that the database would read every order.
-    keys = (found.order_by().values("order_id") for found in (living_orders(), of_positions, late))
+    keys = (found.order_by().values("order_id") for found in (living_orders(account), of_positions, late))
     first, *others = keys
-    return OrderRecord.objects.filter(order_id__in=first.union(*others)).order_by("created_at")
+    return OrderRecord.objects.filter(account=account, order_id__in=first.union(*others)).order_by("created_at")
 
 
-def load_elsewhere() -> dict[str, float]:
+def load_elsewhere(account: str) -> dict[str, float]:
     """symbol → signed shares of the account that no position of ours accounts for."""
-    rows = BrokerHolding.objects.exclude(quantity=0).values_list("symbol", "quantity")
+    rows = BrokerHolding.objects.filter(account=account).exclude(quantity=0).values_list("symbol", "quantity")
     return {symbol: float(quantity) for symbol, quantity in rows}
 
 
 def highest_ib_order_id(client_id: int) -> int:
-    """The largest order id ever used with this client id; the next one must be above it."""
+    """The largest order id ever used with this client id, whatever the account; the next one must be above it."""
     highest = OrderRecord.objects.filter(client_id=client_id).aggregate(highest=models.Max("ib_order_id"))["highest"]
     return int(highest or 0)
 

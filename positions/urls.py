@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from positions import views_alarms, views_broker, views_exits, views_orders, views_pnl, views_positions, views_wishes
+from positions import views_accounts, views_alarms, views_broker, views_exits, views_orders, views_pnl, views_positions, views_wishes
 
 
 class IdConverter:
@@ -21,6 +21,7 @@ register_converter(IdConverter, "id")
 
 app_name = "positions"
 urlpatterns = [
+    path("account", views_accounts.account_choice, name="account"),
     path("positions/", views_positions.position_list, name="list"),
     path("positions/<id:position_id>/", views_positions.position_detail, name="detail"),
     path("positions/<id:position_id>/bars.json", views_positions.position_bars, name="bars"),

@@ -15,6 +15,7 @@ from events.keyset import keyset_page
 from events.roles import can, requires, trader_required
 from events.step_up import Act, steps_up
 from positions import error_trades
+from positions.accounts import shown_account, traded_account
 from positions.alarms import acknowledge, waiting
 from positions.forms_alarms import AlarmForm, MarkForm, SettleForm
 from positions.models import AlarmRecord, PositionRecord
@@ -55,7 +56,7 @@ def alarm_acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def error_trade_list(request: HttpRequest) -> HttpResponse:
     """Trades that should not have been, with what they cost."""
-    trades = list(error_trades.listed())
+    trades = list(error_trades.listed(shown_account(request)))
     total = sum((position.total_pnl for _, position in trades if position is not None), start=Decimal(0))
     return render(request, "positions/error_trades.html", {"trades": trades, "total": total, "can_settle": can(request.user, "limits")})
 
@@ -84,7 +85,7 @@ def error_trade_settle(request: HttpRequest, position_id: str) -> HttpResponse:
     form = SettleForm(request.POST)
     if not form.is_valid():
         messages.error(request, f"Nothing was settled: {first_error(form)}")
-    elif error_trades.settle(position_id, by=request.user, outcome=form.cleaned_data["outcome"]):
+    elif error_trades.settle(traded_account(), position_id, by=request.user, outcome=form.cleaned_data["outcome"]):
         messages.success(request, "Settled. Entries may leave again where nothing else shuts them.")
     else:
         messages.info(request, "There is no open error trade of that position.")

@@ -16,6 +16,7 @@ from events.commands import AcknowledgeDifference, AdoptHolding, BadCommand, Clo
 from events.models import CommandRecord, SetAside
 from events.roles import trader_required
 from events.wording import price_text, quantity_text, shares_words
+from positions.accounts import shown_account
 from positions.forms_broker import AcknowledgeForm, AdoptForm, DoubtForm, HoldingForm, ReleaseForm, StatementForm
 from positions.models import BrokerCheck, StatementCheck
 from positions.statement_check import check_statement
@@ -45,17 +46,18 @@ TONES = {"match": "good", "pending": "info", "external": "info", "differs": "ala
 @require_GET
 def broker(request: HttpRequest) -> HttpResponse:
     """The whole page."""
-    return render(request, "positions/broker.html", _context() | {"statement_form": StatementForm()})
+    return render(request, "positions/broker.html", _context(shown_account(request)) | {"statement_form": StatementForm()})
 
 
 @require_GET
 def broker_rows(request: HttpRequest) -> HttpResponse:
     """Only what changes with a comparison; the page's module puts it in place."""
-    return render(request, "positions/_broker_books.html", _context())
+    return render(request, "positions/_broker_books.html", _context(shown_account(request)))
 
 
-def _context() -> dict[str, Any]:
-    check = BrokerCheck.objects.order_by("-at", "-pk").first()
+def _context(account: str) -> dict[str, Any]:
+    checks = BrokerCheck.objects.filter(account=account)
+    check = checks.order_by("-at", "-pk").first()
     rows = [_line(row) for row in (check.data.get("rows", []) if check else [])]
     groups = [
         {"kind": kind, "title": title, "unit": unit, "empty": empty, "rows": [row for row in rows if row["kind"] == kind]}
@@ -67,10 +69,10 @@ def _context() -> dict[str, Any]:
         "wrong": sum(row["wrong"] for row in rows),
         "stale": check is None or (utc_now() - check.at).total_seconds() > STALE_SECONDS,
         "stale_seconds": STALE_SECONDS,
-        "resolutions": _resolutions(),
-        "earlier": BrokerCheck.objects.exclude(pk=check.pk if check else 0).order_by("-at")[:10],
+        "resolutions": _resolutions(account),
+        "earlier": checks.exclude(pk=check.pk if check else 0).order_by("-at")[:10],
         "set_aside": SetAside.objects.filter(Q(until=None) | Q(until__gt=utc_now()))[:20],
-        "statements": StatementCheck.objects.select_related("created_by")[:10],
+        "statements": StatementCheck.objects.filter(account=account).select_related("created_by")[:10],
     }
 
 
@@ -94,9 +96,9 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "words": words, "tone": tone, "wrong": wrong, "actions": actions, "beyond": beyond, "money": kind == "cash"}
 
 
-def _resolutions() -> list[dict[str, Any]]:
+def _resolutions(account: str) -> list[dict[str, Any]]:
     """Who put what right, when and why."""
-    records = CommandRecord.objects.filter(name__in=RESOLUTIONS).select_related("created_by").order_by("-id")[:15]
+    records = CommandRecord.objects.filter(account=account, name__in=RESOLUTIONS).select_related("created_by").order_by("-id")[:15]
     return [{"record": record, "about": _about(record), "why": record.payload.get("reason", "")} for record in records]
 
 
@@ -180,11 +182,13 @@ def statement_check(request: HttpRequest) -> HttpResponse:
             return redirect("positions:broker_statement", check.pk)
         except BadStatement as refusal:
             error = str(refusal)
-    return render(request, "positions/broker.html", _context() | {"statement_form": form, "statement_error": error}, status=400)
+    return render(
+        request, "positions/broker.html", _context(shown_account(request)) | {"statement_form": form, "statement_error": error}, status=400
+    )
 
 
 @require_GET
 def statement(request: HttpRequest, pk: int) -> HttpResponse:
     """One checked statement, execution by execution."""
-    check = get_object_or_404(StatementCheck.objects.select_related("created_by"), pk=pk)
+    check = get_object_or_404(StatementCheck.objects.select_related("created_by"), pk=pk, account=shown_account(request))
     return render(request, "positions/statement.html", {"check": check})

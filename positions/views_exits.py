@@ -14,6 +14,7 @@ from events.clock import utc_now
 from events.commands import BadCommand, ReversePosition, ScaleIn
 from events.roles import trader_required
 from events.step_up import Act, step_up
+from positions.accounts import shown_account, traded_account
 from positions.forms_exits import RULES, TaskForm
 from positions.models import OperatorTask, PositionChange, PositionRecord
 from positions.views_wishes import HOLDING
@@ -32,7 +33,7 @@ DEEDS = frozenset({
 @trader_required
 def exit_rule(request: HttpRequest, position_id: str, rule: str) -> HttpResponse:
     """File the command behind one form of the card."""
-    record = get_object_or_404(PositionRecord, pk=position_id)
+    record = get_object_or_404(PositionRecord, pk=position_id, account=shown_account(request))
     back = reverse("positions:detail", args=[position_id])
     if record.status not in HOLDING:
         return refuse(request, f"This position is {record.status}; its exits cannot be changed.", status=409, back=back)
@@ -54,7 +55,7 @@ def exit_rule(request: HttpRequest, position_id: str, rule: str) -> HttpResponse
 @require_GET
 def tasks(request: HttpRequest) -> HttpResponse:
     """What waits for a person, then what was settled."""
-    return render(request, "positions/tasks.html", {"tasks": OperatorTask.objects.all()[:MOST_TASKS]})
+    return render(request, "positions/tasks.html", {"tasks": OperatorTask.objects.filter(account=shown_account(request))[:MOST_TASKS]})
 
 
 @require_POST
@@ -67,7 +68,7 @@ def task_done(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("positions:tasks")
     note = form.cleaned_data["note"]
     ended = {"state": OperatorTask.State.DONE, "done_at": utc_now(), "done_by": request.user.get_username(), "note": note}
-    if not OperatorTask.objects.filter(pk=pk, state=OperatorTask.State.OPEN).update(**ended):
+    if not OperatorTask.objects.filter(account=traded_account(), pk=pk, state=OperatorTask.State.OPEN).update(**ended):
         messages.info(request, "That task was settled already.")
     return redirect("positions:tasks")
 

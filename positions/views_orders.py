@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from events.keyset import is_first, keyset_page
 from events.models import CommandRecord, EventRecord
 from events.tape import order_state_words
+from positions.accounts import shown_account
 from positions.analytics import day_start
 from positions.current import living_orders
 from positions.forms import OrderFilter
@@ -30,7 +31,7 @@ def order_list(request: HttpRequest) -> HttpResponse:
     """The blotter, newest first. A bad filter shows nothing and says why."""
     form = OrderFilter(request.GET)
     valid = form.is_valid()
-    found = _filtered(form.cleaned_data) if valid else OrderRecord.objects.none()
+    found = _filtered(shown_account(request), form.cleaned_data) if valid else OrderRecord.objects.none()
     page = keyset_page(found, ("created_at", "order_id"), request.GET, size=PAGE_SIZE)
     filtered = valid and any(form.cleaned_data.values())
     context = {
@@ -39,7 +40,7 @@ def order_list(request: HttpRequest) -> HttpResponse:
         "filtered": filtered,
         "page": page,
         "rows": [order_line(record) for record in page.rows],
-        "live_count": living_orders().count(),
+        "live_count": living_orders(shown_account(request)).count(),
         # New orders are put on top only where they belong: the unfiltered first page, or the filter "live".
         "grows": is_first(request.GET) and (not filtered or _only_live(form.cleaned_data)),
         "live_states": sorted(LIVE_STATES),
@@ -52,8 +53,8 @@ def _only_live(wanted: dict[str, Any]) -> bool:
     return wanted["state"] == "live" and sum(bool(value) for value in wanted.values()) == 1
 
 
-def _filtered(wanted: dict[str, Any]) -> QuerySet[OrderRecord]:
-    found = OrderRecord.objects.all()
+def _filtered(account: str, wanted: dict[str, Any]) -> QuerySet[OrderRecord]:
+    found = OrderRecord.objects.filter(account=account)
     if wanted["state"] == "live":
         found = found.filter(state__in=LIVE_STATES)
     elif wanted["state"]:
@@ -83,15 +84,17 @@ def order_line(record: OrderRecord) -> dict[str, Any]:
 @require_GET
 def order_detail(request: HttpRequest, order_id: str) -> HttpResponse:
     """One order: its state, prices, ids, fills, commands, and everything that happened to it."""
-    record = get_object_or_404(OrderRecord, pk=order_id)
+    record = get_object_or_404(OrderRecord, pk=order_id, account=shown_account(request))
     family = (
-        OrderRecord.objects.filter(intent_id=record.intent_id).exclude(pk=record.pk) if record.intent_id else OrderRecord.objects.none()
+        OrderRecord.objects.filter(account=record.account, intent_id=record.intent_id).exclude(pk=record.pk)
+        if record.intent_id
+        else OrderRecord.objects.none()
     )
     context = {
         "record": record,
         "row": order_line(record),
         "family": [order_line(other) for other in family.order_by("created_at")[:20]],
-        "fills": FillRecord.objects.filter(order_id=order_id).order_by("fill_time", "id"),
+        "fills": FillRecord.objects.filter(account=record.account, order_id=order_id).order_by("fill_time", "id"),
         "commands": CommandRecord.objects.filter(order_id=order_id).select_related("created_by").order_by("-id")[:50],
         "events": EventRecord.objects.filter(order_id=order_id).order_by("-seq")[:MAX_EVENTS],
         "live_states": sorted(LIVE_STATES),

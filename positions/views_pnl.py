@@ -14,9 +14,10 @@ from django.views.decorators.http import require_GET
 
 from events.clock import utc_now
 from positions import analytics
+from positions.accounts import shown_account
 from positions.analytics import PERIOD_LABELS, DayTotal, Period, closed_positions, daily_totals, exchange_date, first_day
 from positions.current import current_positions
-from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, from_opening, latest_account
+from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, from_opening
 from positions.domain.performance import FORMULAS, max_drawdown, sharpe
 from positions.exact_sql import TenThousandths, money_of
 from positions.export import csv_lines
@@ -50,9 +51,9 @@ def pnl(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "positions/refused.html", {"message": first_error(form), "back": request.path}, status=400)
     window = window_of(form)
-    closed = closed_positions(first=window.first, last=window.last)
+    account = shown_account(request)
+    closed = closed_positions(account, first=window.first, last=window.last)
     days, symbols = daily_totals(closed), analytics.totals_by_symbol(closed)
-    account = latest_account()
     context = {
         "window": window,
         "periods": list(PERIOD_LABELS.items()),
@@ -64,8 +65,8 @@ def pnl(request: HttpRequest) -> HttpResponse:
         "daily_data": chart_days(days),
         "by_symbol": analytics.by_symbol(symbols),
         "breakdowns": analytics.breakdowns(closed),
-        "calendar": _calendar(form.cleaned_data["month"], window, days),
-        "open_pnl": _open_pnl(),
+        "calendar": _calendar(account, form.cleaned_data["month"], window, days),
+        "open_pnl": _open_pnl(account),
         "account": account,
     }
     return render(request, "positions/pnl.html", context)
@@ -84,13 +85,13 @@ def chart_days(days: list[DayTotal]) -> dict[str, Any]:
     return {"unit": "week", "bars": bars[-MAX_POINTS:]}
 
 
-def _calendar(month: str, window: Window, days: list[DayTotal]) -> dict[str, Any]:
+def _calendar(account: str, month: str, window: Window, days: list[DayTotal]) -> dict[str, Any]:
     """The whole month shown, whatever the range is; its neighbours for the arrows."""
     first = date.fromisoformat(f"{month}-01") if month else window.last.replace(day=1)
     following = (first + timedelta(days=32)).replace(day=1)
     last = following - timedelta(days=1)
     if (window.first is not None and window.first > first) or window.last < last:
-        days = daily_totals(closed_positions(first=first, last=last))
+        days = daily_totals(closed_positions(account, first=first, last=last))
     weeks = analytics.month_calendar(days, first.year, first.month)
     return {
         "first": first,
@@ -104,9 +105,9 @@ def _calendar(month: str, window: Window, days: list[DayTotal]) -> dict[str, Any
     }
 
 
-def _open_pnl() -> Decimal:
+def _open_pnl(account: str) -> Decimal:
     """Unrealized P&L of everything open, as last written by the worker."""
-    return money_of(current_positions().aggregate(total=Sum(TenThousandths("unrealized_pnl")))["total"])
+    return money_of(current_positions(account).aggregate(total=Sum(TenThousandths("unrealized_pnl")))["total"])
 
 
 @require_GET
@@ -116,7 +117,7 @@ def equity_json(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return JsonResponse({"error": first_error(form)}, status=400)
     window = window_of(form)
-    account = latest_account()
+    account = shown_account(request)
     curve = from_opening(equity_curve(account, first=window.first, last=window.last), account=account, first=window.first)
     return JsonResponse({"account": account, **curve_columns(curve)})
 
@@ -142,7 +143,7 @@ def pnl_csv(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     if not form.is_valid():
         return HttpResponseBadRequest(first_error(form), content_type="text/plain; charset=utf-8")
     window = window_of(form)
-    found = closed_positions(first=window.first, last=window.last)
+    found = closed_positions(shown_account(request), first=window.first, last=window.last)
     answer = StreamingHttpResponse(csv_lines(found), content_type="text/csv; charset=utf-8")
     name = f"closed-positions-{window.first.isoformat() if window.first else 'start'}-to-{window.last.isoformat()}.csv"
     answer["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from events.clock import utc_now
 from events.keyset import keyset_page
 from events.models import CommandRecord, EventRecord
+from positions.accounts import shown_account
 from positions.analytics import closed_positions, count_and_net
 from positions.current import current_positions
 from positions.curves import candles
@@ -47,10 +48,10 @@ def position_list(request: HttpRequest) -> HttpResponse:
     """Open positions first, then the closed ones that match the filters. A bad filter shows nothing and says why."""
     form = ClosedFilter(request.GET)
     valid = form.is_valid()
-    found = _filtered(form.cleaned_data) if valid else PositionRecord.objects.none()
+    found = _filtered(shown_account(request), form.cleaned_data) if valid else PositionRecord.objects.none()
     page = keyset_page(found.defer("data"), ("close_time", "position_id"), request.GET, size=PAGE_SIZE, counted=False)
     count, net = count_and_net(found)
-    held = open_positions()
+    held = open_positions(shown_account(request))
     shown = held if request.GET.get("open") == "all" else held[:OPEN_PAGE_SIZE]
     rows = shown_rows(shown)
     total = max(held.count(), len(rows))
@@ -71,13 +72,13 @@ def position_list(request: HttpRequest) -> HttpResponse:
     return render(request, "positions/list.html", context, status=200 if valid else 400)
 
 
-def open_positions() -> QuerySet[PositionRecord]:
-    """Everything not closed, the newest first."""
-    return current_positions().order_by("-open_time", "-created_at")
+def open_positions(account: str) -> QuerySet[PositionRecord]:
+    """Everything of the account that is not closed, the newest first."""
+    return current_positions(account).order_by("-open_time", "-created_at")
 
 
-def _filtered(wanted: dict[str, Any]) -> QuerySet[PositionRecord]:
-    found = closed_positions(first=wanted["first"], last=wanted["last"])
+def _filtered(account: str, wanted: dict[str, Any]) -> QuerySet[PositionRecord]:
+    found = closed_positions(account, first=wanted["first"], last=wanted["last"])
     if wanted["symbol"]:
         found = found.filter(symbol=wanted["symbol"])
     if wanted["side"]:
@@ -111,15 +112,15 @@ def span_text(span: timedelta | None) -> str:
 @require_GET
 def position_detail(request: HttpRequest, position_id: str) -> HttpResponse:
     """One position: chart, figures, orders, fills, commands and every change."""
-    record = get_object_or_404(PositionRecord, pk=position_id)
+    record = get_object_or_404(PositionRecord, pk=position_id, account=shown_account(request))
     changes = PositionChange.objects.filter(position_id=position_id).order_by("-version")
     context = {
         "record": record,
         "row": record.as_row(),
         "is_open": record.status != "closed",
         "line": _closed_line(record),
-        "orders": shown_rows(OrderRecord.objects.filter(position_id=position_id).order_by("created_at")),
-        "fills": FillRecord.objects.filter(position_id=position_id).order_by("fill_time", "id"),
+        "orders": shown_rows(OrderRecord.objects.filter(account=record.account, position_id=position_id).order_by("created_at")),
+        "fills": FillRecord.objects.filter(account=record.account, position_id=position_id).order_by("fill_time", "id"),
         "commands": CommandRecord.objects.filter(position_id=position_id).select_related("created_by").order_by("-id")[:50],
         "history": history_lines(change.as_line() for change in changes[:MAX_CHANGES]),
         "changes": changes.count(),
@@ -132,7 +133,7 @@ def position_detail(request: HttpRequest, position_id: str) -> HttpResponse:
 @require_GET
 def position_bars(request: HttpRequest, position_id: str) -> JsonResponse:
     """Candles around the position's life with its markers, for the chart. Times are epoch seconds."""
-    record = get_object_or_404(PositionRecord, pk=position_id)
+    record = get_object_or_404(PositionRecord, pk=position_id, account=shown_account(request))
     opened = record.open_time or record.created_at
     end = record.close_time + AFTER_CLOSE if record.close_time else utc_now()
     step, bars = candles(record.symbol, start=opened - BEFORE_OPEN, end=end)
@@ -152,7 +153,7 @@ def position_bars(request: HttpRequest, position_id: str) -> JsonResponse:
 
 def _markers(record: PositionRecord) -> list[dict[str, Any]]:
     """The moment of the signal and every fill, oldest first."""
-    fills = FillRecord.objects.filter(position_id=record.pk, superseded=False).order_by("fill_time", "id")
+    fills = FillRecord.objects.filter(account=record.account, position_id=record.pk, superseded=False).order_by("fill_time", "id")
     marks = [
         {
             "at": int(fill.fill_time.timestamp()),

@@ -19,6 +19,7 @@ from events.commands import BadCommand, Command
 from events.inbox import file_command
 from events.models import CommandRecord
 from events.rows import command_row
+from positions.accounts import OnlyLookedAt, acting_account
 
 WISH_SECONDS = 60.0  # a wish nobody obeyed by then is over: the market it was made for is gone
 UNFINISHED = (CommandRecord.State.PENDING, CommandRecord.State.CLAIMED)
@@ -44,13 +45,16 @@ def file_wish(request: HttpRequest, command: Command, *, key: str, back: str) ->
     """File the command once and say where it stands; the worker decides. 409 while a different wish of its kind runs."""
     full_key = f"{request.user.pk}:{command.name}:{key}"
     try:
+        account = acting_account(request)
         with transaction.atomic():
             running = _running(command).exclude(key=full_key).first()
             if running is not None and running.payload != command.to_payload():
                 return refuse(
                     request, f"{WORDS[command.name]} for this is already on its way. Wait for its outcome.", status=409, back=back
                 )
-            record = running or file_command(command, user=request.user, key=full_key, expires_in=WISH_SECONDS)[0]
+            record = running or file_command(command, account=account, user=request.user, key=full_key, expires_in=WISH_SECONDS)[0]
+    except OnlyLookedAt as error:
+        return refuse(request, str(error), status=409, back=back)
     except BadCommand as error:
         return refuse(request, f"Refused: {error}.", status=400, back=back)
     if wants_json(request):

@@ -92,6 +92,7 @@ def _against(signal: SignalRecord, now: datetime) -> Refusal | None:
 def _order_that_may_have_left(signal: SignalRecord) -> OrderRecord | None:
     """A signal that closes makes orders of the position's own signal: those are found by the wish."""
     wishes = CommandRecord.objects.filter(signal_id=signal.signal_id, name=ApproveSignal.__name__)
+    # Of whatever account: an order of another one is an order that may have left, too.
     made = OrderRecord.objects.filter(Q(signal_id=signal.signal_id) | Q(intent_id__in=[wish.intent_id for wish in wishes]))
     return next((order for order in made.order_by("created_at") if not order.never_left), None)
 

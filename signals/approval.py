@@ -46,9 +46,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """Who decides what. `key` is the form's idempotency key, `version` the signal version the person saw."""
+    """Who decides what, for which account. `key` is the form's idempotency key, `version` the signal version the person saw."""
 
     user: Any
+    account: str
     key: str
     version: int
 
@@ -91,7 +92,7 @@ def approve(
         failpoint("approve.signal")
         life = min(facts.settings.approval_seconds, LONGEST_APPROVAL)
         key = f"approve:{signal_id}:{decision.version}"
-        record, _ = file_command(command, user=decision.user, key=key, expires_in=life, now=now)
+        record, _ = file_command(command, account=decision.account, user=decision.user, key=key, expires_in=life, now=now)
         failpoint("approve.command")
     failpoint("approve.committed")
     return record
@@ -111,7 +112,7 @@ def reject(signal_id: str, decision: Decision, reason: str, *, now: datetime | N
         kept = {"key": decision.key}
         if not store.change(signal, state=State.REJECTED, reason=reason, decided_by=decision.name, decided_at=now, decision=kept):
             return _lost(signal_id)
-        record, _ = file_command(command, user=decision.user, key=f"reject:{signal_id}", now=now)
+        record, _ = file_command(command, account=decision.account, user=decision.user, key=f"reject:{signal_id}", now=now)
     return record
 
 

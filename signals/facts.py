@@ -20,6 +20,7 @@ from events.database_clock import database_skew
 from events.health import newest_lease, said_by
 from events.models import WorkerLease
 from events.wording import EXCHANGE_ZONE
+from positions.accounts import traded_account
 from positions.domain.bars import wilder_atr
 from positions.domain.margin import Margin
 from positions.domain.ports import Bar
@@ -80,7 +81,8 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None, judging: bool
     lease = newest_lease()
     health = said_by(lease, now)
     worker = health["worker"]
-    point = EquityPoint.objects.order_by("-at").first()
+    account = traded_account()
+    point = EquityPoint.objects.filter(account=account).order_by("-at").first()
     answers = _margins(wanted)
     limits = RiskLimits.objects.first() or RiskLimits()
     day_pnl = float(point.day_pnl) if point else None
@@ -89,7 +91,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None, judging: bool
     if judging:
         gate = view_of(
             limits, now=now, day_began=midnight, state=TradingState(trading.state), reason=trading.reason,
-            session_open=market_open(now), session_closes=market_closes(now), day_pnl=day_pnl, account=point.account if point else "",
+            session_open=market_open(now), session_closes=market_closes(now), day_pnl=day_pnl, account=account,
             clock_skew=_skew(health["gateway"]), database_skew=max(_skew(health["database"]), database_skew(), key=abs),
         )  # fmt: skip
     return Facts(
@@ -104,7 +106,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None, judging: bool
         session_open=market_open(now),
         quotes=_quotes(lease, wanted, now),
         atrs=_atrs(wanted, settings.atr_period) if judging else _recent_atrs(wanted, settings.atr_period),
-        held=_holdings(),
+        held=_holdings(account),
         equity=float(point.equity) if point else None,
         open_risk=float(point.open_risk) if point else 0.0,
         day_pnl=day_pnl,
@@ -138,9 +140,9 @@ def _skew(part: dict[str, Any]) -> float:
     return float(said) if isinstance(said, (int, float)) else 0.0
 
 
-def _holdings() -> dict[str, float]:
+def _holdings(account: str) -> dict[str, float]:
     held: dict[str, float] = defaultdict(float)
-    for record in PositionRecord.objects.filter(status__in=HELD).only("symbol", "quantity"):
+    for record in PositionRecord.objects.filter(account=account, status__in=HELD).only("symbol", "quantity"):
         held[record.symbol] += float(record.quantity)
     return dict(held)
 

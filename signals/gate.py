@@ -81,12 +81,12 @@ def view_of(
 ) -> GateView:  # fmt: skip
     """Read orders, positions, holdings and locks; the rest the caller has read already."""
     row = limits_row(record)
-    locks, cleared, released = read_locks(now)
+    locks, cleared, released = read_locks(account, now)
     context = RiskContext(
         now=now,
-        positions=_positions(current_positions()),
-        orders=_orders(store.relevant_orders()),
-        elsewhere=store.load_elsewhere(),
+        positions=_positions(current_positions(account)),
+        orders=_orders(store.relevant_orders(account)),
+        elsewhere=store.load_elsewhere(account),
         trading_state=state,
         trading_reason=reason,
         session_open=session_open,

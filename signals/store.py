@@ -17,6 +17,7 @@ from django.db.models import Q, Sum
 from events import feed
 from events.api import PredictionSignalEvent, SignalClosedEvent, SignalDecisionEvent, SignalReopenedEvent
 from events.journal import record_event
+from positions.accounts import traded_account
 from positions.models import PositionRecord
 from signals.domain.judgement import Judgement, Reason, Rules, Run, Verdict
 from signals.domain.monitor import signal_event
@@ -62,7 +63,11 @@ def load_run(ticker: str) -> Run:
 
 def held_quantity(symbol: str) -> float:
     """Signed shares now held, from the worker's rows."""
-    held = PositionRecord.objects.filter(symbol=symbol).exclude(status__in=("closed", "planned")).aggregate(held=Sum("quantity"))
+    held = (
+        PositionRecord.objects.filter(account=traded_account(), symbol=symbol)
+        .exclude(status__in=("closed", "planned"))
+        .aggregate(held=Sum("quantity"))
+    )
     return float(held["held"] or 0)
 
 

@@ -22,10 +22,11 @@ from events.roles import trader_required
 from events.rows import command_row
 from events.step_up import Act, step_up
 from events.wording import EXCHANGE_ZONE
+from positions.accounts import OnlyLookedAt, acting_account, shown_account
 from positions.models import FillRecord, OrderRecord, PositionRecord
 from positions.wishes import first_error, wants_json
 from signals.again import decide_again, nothing_came_of
-from signals.approval import Decision, Refusal, approve, reject
+from signals.approval import CONFLICT, Decision, Refusal, approve, reject
 from signals.chain import steps
 from signals.facts import gather
 from signals.flow_panel import flow_of
@@ -93,10 +94,11 @@ def detail(request: HttpRequest, signal_id: str) -> HttpResponse:
     """The whole chain: prediction, decision, command, orders, fills, position, result."""
     signal = get_object_or_404(SignalRecord.objects.select_related("prediction"), pk=signal_id)
     proposal = propose(signal, gather({signal.symbol})) if signal.state == SignalRecord.State.PENDING else None
-    positions = list(PositionRecord.objects.filter(signal_id=signal_id).order_by("created_at"))
+    account = shown_account(request)
+    positions = list(PositionRecord.objects.filter(account=account, signal_id=signal_id).order_by("created_at"))
     commands = list(CommandRecord.objects.filter(signal_id=signal_id).select_related("created_by").order_by("id"))
-    orders = list(OrderRecord.objects.filter(signal_id=signal_id).order_by("created_at", "order_id"))
-    fills = list(FillRecord.objects.filter(signal_id=signal_id, superseded=False).order_by("fill_time", "id"))
+    orders = list(OrderRecord.objects.filter(account=account, signal_id=signal_id).order_by("created_at", "order_id"))
+    fills = list(FillRecord.objects.filter(account=account, signal_id=signal_id, superseded=False).order_by("fill_time", "id"))
     context = {
         "signal": signal,
         "steps": steps(signal, commands, orders, fills, positions),
@@ -136,7 +138,10 @@ def approve_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
         return _question(request, form, signal)
     if signal.action not in CLOSES and (asks := step_up(request, Act.APPROVE)) is not None:
         return asks
-    answer = approve(signal_id, _decision(request, form), form.ticket(signal), edited=form.edited())
+    try:
+        answer = approve(signal_id, _decision(request, form), form.ticket(signal), edited=form.edited())
+    except OnlyLookedAt as error:
+        answer = _not_here(error)
     return _answer(request, answer, signal, "approved")
 
 
@@ -148,7 +153,10 @@ def reject_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
     if not form.is_valid():
         return _bad_form(request, form, signal_id)
     signal = get_object_or_404(SignalRecord, pk=signal_id)
-    answer = reject(signal_id, _decision(request, form), form.words())
+    try:
+        answer = reject(signal_id, _decision(request, form), form.words())
+    except OnlyLookedAt as error:
+        answer = _not_here(error)
     return _answer(request, answer, signal, "rejected")
 
 
@@ -178,7 +186,11 @@ def _question(request: HttpRequest, form: ApproveForm, signal: SignalRecord) -> 
 
 
 def _decision(request: HttpRequest, form: DecisionForm) -> Decision:
-    return Decision(user=request.user, key=form.cleaned_data["key"], version=form.cleaned_data["version"])
+    return Decision(user=request.user, account=acting_account(request), key=form.cleaned_data["key"], version=form.cleaned_data["version"])
+
+
+def _not_here(error: OnlyLookedAt) -> Refusal:
+    return Refusal(code="other_account", message=str(error), status=CONFLICT)
 
 
 def _answer(request: HttpRequest, answer: CommandRecord | Refusal, signal: SignalRecord, done: str) -> HttpResponse:

@@ -37,12 +37,14 @@ def _rejection(command: CommandRecord) -> str:
 
 
 def _cancel(command: CommandRecord) -> str:
-    return _order(OrderRecord.objects.filter(order_id=command.order_id))
+    return _order(OrderRecord.objects.filter(account=command.account, order_id=command.order_id))
 
 
 def _closing(command: CommandRecord) -> str:
     """The exit it led to; before there is one, what is held."""
-    exits = OrderRecord.objects.filter(position_id=command.position_id, role="exit", created_at__gte=command.created_at)
+    exits = OrderRecord.objects.filter(
+        account=command.account, position_id=command.position_id, role="exit", created_at__gte=command.created_at
+    )
     return _order(exits.order_by("-created_at")) or _position(command)
 
 
@@ -55,7 +57,9 @@ def _order(orders: Any) -> str:
 
 
 def _position(command: CommandRecord) -> str:
-    held = PositionRecord.objects.filter(position_id=command.position_id).values("symbol", "quantity", "data").first()
+    held = (
+        PositionRecord.objects.filter(account=command.account, position_id=command.position_id).values("symbol", "quantity", "data").first()
+    )
     if held is None:
         return ""
     size = held["quantity"] or held["data"].get("quantity") or 0

@@ -9,7 +9,7 @@ from events.models import EventRecord
 from events.rows import tape_row, without_quiet
 from positions.analytics import exchange_date
 from positions.current import current_positions
-from positions.curves import equity_curve, latest_account
+from positions.curves import equity_curve
 from positions.models import EquityPoint
 from positions.shown_rows import shown_rows
 from signals.models import SignalRecord
@@ -20,13 +20,13 @@ TAPE_ROWS = 40
 CHART_POINTS = 1000
 
 
-def first_picture() -> dict[str, Any]:
+def first_picture(account: str) -> dict[str, Any]:
     """The template's context: rows as the live feed sends them, so that both are drawn alike."""
     now = utc_now()
     pending = SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=now)
-    held = current_positions().order_by("symbol")
+    held = current_positions(account).order_by("symbol")
     return {
-        "equity": EquityPoint.objects.order_by("-at").first(),
+        "equity": EquityPoint.objects.filter(account=account).order_by("-at").first(),
         "pending": [record.as_row() for record in pending[:MOST_SIGNALS]],
         "positions_total": held.count(),
         "positions": shown_rows(held[:MOST_POSITIONS]),
@@ -34,9 +34,8 @@ def first_picture() -> dict[str, Any]:
     }
 
 
-def todays_equity() -> dict[str, Any]:
+def todays_equity(account: str) -> dict[str, Any]:
     """Equity since exchange midnight in at most CHART_POINTS points; after a quiet day, the last day that has any, dated."""
-    account = latest_account()
     newest = EquityPoint.objects.filter(account=account).order_by("-at").first()
     if newest is None:
         return {"day": None, "today": True, "base": None, "points": []}

@@ -107,6 +107,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "events.context.desk",
+                "positions.accounts.account_frame",  # after it: nothing can be traded on an account that is only looked at
             ],
         },
     },

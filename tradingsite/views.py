@@ -21,6 +21,7 @@ from events.inbox import file_command
 from events.models import CommandRecord
 from events.roles import can, requires
 from events.step_up import Act, steps_up
+from positions.accounts import shown_account, traded_account
 from positions.current import current_positions, living_orders
 from positions.locks import active_locks, clear
 from positions.models import TradingState
@@ -39,13 +40,15 @@ FLATTEN_WORD = "FLATTEN"
 
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
-    return render(request, "tradingsite/overview.html", first_picture() | {"checks": [*readiness(), *proofs(), *upkeep()]})
+    return render(
+        request, "tradingsite/overview.html", first_picture(shown_account(request)) | {"checks": [*readiness(), *proofs(), *upkeep()]}
+    )
 
 
 @require_GET
 @never_cache
 def equity_today(request: HttpRequest) -> JsonResponse:
-    return JsonResponse(todays_equity())
+    return JsonResponse(todays_equity(shown_account(request)))
 
 
 @require_GET
@@ -94,12 +97,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse(told, status=200 if verdict["ready"] else 503)
 
 
-def _scope() -> dict[str, int]:
+def _scope(account: str) -> dict[str, int]:
     """What the switches would touch, counted now."""
-    working = living_orders()
+    working = living_orders(account)
     return {
         "signals": SignalRecord.objects.filter(state=SignalRecord.State.PENDING, expires_at__gt=utc_now()).count(),
-        "positions": current_positions().exclude(quantity=0).count(),
+        "positions": current_positions(account).exclude(quantity=0).count(),
         "entries": working.filter(role="entry").count(),
         "exits": working.exclude(role="entry").count(),
     }
@@ -108,7 +111,7 @@ def _scope() -> dict[str, int]:
 @require_GET
 @never_cache
 def trading_scope(request: HttpRequest) -> JsonResponse:
-    return JsonResponse(_scope())
+    return JsonResponse(_scope(shown_account(request)))
 
 
 @require_safe
@@ -118,9 +121,9 @@ def trading(request: HttpRequest) -> HttpResponse:
     state = TradingState.objects.first() or TradingState()
     context = {
         "state": state,
-        "scope": _scope(),
+        "scope": _scope(shown_account(request)),
         "history": history,
-        "locks": active_locks(),
+        "locks": active_locks(shown_account(request)),
         "can_clear": can(request.user, "limits"),
         "release_word": RELEASE_WORD,
         "flatten_word": FLATTEN_WORD,
@@ -136,7 +139,7 @@ def clear_lock(request: HttpRequest, lock_id: int) -> HttpResponse:
     form = ClearLockForm(request.POST)
     if not form.is_valid():
         messages.error(request, f"Nothing was cleared: {first_error(form)}")
-    elif clear(lock_id, by=request.user, reason=form.cleaned_data["reason"]):
+    elif clear(traded_account(), lock_id, by=request.user, reason=form.cleaned_data["reason"]):
         messages.success(request, "Cleared. Entries may leave again where nothing else shuts them.")
     else:
         messages.error(request, "That lock no longer stands.")
@@ -149,10 +152,10 @@ def _file(request: HttpRequest, command_class: type[Command], said: str, *, word
     if not form.is_valid():
         messages.error(request, f"Nothing was sent: {first_error(form)}")
         return redirect("trading")
-    key = form.cleaned_data["key"]
+    key, account = form.cleaned_data["key"], traded_account()
     try:
         command = command_class(reason=form.cleaned_data["reason"])  # type: ignore[call-arg]
-        _, created = file_command(command, user=request.user, key=f"switch:{request.user.pk}:{command.name}:{key}"[:80])
+        _, created = file_command(command, account=account, user=request.user, key=f"switch:{request.user.pk}:{command.name}:{key}"[:80])
     except BadCommand as refusal:
         messages.error(request, f"Nothing was sent: {refusal}")
         return redirect("trading")

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from events.clock import utc_now
 from events.wording import EXCHANGE_ZONE
+from positions.accounts import shown_account
 from positions.analytics import exchange_date
 from positions.export import text_cell
 from tradingsite.review import KINDS, lines_of, monday_of, week_word
@@ -25,7 +26,7 @@ def review_now(request: HttpRequest) -> HttpResponse:
 def review(request: HttpRequest, week: str) -> HttpResponse:
     """Who did what to limits and trading in that week, and why."""
     monday = _monday(week)
-    lines = lines_of(monday)
+    lines = lines_of(shown_account(request), monday)
     context = {
         "week": week,
         "first": monday,
@@ -44,7 +45,7 @@ def review_csv(request: HttpRequest, week: str) -> HttpResponse:
     answer["Content-Disposition"] = f'attachment; filename="review-{week}.csv"'
     writer = csv.writer(answer)
     writer.writerow(("at_utc", "at_exchange", "kind", "what", "who", "why"))
-    for line in lines_of(_monday(week)):
+    for line in lines_of(shown_account(request), _monday(week)):
         texts = [text_cell(text) for text in (line.kind, line.what, line.who, line.why)]
         writer.writerow((_utc(line.at), line.at.astimezone(EXCHANGE_ZONE).isoformat(timespec="seconds"), *texts))
     return answer

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from positions.gateway.orders import Side
 
-ACCOUNT = "DUSIM001"
 STARTING_CASH = 250_000.0
 INITIAL_MARGIN = 0.50  # Regulation T
 MAINTENANCE_MARGIN = 0.25

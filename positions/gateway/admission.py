@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from positions.gateway.account import ACCOUNT, Account
+from events.accounts import SIMULATED_ACCOUNT
+from positions.gateway.account import Account
 from positions.gateway.contracts import Contracts, NoContract, off_tick
 from positions.gateway.orders import BookOrder, Kind, OrderSpec, Refusal, Side, Tif
 
@@ -36,7 +37,7 @@ class Admissions:
             return Refusal(code=error.code, text=error.text)
         if spec.symbol in self.forbidden:
             return Refusal(code=203, text="The security is not available or allowed for this account.")
-        if spec.account not in ("", ACCOUNT):
+        if spec.account not in ("", SIMULATED_ACCOUNT):
             return Refusal(code=321, text="Error validating request.-'bW' : cause - Invalid account code")
         if spec.quantity <= 0 or spec.quantity != int(spec.quantity):
             return _invalid("Order size must be a positive whole number of shares")

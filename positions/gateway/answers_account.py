@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from events.accounts import SIMULATED_ACCOUNT
 from positions.gateway import messages_out as out
-from positions.gateway.account import ACCOUNT, Holding
+from positions.gateway.account import Holding
 from positions.gateway.messages_in import Request
 from positions.gateway.pacing import SUMMARY_SUBSCRIPTIONS
 from positions.gateway.reports import commission_frame, contract_fields, execution_frame
@@ -29,7 +30,7 @@ ACCOUNT_UPDATES, POSITIONS, SUMMARY, PNL, PNL_SINGLE, MULTI = "account", "positi
 def value_rows(session: Session) -> list[tuple[str, str, str]]:
     """(tag, value, currency) of everything account updates report."""
     numbers = session.gateway.broker.account.values(session.gateway.broker.last)
-    rows = [("AccountCode", ACCOUNT, ""), ("AccountType", "INDIVIDUAL", ""), ("AccountReady", "true", "")]
+    rows = [("AccountCode", SIMULATED_ACCOUNT, ""), ("AccountType", "INDIVIDUAL", ""), ("AccountReady", "true", "")]
     rows += [("Currency", "BASE", "BASE"), ("DayTradesRemaining", "-1", ""), ("ExchangeRate", "1.00", "USD")]
     rows += [
         (tag, f"{value:.2f}" if tag not in _UNITLESS else f"{value:.6f}", "" if tag in _UNITLESS else "USD")
@@ -51,7 +52,7 @@ def send_account(session: Session) -> None:
     """Account values and portfolio, as a subscription pushes them."""
     with session.transport.together():
         for tag, value, currency in value_rows(session):
-            session.send(out.message("updateAccountValue", tag, value, currency, ACCOUNT))
+            session.send(out.message("updateAccountValue", tag, value, currency, SIMULATED_ACCOUNT))
         for holding in session.gateway.broker.holdings():
             _send_portfolio(session, holding)
         session.send(out.message("updateAccountTime", f"{datetime.fromtimestamp(session.gateway.now(), UTC):%H:%M}"))
@@ -60,7 +61,7 @@ def send_account(session: Session) -> None:
 def send_position(session: Session, holding: Holding) -> None:
     info = session.gateway.broker.contracts.info(holding.symbol)
     fields = contract_fields(info, info.primary_exchange)
-    session.send(out.message("position", ACCOUNT, *fields, holding.quantity, holding.average_cost))
+    session.send(out.message("position", SIMULATED_ACCOUNT, *fields, holding.quantity, holding.average_cost))
 
 
 def send_profit(session: Session, request_id: int) -> None:
@@ -86,17 +87,17 @@ def _account_updates(session: Session, request: Request) -> None:
     if not request["subscribe"]:
         session.account_requests.pop((ACCOUNT_UPDATES, 0), None)
         return
-    if request["account"] not in ("", ACCOUNT):
+    if request["account"] not in ("", SIMULATED_ACCOUNT):
         session.error(out.SYSTEM, 321, "Error validating request.-'bW' : cause - Invalid account code")
         return
     session.account_requests[ACCOUNT_UPDATES, 0] = ""
     send_account(session)
-    session.send(out.message("accountDownloadEnd", ACCOUNT))
+    session.send(out.message("accountDownloadEnd", SIMULATED_ACCOUNT))
 
 
 def _account_updates_multi(session: Session, request: Request) -> None:
     for tag, value, currency in value_rows(session):
-        session.send(out.message("accountUpdateMulti", request["reqId"], ACCOUNT, request["model"], tag, value, currency))
+        session.send(out.message("accountUpdateMulti", request["reqId"], SIMULATED_ACCOUNT, request["model"], tag, value, currency))
     session.send(out.message("accountUpdateMultiEnd", request["reqId"]))
 
 
@@ -116,7 +117,7 @@ def send_summary(session: Session, request_id: int, tags: str) -> None:
     ledger = any(tag.startswith("$LEDGER") for tag in wanted)
     for tag, value, currency in value_rows(session):
         if tag in wanted or (ledger and tag in _LEDGER):
-            session.send(out.message("accountSummary", request_id, ACCOUNT, tag, value, currency))
+            session.send(out.message("accountSummary", request_id, SIMULATED_ACCOUNT, tag, value, currency))
 
 
 def _positions(session: Session, _request: Request) -> None:
@@ -153,13 +154,13 @@ def _wanted(request: Request, execution: Execution) -> bool:
         request["clientId"] in (0, execution.client_id)
         and request["symbol"] in ("", execution.symbol)
         and side in ("", execution.side)
-        and request["account"] in ("", ACCOUNT)
+        and request["account"] in ("", SIMULATED_ACCOUNT)
         and moment >= request["time"].replace("  ", "-").replace(" ", "-")
     )
 
 
 def _managed_accounts(session: Session, _request: Request) -> None:
-    session.send(out.message("managedAccounts", ACCOUNT))
+    session.send(out.message("managedAccounts", SIMULATED_ACCOUNT))
 
 
 def _send_portfolio(session: Session, holding: Holding) -> None:
@@ -171,7 +172,7 @@ def _send_portfolio(session: Session, holding: Holding) -> None:
             "updatePortfolio",
             *(info.con_id, info.symbol, "STK", "", 0, "0", "", info.primary_exchange, "USD", info.symbol, "NMS"),
             *(holding.quantity, price, round(holding.quantity * price, 4), holding.average_cost),
-            *(round(unrealized, 4), round(holding.realized_today, 4), ACCOUNT),
+            *(round(unrealized, 4), round(holding.realized_today, 4), SIMULATED_ACCOUNT),
         )
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from positions.gateway.account import ACCOUNT
+from events.accounts import SIMULATED_ACCOUNT
 from positions.gateway.brokerage import Charged, Executed, Report
 from positions.gateway.market import SymbolInfo
 from positions.gateway.messages_out import error, message
@@ -145,7 +145,7 @@ def execution_frame(execution: Execution, info: SymbolInfo, request_id: int = LI
         *contract_fields(info, info.primary_exchange),
         execution.exec_id,
         f"{datetime.fromtimestamp(execution.at, UTC):%Y%m%d  %H:%M:%S}",
-        ACCOUNT,
+        SIMULATED_ACCOUNT,
         info.primary_exchange,
         side,
         execution.quantity,
@@ -227,7 +227,7 @@ def order_values(order: BookOrder) -> dict[str, object]:
         orderType=spec.kind,
         tif=spec.tif,
         ocaType=spec.oca_type or 3,
-        account=ACCOUNT,
+        account=SIMULATED_ACCOUNT,
         clientId=spec.client_id,
         permId=order.perm_id,
         parentId=spec.parent_id,

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from events.accounts import SIMULATED_ACCOUNT
 from positions.gateway import messages_out as out
 from positions.gateway import wire
-from positions.gateway.account import ACCOUNT
 from positions.gateway.messages_in import Request, message_kind, parse_request
 from positions.gateway.order_codec import PlacedOrder, parse_place_order
 from positions.gateway.pacing import MessageRate
@@ -138,7 +138,7 @@ class Session:
             return
         self.client_id = client_id
         log.info("client %d connected, server version %d", client_id, self.version)
-        self.send(out.message("managedAccounts", ACCOUNT))
+        self.send(out.message("managedAccounts", SIMULATED_ACCOUNT))
         self.send(out.message("nextValidId", self.gateway.broker.next_order_id(client_id)))
         self.farms(broken=self.gateway.farms_broken)
 

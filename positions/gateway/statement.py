@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from positions.gateway.account import ACCOUNT
+from events.accounts import SIMULATED_ACCOUNT
 from positions.gateway.hours import ZONE
 
 
@@ -85,7 +85,7 @@ def _first_in_first_out(lots: list[list[float]], shares: float, price: float, co
 def flex_statement(ledger: Iterable[dict[str, Any]], day: date) -> str:
     """A Flex Query response with Trades, CashTransactions and OpenPositions."""
     lines = lines_of(ledger)
-    period = {"accountId": ACCOUNT, "fromDate": f"{day:%Y%m%d}", "toDate": f"{day:%Y%m%d}", "period": "BusinessDay"}
+    period = {"accountId": SIMULATED_ACCOUNT, "fromDate": f"{day:%Y%m%d}", "toDate": f"{day:%Y%m%d}", "period": "BusinessDay"}
     trades = "".join(f"<Trade{_attributes(_trade(line))}/>\n" for line in lines if line.at.date() == day)
     held = "".join(f"<OpenPosition{_attributes(_holding(*pair, day))}/>\n" for pair in held_at_end(lines, day).items())
     return (
@@ -104,7 +104,7 @@ def activity_statement(ledger: Iterable[dict[str, Any]], day: date) -> str:
     write(["Statement", "Data", "Title", "Activity Statement"])
     write(["Statement", "Data", "Period", f"{day:%B} {day.day}, {day.year}"])
     write(["Account Information", "Header", "Field Name", "Field Value"])
-    write(["Account Information", "Data", "Account", ACCOUNT])
+    write(["Account Information", "Data", "Account", SIMULATED_ACCOUNT])
     write(["Open Positions", "Header", "DataDiscriminator", "Asset Category", "Currency", "Symbol", "Quantity"])
     for symbol, shares in held_at_end(lines, day).items():
         write(["Open Positions", "Data", "Summary", "Stocks", "USD", symbol, f"{shares:g}"])
@@ -130,7 +130,7 @@ def held_at_end(lines: Iterable[Line], day: date) -> dict[str, float]:
 
 def _trade(line: Line) -> dict[str, str]:
     return {
-        "accountId": ACCOUNT,
+        "accountId": SIMULATED_ACCOUNT,
         "currency": "USD",
         "assetCategory": "STK",
         "symbol": line.symbol,
@@ -151,7 +151,7 @@ def _trade(line: Line) -> dict[str, str]:
 
 
 def _holding(symbol: str, shares: float, day: date) -> dict[str, str]:
-    return {"accountId": ACCOUNT, "symbol": symbol, "position": f"{shares:g}", "reportDate": f"{day:%Y%m%d}"}
+    return {"accountId": SIMULATED_ACCOUNT, "symbol": symbol, "position": f"{shares:g}", "reportDate": f"{day:%Y%m%d}"}
 
 
 def _order(parts: list[Line]) -> list[str]:

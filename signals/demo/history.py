@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.base import BaseEvent
 from events.bus import EventBus
 from events.clock import ManualClock
@@ -29,7 +30,7 @@ from positions.domain.ports import CommissionReport, ErrorReport, ExecutionRepor
 from positions.domain.position import Position
 from positions.domain.risk import RiskGate
 from positions.domain.tracker import PositionTracker
-from positions.gateway.account import ACCOUNT, STARTING_CASH
+from positions.gateway.account import STARTING_CASH
 from positions.gateway.brokerage import Brokerage
 from positions.gateway.hours import Hours
 from positions.gateway.market import Market
@@ -98,7 +99,7 @@ class Replay:
         self._brokerage = Brokerage(market, Hours(), state_dir, begins)
         self._broker = InProcessBroker(self._brokerage, self._clock, client_id=client_id)
         self._bus = EventBus()
-        self._tracker = PositionTracker(self._bus, now=self._clock.now, account=ACCOUNT)
+        self._tracker = PositionTracker(self._bus, now=self._clock.now, account=SIMULATED_ACCOUNT)
         self._manager = self._new_manager()
         self._realized_before = 0.0  # up to last midnight
 
@@ -254,7 +255,7 @@ class Replay:
             RiskGate(),
             commit=_at_once,
             clock=self._clock,
-            account=ACCOUNT,
+            account=SIMULATED_ACCOUNT,
             client_id=self._client_id,
             session_id=STRATEGY,
             ref_prefix="",
@@ -305,7 +306,7 @@ class Replay:
         unrealized = sum(position.unrealized_pnl for position in active)
         await self._bus.emit(
             EquityEvent(
-                account=ACCOUNT,
+                account=SIMULATED_ACCOUNT,
                 equity=round(STARTING_CASH + realized + unrealized, 4),
                 cash=round(self._brokerage.account.cash, 4),
                 unrealized_pnl=round(unrealized, 4),

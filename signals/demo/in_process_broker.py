@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import ManualClock
 from events.order import OrderSide, OrderType, TimeInForce
 from positions.domain.ports import (
@@ -22,7 +23,6 @@ from positions.domain.ports import (
     OrderTicket,
     Tick,
 )
-from positions.gateway.account import ACCOUNT
 from positions.gateway.brokerage import Brokerage, Charged, Executed, Report
 from positions.gateway.orders import BookOrder, Kind, OrderNotice, OrderRefused, OrderSpec, OrderUpdated, Side, Status, Tif
 
@@ -57,7 +57,7 @@ class InProcessBroker:
 
     @property
     def account(self) -> str:
-        return ACCOUNT
+        return SIMULATED_ACCOUNT
 
     async def connect(self) -> BrokerSnapshot:
         return await self.snapshot()
@@ -131,7 +131,7 @@ class InProcessBroker:
                     ib_order_id=e.order_id,
                     client_id=e.client_id,
                     perm_id=e.perm_id,
-                    account=ACCOUNT,
+                    account=SIMULATED_ACCOUNT,
                     symbol=e.symbol,
                     side=_side(e.side),
                     quantity=e.quantity,
@@ -165,7 +165,7 @@ class InProcessBroker:
             oca_type=ticket.oca_type if ticket.oca_group else 0,
             transmit=ticket.transmit,
             order_ref=ticket.order_ref,
-            account=ACCOUNT,
+            account=SIMULATED_ACCOUNT,
         )
 
 
@@ -190,7 +190,7 @@ def _order_report(report: OrderUpdated, now: datetime) -> OrderReport:
         why_held=report.why_held,
         parent_ib_order_id=spec.parent_id,
         oca_group=spec.oca_group,
-        account=ACCOUNT,
+        account=SIMULATED_ACCOUNT,
         received_at=now,
     )
 

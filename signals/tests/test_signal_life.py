@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.models import CommandRecord, EventRecord, WorkerLease
 from positions.models import EquityPoint, OrderRecord, RiskLimits, TradingState
 from signals import store
@@ -48,8 +49,8 @@ class SignalLife(RuleBasedStateMachine):
         self.settings, _ = SignalSettings.objects.update_or_create(pk=1, defaults={"pending_seconds": LIFE.seconds})
         RiskLimits.objects.get_or_create(pk=1)
         TradingState.objects.update_or_create(pk=1, defaults={"state": "active"})
-        EquityPoint.objects.get_or_create(account="DUSIM1", at=START, defaults={"equity": 100_000, "cash": 100_000})
-        WorkerLease.objects.create(name="life", epoch=1, state="ready", heartbeat_at=START, health={"account": "DUSIM1"})
+        EquityPoint.objects.get_or_create(account="DUSIM001", at=START, defaults={"equity": 100_000, "cash": 100_000})
+        WorkerLease.objects.create(name="life", epoch=1, state="ready", heartbeat_at=START, health={"account": "DUSIM001"})
         self.users = {name: get_user_model().objects.get_or_create(username=name)[0] for name in ("ann", "bob")}
 
     def pending(self) -> str:
@@ -62,7 +63,7 @@ class SignalLife(RuleBasedStateMachine):
     def work(self) -> None:
         """The worker is alive and quotes a price."""
         quote = {"last": 100.0, "bid": 99.99, "ask": 100.01, "at": self.now.isoformat(), "live": True}
-        WorkerLease.objects.update(heartbeat_at=self.now, health={"account": "DUSIM1", "quotes": {"AAPL": quote}})
+        WorkerLease.objects.update(heartbeat_at=self.now, health={"account": "DUSIM001", "quotes": {"AAPL": quote}})
 
     @rule(word=st.sampled_from(["BUY", "SELL"]), twice=st.booleans())
     def predict(self, word: str, twice: bool) -> None:
@@ -109,7 +110,7 @@ class SignalLife(RuleBasedStateMachine):
         """One person decides about some signal, perhaps one that ended, perhaps from an old page, perhaps twice."""
         key = list(self.states)[pick % len(self.states)]
         version = SignalRecord.objects.get(pk=key).version - stale
-        self.forms.append((key, Decision(user=self.users[who], key=uuid.uuid4().hex, version=version), yes))
+        self.forms.append((key, Decision(user=self.users[who], account=SIMULATED_ACCOUNT, key=uuid.uuid4().hex, version=version), yes))
         for _ in range(1 + again):
             self.press(*self.forms[-1])
 
@@ -125,7 +126,7 @@ class SignalLife(RuleBasedStateMachine):
         """What decisions are mostly about: the signal that waits, by its newest version, and the worker answers at once."""
         key = self.pending()
         version = SignalRecord.objects.get(pk=key).version
-        self.forms.append((key, Decision(user=self.users[who], key=uuid.uuid4().hex, version=version), True))
+        self.forms.append((key, Decision(user=self.users[who], account=SIMULATED_ACCOUNT, key=uuid.uuid4().hex, version=version), True))
         self.press(*self.forms[-1])
         self.the_worker_answers(answer)
 

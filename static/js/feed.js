@@ -15,6 +15,7 @@ const POLL_MS = 2000;
 const BACKOFF_MS = [300, 1000, 2000, 3500];
 const CLOSED_LOGGED_OUT = 4401;
 const REMEMBERED_ROWS = 4000;
+const BOOKS = new Set(["positions", "orders", "equity", "broker", "tape"]);
 
 const config = document.querySelector("[data-socket]")?.dataset ?? {}; // none for a stranger
 const topics = new Map(); // name -> { joins: Set of {onRows, snapshot}, shown: Map of key -> [version, time, heard], epoch, n, loading }
@@ -239,6 +240,7 @@ function tick() {
 
 export const feed = {
   join(name, onRows, { snapshot = true } = {}) {
+    if (BOOKS.has(name) && "onlyLookedAt" in document.body.dataset) return () => {}; // its frames are of the traded account
     let topic = topics.get(name);
     const isNew = !topic;
     if (isNew) {

@@ -20,6 +20,7 @@ import httpx
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.commands import ApproveSignal
 from events.feed import encode, group_of
@@ -153,7 +154,7 @@ def _approve(symbol: str, *, through: float) -> CommandRecord:
         reference_price=price,
         decided_by="bench",
     )
-    return file_command(command, user=None, key=uuid.uuid4().hex)[0]
+    return file_command(command, account=SIMULATED_ACCOUNT, user=None, key=uuid.uuid4().hex)[0]
 
 
 def _answered(record: CommandRecord) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db import models
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.commands import ApproveSignal, CancelOrder, ChangeStop, ClosePosition, Command
 from events.models import CommandRecord, WorkerEnd
-from positions.gateway.account import ACCOUNT
 from positions.models import (
     AlarmRecord,
     BrokerAcknowledgement,
@@ -50,7 +50,7 @@ def worth(equity: float, began: float, at: datetime) -> dict[str, Any]:
     """An equity point; `began` is the day's first."""
     cash = round(equity * 0.6, 2)
     numbers = {"equity": equity, "cash": cash, "unrealized_pnl": round((equity - began) / 3, 2), "realized_pnl": round(equity - 250_000, 2)}
-    return {"account": ACCOUNT, "at": at, **numbers, "day_pnl": round(equity - began, 2), "open_risk": 2400.0}
+    return {"account": SIMULATED_ACCOUNT, "at": at, **numbers, "day_pnl": round(equity - began, 2), "open_risk": 2400.0}
 
 
 def worth_event(point: dict[str, Any], event_id: str, at: datetime) -> dict[str, Any]:
@@ -177,7 +177,9 @@ def others(scale: float, symbols: Sequence[str], sessions: Sequence[Session], no
     for session in sessions:
         statements.add(_statement(datetime.fromtimestamp(session.closes, UTC)))
     statements.flush()
-    BrokerHolding.objects.bulk_create([BrokerHolding(account=ACCOUNT, symbol=symbol, quantity=0, updated_at=now) for symbol in symbols])
+    BrokerHolding.objects.bulk_create(
+        [BrokerHolding(account=SIMULATED_ACCOUNT, symbol=symbol, quantity=0, updated_at=now) for symbol in symbols]
+    )
     polled = {"state": "ok", "last_attempt": now, "last_success": now}
     SourceHealth.objects.bulk_create([SourceHealth(ticker=symbol, **polled) for symbol in ("", *symbols)], ignore_conflicts=True)
 
@@ -214,8 +216,8 @@ def _error(number: int, symbol: str, at: datetime, chance: random.Random) -> dic
 
 
 def _check(number: int, symbol: str, at: datetime, chance: random.Random) -> dict[str, Any]:
-    data = {"rows": [], "at": at.isoformat(), "account": ACCOUNT, "kind": "full", "reason": "", "blocked": ""}
-    return {"first_at": at, "at": at, "account": ACCOUNT, "kind": "full", "signature": f"{number:x}", "data": data}
+    data = {"rows": [], "at": at.isoformat(), "account": SIMULATED_ACCOUNT, "kind": "full", "reason": "", "blocked": ""}
+    return {"first_at": at, "at": at, "account": SIMULATED_ACCOUNT, "kind": "full", "signature": f"{number:x}", "data": data}
 
 
 def _acknowledged(number: int, symbol: str, at: datetime, chance: random.Random) -> dict[str, Any]:
@@ -237,5 +239,13 @@ def _end(number: int, symbol: str, at: datetime, chance: random.Random) -> dict[
 
 def _statement(at: datetime) -> dict[str, Any]:
     day = at.date()
-    row = {"account": ACCOUNT, "day": day, "source": "flex", "file_name": f"{day}.xml", "sha256": "0" * 64, "ok": True, "matched": 32}
+    row = {
+        "account": SIMULATED_ACCOUNT,
+        "day": day,
+        "source": "flex",
+        "file_name": f"{day}.xml",
+        "sha256": "0" * 64,
+        "ok": True,
+        "matched": 32,
+    }
     return row | {"created_at": at, "data": {"rows": []}}

@@ -70,12 +70,13 @@ def approve(
     from django.contrib.auth import get_user_model
 
     from events.clock import utc_now
+    from positions.accounts import traded_account
     from signals.approval import Decision, Refusal
     from signals.approval import approve as decide
     from signals.facts import gather
     from signals.proposal import Ticket
 
-    decision = Decision(user=get_user_model().objects.get(username="trader"), key=uuid.uuid4().hex, version=1)
+    decision = Decision(user=get_user_model().objects.get(username="trader"), account=traded_account(), key=uuid.uuid4().hex, version=1)
     answer: Any = None
     for _ in _attempts(seconds):
         quote = gather({symbol}, now=utc_now()).quotes.get(symbol)
@@ -123,8 +124,9 @@ def wish(name: str, seconds: float = 60, **fields: Any) -> dict[str, Any]:
     """File any command."""
     from events.commands import parse_command
     from events.inbox import file_command
+    from positions.accounts import traded_account
 
-    record, _ = file_command(parse_command(name, fields), user=None, key=uuid.uuid4().hex, expires_in=seconds)
+    record, _ = file_command(parse_command(name, fields), account=traded_account(), user=None, key=uuid.uuid4().hex, expires_in=seconds)
     return {"command": record.pk}
 
 

@@ -34,7 +34,7 @@ def event_row(event_type: str = "FillEvent", *, symbol: str = "NVDA", ago: float
 
 def held_position(symbol: str = "NVDA", **fields: Any) -> PositionRecord:
     now = utc_now()
-    row = {"position_id": f"pos-{symbol}", "symbol": symbol, "account": "DUSIM1", "status": "open", "quantity": Decimal(100)}
+    row = {"position_id": f"pos-{symbol}", "symbol": symbol, "account": "DUSIM001", "status": "open", "quantity": Decimal(100)}
     row |= {"entry_price": Decimal("150"), "unrealized_pnl": Decimal("1000"), "created_at": now, "updated_at": now}
     state = {"id": row["position_id"], "v": 1, "at": now.isoformat(), "symbol": symbol, "status": "open", "direction": 1, "quantity": 100.0}
     state |= {"entry_price": 150.0, "last": 160.0, "last_at": now.isoformat(), "unrealized_pnl": 1000.0, "unrealized_pct": 0.0667}
@@ -70,7 +70,7 @@ def pending_signal(symbol: str = "META", *, expires_in: float = 60) -> SignalRec
 
 def equity_point(equity: str = "100250.50", *, day_pnl: str = "250.50", ago: float = 0) -> EquityPoint:
     money = {"equity": Decimal(equity), "cash": Decimal("40000"), "day_pnl": Decimal(day_pnl), "open_risk": Decimal("900")}
-    return EquityPoint.objects.create(account="DUSIM1", at=utc_now() - timedelta(seconds=ago), **money)
+    return EquityPoint.objects.create(account="DUSIM001", at=utc_now() - timedelta(seconds=ago), **money)
 
 
 def fit_to_trade(*, heartbeat_ago: float = 0, state: str = "ready", gateway: str = "ok") -> WorkerLease:

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import CommandRecord
 from positions.models import OrderRecord, PositionRecord, RiskLimits
@@ -46,7 +47,7 @@ def test_an_approval_of_the_web_reaches_the_broker_with_what_was_shown(live_work
     made = signal("pending", price)
     ticket = Ticket(quantity=10, entry=round(price * 1.005, 2), stop=round(price * 0.97, 2), target=round(price * 1.06, 2))
     user = get_user_model().objects.create(username="ann")
-    record = approve(made.signal_id, Decision(user=user, key="k", version=made.version), ticket, edited=[])
+    record = approve(made.signal_id, Decision(user=user, account=SIMULATED_ACCOUNT, key="k", version=made.version), ticket, edited=[])
     assert isinstance(record, CommandRecord), record
     assert outcome(record).state == "done"
     shown = SignalRecord.objects.get().decision["shown"]
@@ -83,7 +84,7 @@ def test_an_approval_the_worker_refused_is_decided_again_and_becomes_one_order(l
     made = signal("pending", price)
     ticket = Ticket(quantity=10, entry=round(price * 1.005, 2), stop=round(price * 0.97, 2), target=round(price * 1.06, 2))
     user = get_user_model().objects.create(username="ann")
-    first_form = Decision(user=user, key="first", version=made.version)
+    first_form = Decision(user=user, account=SIMULATED_ACCOUNT, key="first", version=made.version)
     with transaction.atomic():  # the card showed shares that nobody holds
         first = approve(made.signal_id, first_form, ticket, edited=[])
         assert isinstance(first, CommandRecord), first
@@ -95,7 +96,9 @@ def test_an_approval_the_worker_refused_is_decided_again_and_becomes_one_order(l
     waiting = decide_again(made.signal_id, user=user, version=approved.version)
     assert isinstance(waiting, SignalRecord), waiting
     assert isinstance(approve(made.signal_id, first_form, ticket, edited=[]), Refusal)
-    second = approve(made.signal_id, Decision(user=user, key="second", version=waiting.version), ticket, edited=[])
+    second = approve(
+        made.signal_id, Decision(user=user, account=SIMULATED_ACCOUNT, key="second", version=waiting.version), ticket, edited=[]
+    )
     assert isinstance(second, CommandRecord), second
     assert outcome(second).state == "done"
     assert isinstance(decide_again(made.signal_id, user=user, version=waiting.version + 1), Refusal)

@@ -20,7 +20,7 @@ from tradingsite.worker.session import Session, State
 class Broker:
     """Connected, with lists that always end."""
 
-    link, account = LinkState.CONNECTED, "DUSIM1"
+    link, account = LinkState.CONNECTED, "DUSIM001"
 
     async def connect(self) -> Any:
         self.link = LinkState.CONNECTED

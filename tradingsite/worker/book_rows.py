@@ -19,13 +19,18 @@ KEPT = 1000  # comparisons that differed from the one before; the oldest go
 Fence = Callable[[], None]
 
 
-def load() -> tuple[dict[str, str], dict[str, tuple[float, float]], CashBasis | None, date | None]:
+def load(account: str) -> tuple[dict[str, str], dict[str, tuple[float, float]], CashBasis | None, date | None]:
     """Who knows which holding, what was acknowledged, where cash is counted from, and the day of the last full comparison."""
-    known = dict(BrokerHolding.objects.exclude(quantity=0).exclude(acknowledged_by="").values_list("symbol", "acknowledged_by"))
-    accepted = {a.row: (a.ours, a.theirs) for a in BrokerAcknowledgement.objects.order_by("at")}
-    anchor = CashAnchor.objects.order_by("-updated_at").first()
+    known = dict(
+        BrokerHolding.objects.filter(account=account)
+        .exclude(quantity=0)
+        .exclude(acknowledged_by="")
+        .values_list("symbol", "acknowledged_by")
+    )
+    accepted = {a.row: (a.ours, a.theirs) for a in BrokerAcknowledgement.objects.filter(account=account).order_by("at")}
+    anchor = CashAnchor.objects.filter(account=account).first()
     basis = CashBasis(since=anchor.since, opening=anchor.opening) if anchor else None
-    full = BrokerCheck.objects.filter(kind="full").order_by("-at").values_list("at", flat=True).first()
+    full = BrokerCheck.objects.filter(account=account, kind="full").order_by("-at").values_list("at", flat=True).first()
     return known, accepted, basis, exchange_date(full) if full else None
 
 
@@ -46,12 +51,12 @@ def save_check(fence: Fence, row: dict[str, Any], signature: str, epoch: int) ->
     }
     with transaction.atomic():
         fence()
-        last = BrokerCheck.objects.order_by("-at", "-pk").first()
+        last = BrokerCheck.objects.filter(account=row["account"]).order_by("-at", "-pk").first()
         if last is not None and last.signature == signature and "full" not in (last.kind, row["kind"]):
             BrokerCheck.objects.filter(pk=last.pk).update(times=F("times") + 1, **changed)
             return
         made = BrokerCheck.objects.create(first_at=at, **changed)
-        BrokerCheck.objects.filter(pk__lte=made.pk - KEPT).delete()
+        BrokerCheck.objects.filter(pk__lte=made.pk - KEPT).delete()  # of all accounts
 
 
 def save_basis(fence: Fence, account: str, basis: CashBasis) -> None:
@@ -62,9 +67,15 @@ def save_basis(fence: Fence, account: str, basis: CashBasis) -> None:
         )
 
 
-def save_acknowledgement(fence: Fence, command: AcknowledgeDifference, by: str) -> None:
+def save_acknowledgement(fence: Fence, account: str, command: AcknowledgeDifference, by: str) -> None:
     with transaction.atomic():
         fence()
         BrokerAcknowledgement.objects.create(
-            row=command.row, ours=command.ours, theirs=command.theirs, reason=command.reason, by=by[:150], at=utc_now()
+            account=account,
+            row=command.row,
+            ours=command.ours,
+            theirs=command.theirs,
+            reason=command.reason,
+            by=by[:150],
+            at=utc_now(),
         )

@@ -71,9 +71,9 @@ class Books:
         self._cash_gap: float | None = None  # the difference of the comparison before, which one more must confirm
         self._full_day: date | None = None
 
-    async def load(self) -> None:
-        """What earlier sessions knew; call once, before the first comparison."""
-        self._known_by, self._accepted, self._basis, self._full_day = await self._database.run(book_rows.load)
+    async def load(self, account: str) -> None:
+        """What earlier sessions knew of the account; call once, before the first comparison."""
+        self._known_by, self._accepted, self._basis, self._full_day = await self._database.run(book_rows.load, account)
         await self._bus.subscribe(HoldingEvent, self._on_holding, core=False)
 
     def full_due(self) -> bool:
@@ -126,7 +126,7 @@ class Books:
             self._cash_gap = None
             await self._database.run(book_rows.save_basis, self._fence, self._manager.core.account, self._basis)
         self._accepted[command.row] = (row["ours"] or 0.0, row["theirs"] or 0.0)
-        await self._database.run(book_rows.save_acknowledgement, self._fence, command, by)
+        await self._database.run(book_rows.save_acknowledgement, self._fence, self._manager.core.account, command, by)
         self._manager.core.ask_reconcile(f"{command.row} was acknowledged")
         return Outcome.done("acknowledged; it blocks nothing while its numbers stay the same")
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from events.accounts import masked
 from events.bus import EventBus
 from events.commands import (
     ApproveSignal,
@@ -115,6 +116,12 @@ class CommandDesk:
         cause = f"command {record.pk}"
         if cause in self._manager.core.set_aside:
             return Outcome.refused("set_aside", "Carrying this out ended the worker again and again. It was set aside and trading halted.")
+        mine = self._manager.core.account
+        if record.account not in ("", mine) and not isinstance(command, HaltTrading | ReduceOnly):
+            words = (
+                f"This was decided for account {masked(record.account)}; the desk trades {masked(mine) or 'none yet'}. Nothing was sent."
+            )
+            return Outcome.refused("other_account", words)
         failpoint("command.begin")
         try:
             with working_on(cause):

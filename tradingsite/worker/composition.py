@@ -17,6 +17,7 @@ from events.feed import Feed
 from events.inbox import Inbox
 from events.journal import Fenced, Journal
 from positions import store
+from positions.accounts import traded_account
 from positions.broker.ib import IbBroker, IbSettings
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerSnapshot
@@ -62,6 +63,7 @@ class WorkerSettings:
     mode: str
     live_confirmed: str
     ib: IbSettings
+    account: str = ""  # the one last traded in this mode: its books are restored before the gateway answers
     market_data_lines: int = 100
 
     @classmethod
@@ -69,7 +71,7 @@ class WorkerSettings:
         s = django_settings
         ib = IbSettings(host=s.IB_HOST, port=s.IB_PORT, client_id=s.IB_CLIENT_ID, account=s.IB_ACCOUNT)
         lines = s.IB_MARKET_DATA_LINES
-        return cls(mode=s.TRADING_MODE, live_confirmed=s.LIVE_TRADING_CONFIRMED, ib=ib, market_data_lines=lines)
+        return cls(mode=s.TRADING_MODE, live_confirmed=s.LIVE_TRADING_CONFIRMED, ib=ib, account=traded_account(), market_data_lines=lines)
 
 
 def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
@@ -103,7 +105,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         before_send=late.before_send,
         on_no_line=late.no_line,
     )
-    tracker = PositionTracker(bus, account=settings.ib.account)
+    tracker = PositionTracker(bus, account=settings.account)
     marks = Marks(bus, tracker, feed, showing)
     equity = Equity(bus, tracker, marks, feed, database)
     manager = OrderManager(
@@ -113,7 +115,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         gate,
         commit=journal.commit,
         clock=clock,
-        account=settings.ib.account,
+        account=settings.account,
         client_id=settings.ib.client_id,
         session_id=uuid.uuid4().hex,
         ref_prefix=REF_PREFIX,
@@ -134,7 +136,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         manager=manager,
         mode=settings.mode,
         live_confirmed=settings.live_confirmed,
-        on_account=late.account_known,
+        account_answers=late.account_answered,
         on_picture=late.on_picture,
         on_data_lost=late.data_lost,
         on_ready=late.on_ready,
@@ -204,7 +206,8 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         counters=lambda: _counters(bus, broker, feed, journal, marks, rhythm),
     )
     worker = Worker(
-        epoch=epoch, lock=lock, bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
+        epoch=epoch, account=settings.account, lock=lock,
+        bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
         tracker=tracker, manager=manager, session=session, switch=switch, marks=marks, equity=equity,
         subscriptions=subscriptions, rhythm=rhythm, health=health, books=books, guard=guard, margins=margins,
         protection=protection, alarms=alarms,
@@ -265,9 +268,8 @@ class _Late:
             self.worker.equity.on_snapshot(snapshot)
             self.worker.protection.on_picture(snapshot)
 
-    def account_known(self, account: str) -> None:
-        if self.worker is not None:
-            self.worker.account_known(account)
+    async def account_answered(self, account: str) -> bool:
+        return self.worker is not None and await self.worker.account_answered(account)
 
     def trading_state_changed(self, state: str, reason: str) -> None:
         if self.worker is not None:

@@ -191,8 +191,10 @@ def start_of_day(now: datetime) -> datetime:
 
 def read_past(account: str, midnight: datetime) -> Past:
     """What fills and points before now say of the day that began at `midnight`."""
-    everything = PositionRecord.objects.exclude(status=PositionStatus.PLANNED).aggregate(total=Sum("realized_pnl"))["total"]
-    today = FillRecord.objects.filter(fill_time__gte=midnight, superseded=False).aggregate(
+    everything = (
+        PositionRecord.objects.filter(account=account).exclude(status=PositionStatus.PLANNED).aggregate(total=Sum("realized_pnl"))["total"]
+    )
+    today = FillRecord.objects.filter(account=account, fill_time__gte=midnight, superseded=False).aggregate(
         gross=Sum("realized_pnl"), fees=Sum("commission")
     )
     before = EquityPoint.objects.filter(account=account, at__lt=midnight).order_by("-at").values_list("unrealized_pnl", flat=True).first()

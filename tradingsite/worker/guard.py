@@ -92,7 +92,7 @@ class Guard:
 
     async def refresh(self) -> None:
         """The locks as the rows have them now."""
-        self.locks, self._cleared, self._released = await self._database.run(read_locks, utc_now())
+        self.locks, self._cleared, self._released = await self._database.run(read_locks, self._manager.core.account, utc_now())
 
     async def look(self) -> None:
         """Make the locks that are due, and check the book against its limits."""
@@ -149,7 +149,7 @@ class Guard:
     async def _keep(self, due: Sequence[Lock]) -> None:
         if not due:
             return
-        for lock in await self._database.run(write_locks, self._fence, list(due)):
+        for lock in await self._database.run(write_locks, self._fence, self._manager.core.account, list(due)):
             log.warning("locked: %s %s %s", lock.code, lock.name or "all entries", lock.reason)
             until = lock.until.isoformat() if lock.until else ""
             await self._bus.emit(
@@ -159,14 +159,15 @@ class Guard:
             )
 
 
-def write_locks(fence: Callable[[], None], due: Sequence[Lock]) -> list[Lock]:
+def write_locks(fence: Callable[[], None], account: str, due: Sequence[Lock]) -> list[Lock]:
     """Store those whose cause is new; returns them."""
     with transaction.atomic():
         fence()
-        known = set(RiskLock.objects.filter(cause__in=[lock.cause for lock in due]).values_list("cause", flat=True))
+        known = set(RiskLock.objects.filter(account=account, cause__in=[lock.cause for lock in due]).values_list("cause", flat=True))
         new = [lock for lock in due if lock.cause not in known]
         for lock in new:
             RiskLock.objects.create(
+                account=account,
                 cause=lock.cause[:120],
                 code=lock.code,
                 scope=lock.scope.value,

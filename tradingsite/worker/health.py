@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import DatabaseError
 
+from events.accounts import masked
 from events.clock import clock_trouble, utc_now
-from events.context import masked
 from events.feed import Feed
 from events.wording import age_words
 from positions.broker.ib import IbBroker

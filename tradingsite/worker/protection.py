@@ -93,10 +93,12 @@ class Protection:
     async def refresh(self) -> None:
         """Every five seconds: the rule, the defaults, and the true ranges that trails need."""
         while self._to_open:
-            await self._database.run(open_task, self._fence, *self._to_open[0])
+            await self._database.run(open_task, self._fence, self._manager.core.account, *self._to_open[0])
             self._to_open.pop(0)
         trailing = {p.symbol for p in self._tracker.active() if p.exit_rules.trail is not None}
-        self.settings, self._atrs, self.open_tasks = await self._database.run(read_protection, frozenset(trailing))
+        self.settings, self._atrs, self.open_tasks = await self._database.run(
+            read_protection, self._manager.core.account, frozenset(trailing)
+        )
         self._manager.set_protection_rule(self.settings.when_refused)
         self.runner.pace = Pace(seconds=self.settings.trailing_seconds, ticks=self.settings.trailing_ticks)
 
@@ -228,11 +230,11 @@ def default_rules(settings: ProtectionSettings) -> ExitRules:
     )
 
 
-def read_protection(symbols: frozenset[str]) -> tuple[ProtectionSettings, dict[str, float], int]:
+def read_protection(account: str, symbols: frozenset[str]) -> tuple[ProtectionSettings, dict[str, float], int]:
     """The settings row, symbol → ATR in dollars over stored minutes, and how many tasks wait for a person."""
     settings = ProtectionSettings.objects.get_or_create(pk=1)[0]
     atrs = {symbol: atr for symbol in symbols if (atr := read_atr(symbol)) is not None}
-    return settings, atrs, OperatorTask.objects.filter(state=OperatorTask.State.OPEN).count()
+    return settings, atrs, OperatorTask.objects.filter(account=account, state=OperatorTask.State.OPEN).count()
 
 
 def read_atr(symbol: str) -> float | None:
@@ -242,7 +244,7 @@ def read_atr(symbol: str) -> float | None:
     return atr if atr is not None and math.isfinite(atr) and atr > 0 else None
 
 
-def open_task(fence: Callable[[], None], key: str, change: OvernightChange, position_id: str) -> None:
+def open_task(fence: Callable[[], None], account: str, key: str, change: OvernightChange, position_id: str) -> None:
     """One task for one discovery, however often it is made."""
     titles = {"split": "Looks like a split", "symbol_change": "Looks like a new symbol", "assignment": "Looks like an assignment"}
     with transaction.atomic():
@@ -250,6 +252,7 @@ def open_task(fence: Callable[[], None], key: str, change: OvernightChange, posi
         OperatorTask.objects.get_or_create(
             key=key[:120],
             defaults={
+                "account": account,
                 "kind": change.kind.value,
                 "symbol": change.symbol,
                 "position_id": position_id,

@@ -58,7 +58,7 @@ class Session:
         manager: OrderManager,
         mode: str,
         live_confirmed: str,
-        on_account: Callable[[str], None],
+        account_answers: Callable[[str], Awaitable[bool]],
         on_picture: Callable[[BrokerSnapshot], None],
         on_data_lost: Callable[[], object],
         on_ready: Callable[[], Awaitable[None]],
@@ -74,9 +74,9 @@ class Session:
         self._bus = bus
         self._broker = broker
         self._manager = manager
-        self._mode = mode
+        self.mode = mode
         self._live_confirmed = live_confirmed
-        self._on_account = on_account
+        self._account_answers = account_answers
         self._on_picture = on_picture
         self._on_data_lost = on_data_lost
         self._on_ready = on_ready
@@ -109,7 +109,7 @@ class Session:
     def on_link(self, state: LinkState, detail: str, hint: RecoveryHint) -> None:
         """From the broker, on edges only."""
         log.info("link %s %s", state.value, detail)
-        self._bus.post(ConnectionEvent(state=state.value, detail=detail[:300], account=self._broker.account, mode=self._mode))
+        self._bus.post(ConnectionEvent(state=state.value, detail=detail[:300], account=self._broker.account, mode=self.mode))
         if state is LinkState.DISCONNECTED or hint is RecoveryHint.DATA_LOST:
             self._on_data_lost()  # now, not when the books agree: prices must come back while they do not
         if state is LinkState.DISCONNECTED or hint is not RecoveryHint.NONE:
@@ -156,14 +156,15 @@ class Session:
         self._manager.link_lost()  # a reading that was under way when it broke may have been learned since
         picture = await self._broker.connect()
         failpoint("session.connected")
-        refusal = mode_refusal(mode=self._mode, account=self._broker.account, confirmed=self._live_confirmed)
+        refusal = mode_refusal(mode=self.mode, account=self._broker.account, confirmed=self._live_confirmed)
         if refusal is not None:
             self._become(State.REFUSED, refusal)
             log.error(refusal)
             await self._broker.disconnect()
             await self._wait(REFUSED_SECONDS)
             return
-        self._on_account(self._broker.account)
+        if not await self._account_answers(self._broker.account):
+            return
         await self._manager.doubt_unanswered("the link was lost before it was answered")
         await self._reconcile(picture, RecoveryHint.DATA_LOST, kind="start" if self.attempts == 1 else "reconnect")
         await self._stay()

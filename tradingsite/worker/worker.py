@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from events.accounts import masked
 from events.bus import EventBus
 from events.clock import monotonic, utc_now
 from events.failpoints import failpoint
@@ -21,6 +22,7 @@ from events.journal import Journal
 from events.system import HandlerFailedEvent
 from events.wording import age_words
 from positions import store
+from positions.accounts import note_traded
 from positions.broker.ib import IbBroker
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import LinkDown, OrderTicket, SendRefused
@@ -46,7 +48,8 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 6.0  # nothing is sent when the lease was not confirmed for so long: we may have been asleep
 GAP_SECONDS = 5.0
-EXIT_OK, EXIT_UNTRUSTED, EXIT_TAKEN_OVER = 0, 70, 75  # of the process; any supervisor should start it again after 70
+# Of the process; any supervisor should start it again after 70 and 71.
+EXIT_OK, EXIT_UNTRUSTED, EXIT_OTHER_ACCOUNT, EXIT_TAKEN_OVER = 0, 70, 71, 75
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class Worker:
     """`run()` until `stop()`; returns the process's exit code."""
 
     epoch: int
+    account: str  # whose books these are; "" until the gateway has answered for the first time
     lock: WorkerLock
     bus: EventBus
     database: Database
@@ -135,24 +139,33 @@ class Worker:
         """The session is ready, or is not any more: pages hear of it now, not with the next heartbeat."""
         self._state_changed.set()
 
-    def account_known(self, account: str) -> None:
-        """The session has found out whose orders these are."""
+    async def account_answered(self, account: str) -> bool:
+        """The gateway serves this account. False, and the end of this worker, when the books in memory are another's: nothing of
+        one account is restored, protected or counted for another, so a new worker begins with the right ones."""
+        await self.database.run(note_traded, self._fence, account, self.session.mode, self.epoch)
+        if self.account and account != self.account:
+            log.warning("the gateway serves %s, these are the books of %s: starting again", masked(account), masked(self.account))
+            self.code = EXIT_OTHER_ACCOUNT
+            self.stop()
+            return False
+        self.account = account
         self.manager.core.account = self.tracker.account = self.equity.account = account
+        return True
 
     # --- starting ---
 
     async def _restore(self) -> None:
         """Rows to objects; then the bus comes alive."""
-        positions = await self.database.run(store.load_positions) + await self.database.run(store.load_lately_closed)
-        orders = await self.database.run(store.load_orders)
-        elsewhere = await self.database.run(store.load_elsewhere)
+        read, account = self.database.run, self.account
+        positions = await read(store.load_positions, account) + await read(store.load_lately_closed, account)
+        orders, elsewhere = await read(store.load_orders, account), await read(store.load_elsewhere, account)
         set_aside, halts = await self.database.run(ends.load_set_aside, self._fence, self.epoch)
         await self.journal.attach(self.bus)
         await self.tracker.start()
         self.manager.when_untrusted(self.fail_stop, set_aside=set_aside)
         self.manager.restore(orders, positions, elsewhere)
         failpoint("restore.loaded")
-        await self.books.load()
+        await self.books.load(account)
         await self.alarms.listen(self.bus)
         await self.switch.refresh()
         for reason in halts:

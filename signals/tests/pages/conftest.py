@@ -25,11 +25,11 @@ PRICE = 150.0
 def desk(db: None) -> Any:
     """A healthy worker that quotes AAPL at 150, with an hour of bars and an equity point."""
     now = utc_now()
-    WorkerLease.objects.create(name="test", epoch=1, state="ready", heartbeat_at=now, health={"account": "DUSIM1"})
+    WorkerLease.objects.create(name="test", epoch=1, state="ready", heartbeat_at=now, health={"account": "DUSIM001"})
     SignalSettings.objects.get_or_create(pk=1)
     RiskLimits.objects.get_or_create(pk=1)
     TradingState.objects.get_or_create(pk=1)
-    EquityPoint.objects.create(account="DUSIM1", at=now, equity=100_000, cash=100_000)
+    EquityPoint.objects.create(account="DUSIM001", at=now, equity=100_000, cash=100_000)
     for minute in range(30, 0, -1):
         at = now.replace(second=0, microsecond=0) - timedelta(minutes=minute)
         MinuteBar.objects.create(symbol="AAPL", at=at, open=PRICE, high=PRICE + 0.25, low=PRICE - 0.25, close=PRICE, volume=1000)

@@ -194,7 +194,7 @@ def test_mouse_and_key_ask_the_same_question_with_symbol_side_size_and_money(sig
         "Buy",
         "AAPL",
         "SIMULATED",
-        "DUSIM1",
+        "DUSIM001",
         card.locator("[data-f=notional]").inner_text(),
         card.locator("[data-f=risk_dollars]").inner_text(),
     ):
@@ -270,7 +270,7 @@ def test_nothing_that_a_card_says_moves_a_card_or_its_buttons(
     assert places() == before
     TradingState.objects.update(state="active")
     RiskLimits.objects.update(max_symbol_risk=10_000, max_open_risk=20_000)
-    WorkerLease.objects.update(health={"account": "DUSIM1", "quotes": {}})
+    WorkerLease.objects.update(health={"account": "DUSIM001", "quotes": {}})
     signals_page.locator(".signal-card .signal-blocked li[data-code=no_price]").nth(4).wait_for()
     assert places() == before
     press(signals_page.locator(".signal-card").first.get_by_role("button", name="Reject", exact=True))

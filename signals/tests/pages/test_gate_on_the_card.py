@@ -61,7 +61,7 @@ REFUSALS: list[tuple[str, Callable[[], Any]]] = [
     ("same_shape", lambda: entry_order("o1", ago=1)),
     ("scope_notional", lambda: ScopedLimitRecord.objects.create(scope="symbol", name="AAPL", max_order_notional=1_000)),
     ("scope_quantity", lambda: ScopedLimitRecord.objects.create(scope="source", name="options flow", max_order_quantity=5)),
-    ("scope_quantity", lambda: ScopedLimitRecord.objects.create(scope="account", name="DUSIM1", max_order_quantity=5)),
+    ("scope_quantity", lambda: ScopedLimitRecord.objects.create(scope="account", name="DUSIM001", max_order_quantity=5)),
 ]
 
 
@@ -158,7 +158,7 @@ def test_one_trouble_is_named_once_and_what_is_over_is_only_over(make_signal, si
     desk.quote("AAPL", age=60)
     stale = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"}).json()
     assert [refusal["code"] for refusal in stale["refusals"]] == ["stale_price"]
-    WorkerLease.objects.update(health={"account": "DUSIM1"})
+    WorkerLease.objects.update(health={"account": "DUSIM001"})
     missing = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"}).json()
     assert [refusal["code"] for refusal in missing["refusals"]] == ["no_price"]
     SignalRecord.objects.update(expires_at=utc_now())

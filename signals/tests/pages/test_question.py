@@ -56,7 +56,7 @@ def test_a_browser_without_scripts_is_asked_by_the_server(make_signal: Maker, si
     assert SignalRecord.objects.get().state == "pending"
     said = question.content.decode()
     worth = f"{40 * float(form['entry']):,.2f}"
-    for part in ("Buy 40 AAPL?", "SIMULATED", "DUSIM1", worth, "Not now", "Approve and send"):
+    for part in ("Buy 40 AAPL?", "SIMULATED", "DUSIM001", worth, "Not now", "Approve and send"):
         assert part in " ".join(said.split()), part
     sure = form_of(question.content, "")
     assert "ask" not in sure

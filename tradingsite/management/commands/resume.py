@@ -6,10 +6,10 @@ import getpass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import Q
 
-from events.clock import utc_now
-from positions.models import RiskLock, TradingState
+from positions.accounts import traded_account
+from positions.locks import active_locks
+from positions.models import TradingState
 from tradingsite.switching import switch_to
 
 
@@ -25,5 +25,5 @@ class Command(BaseCommand):
             raise CommandError("Give a reason.")
         before = switch_to(TradingState.State.ACTIVE, reason=reason, by=f"{getpass.getuser()} at the console")
         self.stdout.write(f"Trading is active (was {before}).")
-        for lock in RiskLock.objects.filter(Q(until__isnull=True) | Q(until__gt=utc_now()), cleared_at__isnull=True):
+        for lock in active_locks(traded_account()):
             self.stdout.write(f"Still locked: {lock.what}: {lock.reason}")
