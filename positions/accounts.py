@@ -6,6 +6,7 @@ are read-only, say so, and do not move.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -62,15 +63,21 @@ def acting_account(request: HttpRequest) -> str:
     return traded
 
 
-def choose(request: HttpRequest, account: str) -> bool:
-    """Look at `account` from now on; False when it is none of ours. The traded one, or "", ends looking at another."""
-    if account in ("", traded_account()):
-        request.session.pop(CHOICE, None)
-    elif TradedAccount.objects.filter(account=account).exists():
-        request.session[CHOICE] = account
-    else:
-        return False
-    return True
+def mark_of(account: str) -> str:
+    """What a form says instead of the account: no page carries a whole account number."""
+    return hashlib.sha256(account.encode()).hexdigest()[:16]
+
+
+def choose(request: HttpRequest, mark: str) -> str | None:
+    """Look at the account of this mark from now on; returns it, None when it is none of ours. The traded one ends looking at others."""
+    for account in TradedAccount.objects.values_list("account", flat=True):
+        if mark_of(account) == mark:
+            if account == traded_account():
+                request.session.pop(CHOICE, None)
+            else:
+                request.session[CHOICE] = account
+            return str(account)
+    return None
 
 
 def account_frame(request: HttpRequest) -> dict[str, Any]:
@@ -89,9 +96,12 @@ def account_frame(request: HttpRequest) -> dict[str, Any]:
 def _frame(request: HttpRequest) -> dict[str, Any]:
     shown, traded = shown_account(request), traded_account()
     rows = TradedAccount.objects.order_by("-last_at").values("account", "mode")
-    choices = [{"account": row["account"], "label": f"{row['mode']} {masked(row['account'])}"} for row in rows]
+    choices = [
+        {"mark": mark_of(row["account"]), "shown": row["account"] == shown, "label": f"{row['mode']} {masked(row['account'])}"}
+        for row in rows
+    ]
     frame: dict[str, Any] = {"account_masked": masked(shown), "account_choices": choices if len(choices) > 1 or shown != traded else []}
-    frame |= {"account_shown": shown, "account_traded_masked": masked(traded), "account_only_looked_at": shown != traded}
+    frame |= {"account_traded_masked": masked(traded), "account_only_looked_at": shown != traded}
     return frame | ({"can_trade": False, "can_resume": False} if shown != traded else {})
 
 

@@ -14,9 +14,9 @@ from positions.accounts import choose, traded_account
 @require_POST
 def account_choice(request: HttpRequest) -> HttpResponse:
     """Show the books of the account named, read-only unless it is the traded one."""
-    account = request.POST.get("account", "")[:32]
-    if not choose(request, account):
+    account = choose(request, request.POST.get("account", ""))
+    if account is None:
         messages.error(request, "This desk has never traded such an account.")
-    elif account not in ("", traded_account()):
+    elif account != traded_account():
         messages.info(request, f"You are looking at {masked(account)}: nothing can be traded here, and the figures stand still.")
     return redirect("overview")

@@ -47,8 +47,8 @@ async def work_off(inbox: Inbox) -> int:
 
 def test_the_same_key_is_the_same_wish(person: Callable[..., Any]) -> None:
     ann = person()
-    first, created = file_command(CancelOrder(order_id="o1"), user=ann, key="k1")
-    again, created_again = file_command(CancelOrder(order_id="o1"), user=ann, key="k1")
+    first, created = file_command(CancelOrder(order_id="o1"), account="", user=ann, key="k1")
+    again, created_again = file_command(CancelOrder(order_id="o1"), account="", user=ann, key="k1")
     assert (created, created_again) == (True, False)
     assert first.pk == again.pk
     assert CommandRecord.objects.count() == 1
@@ -56,12 +56,12 @@ def test_the_same_key_is_the_same_wish(person: Callable[..., Any]) -> None:
 
 
 def test_a_key_cannot_be_used_for_another_kind_of_wish_or_be_missing() -> None:
-    file_command(CancelOrder(order_id="o1"), user=None, key="k1")
+    file_command(CancelOrder(order_id="o1"), account="", user=None, key="k1")
     with pytest.raises(BadCommand, match="already used"):
-        file_command(ChangeStop(position_id="p", price=1.0), user=None, key="k1")
+        file_command(ChangeStop(position_id="p", price=1.0), account="", user=None, key="k1")
     for key in ("", "x" * 81):
         with pytest.raises(BadCommand):
-            file_command(CancelOrder(order_id="o1"), user=None, key=key)
+            file_command(CancelOrder(order_id="o1"), account="", user=None, key=key)
 
 
 def test_threads_with_one_key_file_one_command() -> None:
@@ -70,7 +70,7 @@ def test_threads_with_one_key_file_one_command() -> None:
 
     def click() -> None:
         gate.wait()
-        results.append(file_command(CancelOrder(order_id="o1"), user=None, key="double click")[1])
+        results.append(file_command(CancelOrder(order_id="o1"), account="", user=None, key="double click")[1])
         connection.close()
 
     threads = [threading.Thread(target=click) for _ in range(6)]
@@ -84,7 +84,7 @@ def test_threads_with_one_key_file_one_command() -> None:
 
 def test_a_wish_shares_the_fate_of_the_decision_it_belongs_to() -> None:
     with pytest.raises(RuntimeError), transaction.atomic():  # noqa: PT012
-        file_command(CancelOrder(order_id="o1"), user=None, key="k1")
+        file_command(CancelOrder(order_id="o1"), account="", user=None, key="k1")
         raise RuntimeError("the decision failed")
     assert not CommandRecord.objects.exists()
 
@@ -93,7 +93,7 @@ def test_a_dead_redis_does_not_stop_a_wish(settings: Any) -> None:
     settings.CHANNEL_LAYERS = {
         "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": ["redis://127.0.0.1:1/0"]}}
     }
-    record, created = file_command(CancelOrder(order_id="o1"), user=None, key="k1")
+    record, created = file_command(CancelOrder(order_id="o1"), account="", user=None, key="k1")
     assert created
     assert CommandRecord.objects.filter(pk=record.pk).exists()
 
@@ -231,7 +231,9 @@ async def test_a_command_that_had_its_effect_before_the_crash_is_not_carried_out
 async def test_what_must_wait_is_not_handed_out_and_holds_up_nothing_else_but_expires_in_time() -> None:
     await asyncio.to_thread(_file, "o1", expires_in=30, now=NOON)
     await asyncio.to_thread(_file, "o2", expires_in=300, now=NOON)
-    await asyncio.to_thread(lambda: (file_command(ChangeStop(position_id="p", price=1.0), user=None, key="stop"), connection.close()))
+    await asyncio.to_thread(
+        lambda: (file_command(ChangeStop(position_id="p", price=1.0), account="", user=None, key="stop"), connection.close())
+    )
     clock, worker = ManualClock(NOON + timedelta(seconds=30)), Worker()
     await work_off(Inbox(worker, epoch=1, clock=clock, not_now=lambda: frozenset({"CancelOrder"})))
     assert [command.name for command in worker.seen] == ["ChangeStop"]
@@ -283,12 +285,12 @@ async def test_the_running_inbox_polls_while_redis_is_dead(settings: Any, eventu
 
 def _wish(command: Command, key: str) -> None:
     """In a thread that ends soon: its connection is closed here, or the garbage collector complains of it in some later test."""
-    file_command(command, user=None, key=key)
+    file_command(command, account="", user=None, key=key)
     connection.close()
 
 
 def _file(order_id: str, *, expires_in: float | None = None, now: datetime | None = None) -> None:
-    file_command(CancelOrder(order_id=order_id), user=None, key=f"key {order_id}", expires_in=expires_in, now=now)
+    file_command(CancelOrder(order_id=order_id), account="", user=None, key=f"key {order_id}", expires_in=expires_in, now=now)
     connection.close()
 
 

@@ -45,8 +45,8 @@ def test_a_close_before_midnight_at_the_exchange_belongs_to_that_day_although_ut
     late = datetime(2026, 3, 5, 3, 30, tzinfo=UTC)  # 22:30 on the 4th in New York
     make_position(Trip(closed=late))
     assert exchange_date(late) == TODAY
-    assert closed_positions(first=TODAY, last=TODAY).count() == 1
-    assert closed_positions(first=TODAY + timedelta(days=1)).count() == 0
+    assert closed_positions(ACCOUNT, first=TODAY, last=TODAY).count() == 1
+    assert closed_positions(ACCOUNT, first=TODAY + timedelta(days=1)).count() == 0
 
 
 def test_open_positions_and_never_filled_ones_are_not_results() -> None:
@@ -54,7 +54,7 @@ def test_open_positions_and_never_filled_ones_are_not_results() -> None:
     never = make_position(Trip())
     never.open_time = None
     never.save()
-    assert closed_positions().count() == 0
+    assert closed_positions(ACCOUNT).count() == 0
 
 
 def test_every_way_of_adding_up_random_positions_agrees_with_the_fills_to_the_cent() -> None:
@@ -77,7 +77,7 @@ def test_every_way_of_adding_up_random_positions_agrees_with_the_fills_to_the_ce
                 commission=fee,
             )
         )
-    found = closed_positions()
+    found = closed_positions(ACCOUNT)
     fills = FillRecord.objects.aggregate(gross=Sum("realized_pnl"), fees=Sum("commission"))
     net = (Decimal(fills["gross"]) - Decimal(fills["fees"])).quantize(Decimal("0.01"))
     days, symbols = analytics.daily_totals(found), analytics.totals_by_symbol(found)
@@ -85,7 +85,7 @@ def test_every_way_of_adding_up_random_positions_agrees_with_the_fills_to_the_ce
     calendar = sum((week.net for month in months for week in analytics.month_calendar(days, *month)), Decimal(0))
     by_symbol = sum((group.performance.net for group in analytics.by_symbol(symbols)), Decimal(0))
     assert analytics.performance_of(symbols).net == sum((total.net for total in days), Decimal(0)) == calendar == by_symbol
-    assert analytics.count_and_net(closed_positions()) == (120, calendar)
+    assert analytics.count_and_net(closed_positions(ACCOUNT)) == (120, calendar)
     assert calendar.quantize(Decimal("0.01")) == net
     assert sum(total.count for total in days) == 120
     results = [Result(net=p.realized_pnl, commission=p.commission, r_multiple=p.r_multiple) for p in found]
@@ -97,7 +97,7 @@ def test_every_way_of_adding_up_random_positions_agrees_with_the_fills_to_the_ce
 def test_a_month_is_whole_weeks_from_monday_and_shades_by_size() -> None:
     make_position(Trip(entry=100.0, exit=110.0))
     make_position(Trip(entry=100.0, exit=98.0, closed=NOON + timedelta(days=1)))
-    weeks = analytics.month_calendar(analytics.daily_totals(closed_positions()), 2026, 3)
+    weeks = analytics.month_calendar(analytics.daily_totals(closed_positions(ACCOUNT)), 2026, 3)
     assert all(len(week.days) == 7 for week in weeks)
     assert weeks[0].days[0].day is None
     assert weeks[0].days[6].day == date(2026, 3, 1)
@@ -113,7 +113,7 @@ def test_a_registered_breakdown_groups_by_the_signal_and_puts_the_unknown_last(m
     analytics.register_breakdown("By luck", Breakdown(key=lambda: key, label=str))
     make_position(Trip(signal_id="s1"))
     make_position(Trip(signal_id="s2", exit=140.0))
-    [(title, groups)] = analytics.breakdowns(closed_positions())
+    [(title, groups)] = analytics.breakdowns(closed_positions(ACCOUNT))
     assert title == "By luck"
     assert [(group.label, group.performance.count) for group in groups] == [("lucky", 1), (analytics.UNLABELLED, 1)]
 

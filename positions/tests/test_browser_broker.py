@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from events import feed
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import CommandRecord
 from positions.models import BrokerCheck
@@ -55,7 +56,7 @@ def compared(theirs: float, *, at: datetime | None = None) -> dict[str, Any]:
     ]
     blocked = "" if theirs == 100 else "MSFT: shares that no execution explains."
     data = {"id": "check", "v": 0, "at": at.isoformat(), "rows": rows, "blocked": blocked}
-    BrokerCheck.objects.create(first_at=at, at=at, kind="light", blocked=blocked, external=1, data=data)
+    BrokerCheck.objects.create(account=SIMULATED_ACCOUNT, first_at=at, at=at, kind="light", blocked=blocked, external=1, data=data)
     return data
 
 

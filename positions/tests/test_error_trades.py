@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import EventRecord
 from events.order import OrderSide
@@ -22,13 +23,20 @@ pytestmark = pytest.mark.django_db
 def position() -> PositionRecord:
     now = utc_now()
     return PositionRecord.objects.create(
-        position_id="p1", symbol="AAPL", strategy="options flow", status="closed", realized_pnl="-123.45", created_at=now, updated_at=now
+        account=SIMULATED_ACCOUNT,
+        position_id="p1",
+        symbol="AAPL",
+        strategy="options flow",
+        status="closed",
+        realized_pnl="-123.45",
+        created_at=now,
+        updated_at=now,
     )
 
 
 def refusal(symbol: str, source: str) -> str:
     """What the gate says with the locks as they stand."""
-    locks = [Lock(cause=r.cause, code=r.code, scope=Scope(r.scope), name=r.name, since=r.since) for r in active_locks()]
+    locks = [Lock(cause=r.cause, code=r.code, scope=Scope(r.scope), name=r.name, since=r.since) for r in active_locks(SIMULATED_ACCOUNT)]
     intent = OrderIntent(intent_id="i", symbol=symbol, side=OrderSide.BUY, quantity=1, source=source)
     denied = nothing_is_locked(intent, RiskContext(now=utc_now(), locks=locks), RiskLimits())
     return denied.code if denied else ""

@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 def order(version=3, **changes):
     made = Order(
         order_id="o1", order_ref="TD01-E", symbol="AAPL", side=OrderSide.BUY, order_type=OrderType.LIMIT, quantity=100,
-        role=OrderRole.ENTRY, limit_price=150.25, signal_id="s1", position_id="p1", now=lambda: NOW,
+        role=OrderRole.ENTRY, limit_price=150.25, signal_id="s1", position_id="p1", account="DUSIM001", now=lambda: NOW,
     )  # fmt: skip
     for name, value in changes.items():
         setattr(made, name, value)
@@ -126,13 +126,13 @@ def test_an_equity_event_is_a_point():
 def test_what_is_stored_restores_to_the_same_objects():
     made, held = order(state=OrderState.WORKING), position()
     project(state_of(made), change_of(held))
-    assert [Order.from_dict(row).to_dict() for row in store.load_orders()] == [made.to_dict()]
-    assert [StockPosition.from_dict(row).to_dict() for row in store.load_positions()] == [held.to_dict()]
+    assert [Order.from_dict(row).to_dict() for row in store.load_orders("DUSIM001")] == [made.to_dict()]
+    assert [StockPosition.from_dict(row).to_dict() for row in store.load_positions("DUSIM001")] == [held.to_dict()]
 
 
 def test_long_finished_orders_are_not_restored():
     project(state_of(order(state=OrderState.CANCELED, updated_at=NOW - timedelta(days=30))))
-    assert store.load_orders() == []
+    assert store.load_orders("DUSIM001") == []
 
 
 def test_the_next_order_id_is_above_every_one_ever_used_with_this_client_id():

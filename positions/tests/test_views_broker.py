@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import CommandRecord, SetAside
 from positions.models import BrokerCheck, FillRecord, StatementCheck
@@ -29,7 +30,7 @@ def row(kind, key, state, **more):
 def compared(*rows, age=5, blocked=""):
     at = utc_now() - timedelta(seconds=age)
     data = {"id": "check", "v": 0, "at": at.isoformat(), "rows": list(rows), "blocked": blocked}
-    return BrokerCheck.objects.create(first_at=at, at=at, kind="light", blocked=blocked, data=data)
+    return BrokerCheck.objects.create(account=SIMULATED_ACCOUNT, first_at=at, at=at, kind="light", blocked=blocked, data=data)
 
 
 EXTERNAL = row("position", "AAPL", "external", theirs=60, elsewhere=60, cause="Made elsewhere.")

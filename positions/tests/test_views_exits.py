@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import CommandRecord
 from positions.models import OperatorTask
@@ -84,7 +85,9 @@ def test_a_rule_nobody_knows_and_a_closed_position_are_refused(trader, held) -> 
 
 
 def test_a_task_is_settled_once_with_a_note(trader) -> None:
-    task = OperatorTask.objects.create(key="k", kind="split", symbol="AAPL", title="AAPL: Looks like a split", opened_at=utc_now())
+    task = OperatorTask.objects.create(
+        account=SIMULATED_ACCOUNT, key="k", kind="split", symbol="AAPL", title="AAPL: Looks like a split", opened_at=utc_now()
+    )
     assert "Looks like a split" in trader.get("/tasks/").content.decode()
     trader.post(f"/tasks/{task.pk}/done", {"note": " "})
     task.refresh_from_db()

@@ -15,7 +15,7 @@ from django.test import Client
 from positions.export import COLUMNS, text_cell
 from positions.models import PositionRecord
 from positions.tests.people import logged_in
-from positions.tests.rows import NOON, Trip, make_equity, make_position
+from positions.tests.rows import ACCOUNT, NOON, Trip, make_equity, make_position
 
 pytestmark = pytest.mark.django_db
 
@@ -122,7 +122,7 @@ def test_a_long_curve_stays_within_two_thousand_points_and_sixty_kilobytes(viewe
 
 
 def test_without_points_the_curve_is_empty_and_not_an_error(viewer: Client) -> None:
-    assert viewer.get("/pnl/equity.json").json() == {"account": "", "at": [], "equity": [], "drawdown": None}
+    assert viewer.get("/pnl/equity.json").json() == {"account": ACCOUNT, "at": [], "equity": [], "drawdown": None}
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2", "@SUM(A1)", "\tx", "\rx", "\nx", '=HYPERLINK("http://x")'])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from positions.analytics import totals_by
 from positions.models import PositionRecord
@@ -39,4 +40,6 @@ def signal(confidence: float) -> str:
 def position(signal_id: str) -> None:
     now = utc_now()
     name = f"p-{PositionRecord.objects.count()}"
-    PositionRecord.objects.create(position_id=name, signal_id=signal_id, symbol="AAPL", created_at=now, updated_at=now)
+    PositionRecord.objects.create(
+        account=SIMULATED_ACCOUNT, position_id=name, signal_id=signal_id, symbol="AAPL", created_at=now, updated_at=now
+    )

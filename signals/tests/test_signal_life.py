@@ -159,6 +159,7 @@ class SignalLife(RuleBasedStateMachine):
         self.answers[command.signal_id] = answer
         if answer == "left":
             OrderRecord.objects.create(
+                account=SIMULATED_ACCOUNT,
                 order_id=uuid.uuid4().hex, order_ref=uuid.uuid4().hex, intent_id=command.intent_id, role="exit", symbol="AAPL", side="sell",
                 order_type="limit", time_in_force="day", quantity=10, state="rejected", created_at=self.now, updated_at=self.now,
             )  # fmt: skip

@@ -6,6 +6,7 @@ from threading import Thread
 import pytest
 from django.db import IntegrityError, connection
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.models import EventRecord
 from positions.models import PositionRecord
 from signals import store
@@ -50,6 +51,7 @@ def tell(entry, prediction, *, minute=None):
 
 def hold(quantity):
     PositionRecord.objects.create(
+        account=SIMULATED_ACCOUNT,
         position_id="p1",
         symbol="AAPL",
         status="open",

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group, User
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import EventRecord, WorkerLease
 from positions.models import AlarmRecord, EquityPoint, OrderRecord, PositionRecord
@@ -47,6 +48,7 @@ def working_order(role: str = "entry", *, state: str = "working") -> OrderRecord
         "order_id": name,
         "order_ref": name,
         "role": role,
+        "account": SIMULATED_ACCOUNT,
         "symbol": "NVDA",
         "side": "buy",
         "order_type": "limit",

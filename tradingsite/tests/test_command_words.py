@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.commands import (
     AdoptHolding,
     ApproveSignal,
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 
 def filed(command: Command) -> CommandRecord:
-    return file_command(command, user=person("trader"), key=f"test:{command.name}")[0]
+    return file_command(command, account=SIMULATED_ACCOUNT, user=person("trader"), key=f"test:{command.name}")[0]
 
 
 def approval(**changes: Any) -> ApproveSignal:

@@ -13,6 +13,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.commands import HaltTrading
 from events.inbox import file_command
@@ -74,6 +75,7 @@ TABLE = {
     "review_now": Address(get=(302, 302, 302, 302), post=(302, 405, 405, 405)),
     "review": page("week"),
     "review_csv": page("week"),
+    "positions:account": Address(get=(302, 405, 405, 405), post=(302, 302, 302, 302)),
     "positions:alarms": page(),
     "positions:alarm_acknowledge": wish("alarm", refused=302),
     "positions:error_trades": page(),
@@ -126,7 +128,9 @@ def ids(live_redis: RedisServer) -> dict[str, str]:
     fit_to_trade()
     equity_point()
     event_row()
-    statement = StatementCheck.objects.create(day=date(2026, 1, 5), source="flex", file_name="a.xml", ok=True, created_at=utc_now())
+    statement = StatementCheck.objects.create(
+        account=SIMULATED_ACCOUNT, day=date(2026, 1, 5), source="flex", file_name="a.xml", ok=True, created_at=utc_now()
+    )
     made = {"position": held_position(), "order": working_order(), "signal": pending_signal(), "statement": statement}
     return {kind: str(record.pk) for kind, record in made.items()} | {
         "topic": "positions",
@@ -135,7 +139,7 @@ def ids(live_redis: RedisServer) -> dict[str, str]:
         "lock": "987654",
         "task": "987654",
         "rule": "break_even",
-        "command": str(file_command(HaltTrading(reason="x"), user=person("trader"), key="one")[0].pk),
+        "command": str(file_command(HaltTrading(reason="x"), account=SIMULATED_ACCOUNT, user=person("trader"), key="one")[0].pk),
     }
 
 

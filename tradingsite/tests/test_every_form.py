@@ -12,6 +12,7 @@ from django.conf import settings
 from django.urls import resolve
 from playwright.sync_api import Page, Route
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from positions.models import BrokerCheck, ErrorTrade, OperatorTask, RiskLock, TradingState
 from positions.tests.rows import Trip, make_order, make_position
@@ -95,11 +96,13 @@ def desk(transactional_db: None) -> None:
         _row("order:ord-1", kind="order", state="in_doubt", order_id="ord-1", verdict="never_sent", ours=1, theirs=0),
     ]
     data = {"id": "check", "v": 0, "at": now.isoformat(), "rows": rows, "blocked": ""}
-    BrokerCheck.objects.create(first_at=now, at=now, kind="light", blocked="", external=1, data=data)
+    BrokerCheck.objects.create(account=SIMULATED_ACCOUNT, first_at=now, at=now, kind="light", blocked="", external=1, data=data)
     alarm_row()
-    OperatorTask.objects.create(key="t", kind="split", title="A split", opened_at=now)
-    ErrorTrade.objects.create(position_id=held.pk, symbol="AAPL", note="wrong size", marked_at=now, marked_by="x")
-    RiskLock.objects.create(cause="c", code="LOSS", scope="all", reason="a loss", since=now)
+    OperatorTask.objects.create(account=SIMULATED_ACCOUNT, key="t", kind="split", title="A split", opened_at=now)
+    ErrorTrade.objects.create(
+        account=SIMULATED_ACCOUNT, position_id=held.pk, symbol="AAPL", note="wrong size", marked_at=now, marked_by="x"
+    )
+    RiskLock.objects.create(account="DUSIM001", cause="c", code="LOSS", scope="all", reason="a loss", since=now)
     TradingState.objects.update_or_create(pk=1, defaults={"state": "halted"})
 
 

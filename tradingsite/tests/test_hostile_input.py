@@ -23,6 +23,7 @@ from django.db import models, transaction
 from django.test import Client
 from django.urls import reverse
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.commands import MAX_PRICE, MAX_QUANTITY
 from events.models import CommandRecord
@@ -109,7 +110,7 @@ def desk(ids: dict[str, str]) -> dict[str, str]:
     lock = RiskLock.objects.create(
         cause="test", code="daily_loss", scope="account", reason="lost", since=now, until=now + timedelta(hours=1)
     )
-    task = OperatorTask.objects.create(key="test", kind="split", title="A split?", opened_at=now)
+    task = OperatorTask.objects.create(account=SIMULATED_ACCOUNT, key="test", kind="split", title="A split?", opened_at=now)
     return ids | {"lock": str(lock.pk), "task": str(task.pk)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -73,7 +74,8 @@ def test_the_admin_entry_is_for_staff() -> None:
     assert reverse("admin:index") in signed_in("admin").get("/").content.decode()
 
 
-def test_a_real_account_number_is_masked_on_every_page() -> None:
+def test_a_real_account_number_is_masked_on_every_page(settings: Any) -> None:
+    settings.IB_ACCOUNT = "DU1234567"
     fit_to_trade()
     page = signed_in("viewer").get("/").content.decode()
     assert "DU1234567" not in page

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.commands import ClosePosition
 from events.inbox import file_command
 from events.models import CommandRecord, EventRecord
@@ -30,7 +31,7 @@ def client_of_week() -> Client:
     admin = person("admin", name="chief")
     limit_changes.note("risk limits", {"max_order_quantity": "5"}, {"max_order_quantity": "9"}, by="chief", reason="=more")
     LimitChange.objects.update(at=AT)
-    file_command(ClosePosition(position_id="p1"), user=admin, key="k")
+    file_command(ClosePosition(position_id="p1"), account=SIMULATED_ACCOUNT, user=admin, key="k")
     CommandRecord.objects.update(created_at=AT, state="refused", code="no_position", reason="Nothing is held.")
     signal = pending_signal()
     decision = {"edited": ["quantity"], "quantity": 7}
@@ -39,8 +40,10 @@ def client_of_week() -> Client:
     type(order).objects.update(updated_at=AT, code="201", message="No margin.")
     switch_to("halted", reason="smoke", by="ann")
     EventRecord.objects.update(timestamp=AT)
-    RiskLock.objects.create(cause="c", code="drawdown", scope="book", reason="Deep.", since=AT, cleared_at=AT, cleared_by="chief")
-    ErrorTrade.objects.create(position_id="p1", symbol="AAPL", note="wrong", marked_at=AT, marked_by="ann")
+    RiskLock.objects.create(
+        account="DUSIM001", cause="c", code="drawdown", scope="book", reason="Deep.", since=AT, cleared_at=AT, cleared_by="chief"
+    )
+    ErrorTrade.objects.create(account=SIMULATED_ACCOUNT, position_id="p1", symbol="AAPL", note="wrong", marked_at=AT, marked_by="ann")
     AlarmRecord.objects.create(kind="link", about="broker", text="Link down.", first_seen=AT, last_seen=AT)
     client = Client()
     client.force_login(admin, backend="django.contrib.auth.backends.ModelBackend")
@@ -48,8 +51,8 @@ def client_of_week() -> Client:
 
 
 def test_a_week_lists_every_kind_and_only_its_own(client_of_week):
-    assert {line.kind for line in lines_of(date(2026, 3, 2))} == set(KINDS)
-    assert lines_of(date(2026, 2, 23)) == []
+    assert {line.kind for line in lines_of(SIMULATED_ACCOUNT, date(2026, 3, 2))} == set(KINDS)
+    assert lines_of(SIMULATED_ACCOUNT, date(2026, 2, 23)) == []
     page = client_of_week.get(reverse("review", args=["2026-W10"])).content.decode()
     for said in (
         "Deep.",
@@ -66,7 +69,7 @@ def test_a_week_lists_every_kind_and_only_its_own(client_of_week):
 def test_the_file_has_the_same_lines_and_no_formulas(client_of_week):
     answer = client_of_week.get(reverse("review_csv", args=["2026-W10"]))
     rows = list(csv.DictReader(answer.content.decode().splitlines()))
-    assert len(rows) == len(lines_of(date(2026, 3, 2))) == 9
+    assert len(rows) == len(lines_of(SIMULATED_ACCOUNT, date(2026, 3, 2))) == 9
     [limit] = [row for row in rows if row["kind"] == "limit change"]
     assert (limit["who"], limit["why"]) == ("chief", "'=more")
     assert limit["at_utc"] == "2026-03-04T16:00:00+00:00"

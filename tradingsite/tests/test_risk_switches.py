@@ -5,6 +5,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import EventRecord
 from positions.models import RiskLock, TradingState
@@ -15,7 +16,12 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def lock():
     return RiskLock.objects.create(
-        cause="daily_loss 2026-03-02 1", code="daily_loss", scope="book", reason="Today's loss of $10,000.00.", since=utc_now()
+        account=SIMULATED_ACCOUNT,
+        cause="daily_loss 2026-03-02 1",
+        code="daily_loss",
+        scope="book",
+        reason="Today's loss of $10,000.00.",
+        since=utc_now(),
     )
 
 

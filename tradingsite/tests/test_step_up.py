@@ -115,7 +115,7 @@ def test_limits_and_locks_ask_and_the_limit_form_comes_through_whole(admin):
     path = reverse("admin:positions_risklimits_change", args=[limits.pk])
     answer = admin.get(path)
     assert (answer.status_code, answer.headers["Location"]) == (302, f"/confirm/?next={path.replace('/', '%2F')}")
-    lock = RiskLock.objects.create(cause="c", code="drawdown", scope="book", reason="Deep.", since=utc_now())
+    lock = RiskLock.objects.create(account="DUSIM001", cause="c", code="drawdown", scope="book", reason="Deep.", since=utc_now())
     assert admin.post(reverse("clear_lock", args=[lock.pk]), {"reason": "seen"}).status_code == 403
     assert admin.post(answer.headers["Location"], {FIELD: PASSWORD}).headers["Location"] == path
     assert admin.get(path).status_code == 200

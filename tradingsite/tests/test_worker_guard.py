@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.bus import EventBus
 from events.clock import utc_now
 from events.journal import Fenced
@@ -33,19 +34,19 @@ def loss(step: int = 1) -> Lock:
 
 
 def test_a_lock_is_kept_once_and_read_again():
-    assert len(write_locks(free, [loss()])) == 1
-    assert write_locks(free, [loss()]) == []
-    locks, _, released = read_locks(utc_now())
+    assert len(write_locks(free, SIMULATED_ACCOUNT, [loss()])) == 1
+    assert write_locks(free, SIMULATED_ACCOUNT, [loss()]) == []
+    locks, _, released = read_locks(SIMULATED_ACCOUNT, utc_now())
     assert [(lock.code, lock.scope) for lock in locks] == [("daily_loss", Scope.BOOK)]
     assert released == 0
-    assert read_locks(utc_now() + timedelta(hours=2))[0] == []
+    assert read_locks(SIMULATED_ACCOUNT, utc_now() + timedelta(hours=2))[0] == []
 
 
 def test_a_released_loss_lock_stays_released_and_is_counted():
-    write_locks(free, [loss()])
+    write_locks(free, SIMULATED_ACCOUNT, [loss()])
     RiskLock.objects.update(cleared_at=utc_now(), cleared_by="chief", clear_reason="a deposit")
-    assert write_locks(free, [loss()]) == []
-    locks, _, released = read_locks(utc_now())
+    assert write_locks(free, SIMULATED_ACCOUNT, [loss()]) == []
+    locks, _, released = read_locks(SIMULATED_ACCOUNT, utc_now())
     assert (locks, released) == ([], 1)
 
 
@@ -54,7 +55,7 @@ def test_a_worker_that_was_taken_over_makes_no_lock():
         raise Fenced("a newer worker has taken over")
 
     with pytest.raises(Fenced):
-        write_locks(fence, [loss()])
+        write_locks(fence, SIMULATED_ACCOUNT, [loss()])
     assert not RiskLock.objects.exists()
 
 
@@ -69,10 +70,12 @@ def test_a_weeks_loss_counts_fees_and_what_is_open_and_a_restarted_worker_reads_
     standing = read_standing("DU1", row)
     assert standing.week_pnl == -500 - 7 - (100 - 40)
     [lock] = [each for each in due_locks(standing, RiskLimits(weekly_loss_limit=567.0)) if each.code == "weekly_loss"]
-    assert write_locks(free, [lock])
+    assert write_locks(free, SIMULATED_ACCOUNT, [lock])
     again = due_locks(read_standing("DU1", row), RiskLimits(weekly_loss_limit=567.0))
-    assert write_locks(free, [each for each in again if each.code == "weekly_loss"]) == [], "the lock of before the restart stands"
-    assert [each.code for each in read_locks(now)[0]] == ["weekly_loss"]
+    assert write_locks(free, SIMULATED_ACCOUNT, [each for each in again if each.code == "weekly_loss"]) == [], (
+        "the lock of before the restart stands"
+    )
+    assert [each.code for each in read_locks(SIMULATED_ACCOUNT, now)[0]] == ["weekly_loss"]
     assert due_locks(standing, RiskLimits(weekly_loss_limit=567.01)) == []
 
 
@@ -84,7 +87,9 @@ async def test_a_book_beyond_its_limits_makes_trading_reduce_only():
     position = SimpleNamespace(symbol="AAPL", held=100.0, open_risk=500.0, current_price=100.0, entry_price=100.0)
     equity = SimpleNamespace(account="DU1", row={"equity": 1000.0, "day_pnl": 0.0, "unrealized_pnl": 0.0})
     guard = Guard(
-        bus=EventBus(), database=database, manager=None, tracker=SimpleNamespace(active=lambda: [position]), session=None, equity=equity,
+        bus=EventBus(), database=database,
+        manager=SimpleNamespace(core=SimpleNamespace(account="DU1")),
+        tracker=SimpleNamespace(active=lambda: [position]), session=None, equity=equity,
         switch=switch, limits=lambda: RiskLimits(max_open_risk=400.0), session_closes=lambda: None, fence=free,
     )  # fmt: skip
     await guard.look()

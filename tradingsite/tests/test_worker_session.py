@@ -69,9 +69,13 @@ class Books:
 async def nothing() -> None: ...
 
 
+async def answers(account: str) -> bool:
+    return True
+
+
 def session_over(broker: Broker, books: Books, on_change: Callable[[], None] = lambda: None, manager: Manager | None = None) -> Session:
     return Session(
-        bus=EventBus(), broker=broker, manager=manager or Manager(), mode="simulated", live_confirmed="", on_account=lambda account: None,
+        bus=EventBus(), broker=broker, manager=manager or Manager(), mode="simulated", live_confirmed="", account_answers=answers,
         on_picture=lambda picture: None, on_data_lost=lambda: None, on_ready=nothing, on_change=on_change, books=books,
     )  # type: ignore[arg-type]  # fmt: skip
 

@@ -96,7 +96,7 @@ class Flattened:
     """Stands for the orders: notes that everything was closed, and lets the database come back meanwhile if it is to."""
 
     def __init__(self, database, *, comes_back):
-        self.core = SimpleNamespace(set_aside=())
+        self.core = SimpleNamespace(set_aside=(), account="DUSIM001")
         self.reasons = []
         self._database = database
         self._comes_back = comes_back

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.commands import ApproveSignal, Command
 from events.inbox import file_command
 from events.models import CommandRecord, WorkerLease
@@ -43,7 +44,7 @@ class GatewayTruth:
 
 
 def file_wish(command: Command, **options: Any) -> CommandRecord:
-    return file_command(command, user=None, key=options.pop("key", uuid.uuid4().hex), **options)[0]
+    return file_command(command, account=SIMULATED_ACCOUNT, user=None, key=options.pop("key", uuid.uuid4().hex), **options)[0]
 
 
 def last_price(symbol: str) -> float:

@@ -68,6 +68,7 @@ class WorkerSettings:
 
     @classmethod
     def from_django(cls) -> WorkerSettings:
+        """Asks the database which account was traded last: call it outside the loop."""
         s = django_settings
         ib = IbSettings(host=s.IB_HOST, port=s.IB_PORT, client_id=s.IB_CLIENT_ID, account=s.IB_ACCOUNT)
         lines = s.IB_MARKET_DATA_LINES

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db.models import Sum
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.models import EventRecord
 from positions.gateway.account import STARTING_CASH
 from positions.gateway.brokerage import Brokerage
@@ -63,12 +64,12 @@ def test_fills_orders_and_positions_tell_the_same_result(history: History) -> No
 
 def test_it_ends_flat_with_nothing_working(history: History, gateway: Brokerage) -> None:
     assert set(PositionRecord.objects.values_list("status", flat=True)) == {"closed"}
-    assert load_positions() == []
+    assert load_positions(SIMULATED_ACCOUNT) == []
     assert not OrderRecord.objects.exclude(state__in=("filled", "canceled", "rejected", "expired", "denied")).exists()
     assert gateway.open_orders() == []
     assert all(holding.quantity == 0 for holding in gateway.account.holdings.values())
     assert gateway.executions == []  # of today: the history ended before today began
-    assert all(row["state"] in ("filled", "canceled") for row in load_orders())
+    assert all(row["state"] in ("filled", "canceled") for row in load_orders(SIMULATED_ACCOUNT))
 
 
 def test_every_trade_hangs_on_its_whole_chain(history: History) -> None:

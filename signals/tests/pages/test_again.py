@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import CommandRecord, EventRecord
 from events.tape import tape_text
@@ -44,7 +45,7 @@ def order_of(command: CommandRecord, **fields: Any) -> OrderRecord:
     now = utc_now()
     row = {"order_id": uuid.uuid4().hex, "order_ref": "TD-E", "intent_id": command.intent_id, "role": "entry", "symbol": "AAPL"}
     row |= {"side": "buy", "order_type": "limit", "time_in_force": "day", "quantity": 100, "created_at": now, "updated_at": now}
-    return OrderRecord.objects.create(**row | fields)
+    return OrderRecord.objects.create(account=SIMULATED_ACCOUNT, **row | fields)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.commands import ApproveSignal, parse_command
 from events.models import CommandRecord, EventRecord, WorkerLease
@@ -208,6 +209,7 @@ def _worker_gone() -> None:
 def _held_short() -> None:
     now = utc_now()
     PositionRecord.objects.create(
+        account=SIMULATED_ACCOUNT,
         position_id="p",
         symbol="AAPL",
         status="open",
@@ -234,7 +236,10 @@ OBJECTIONS: list[tuple[str, Callable[[], Any]]] = [
     ("max_risk", lambda: RiskLimits.objects.update(max_open_risk=50)),
     ("daily_loss", lambda: EquityPoint.objects.update(day_pnl=-10_000)),
     ("opposite_position", _held_short),
-    ("opposite_holding", lambda: BrokerHolding.objects.create(account="DU1", symbol="AAPL", quantity=-28, updated_at=utc_now())),
+    (
+        "opposite_holding",
+        lambda: BrokerHolding.objects.create(account=SIMULATED_ACCOUNT, symbol="AAPL", quantity=-28, updated_at=utc_now()),
+    ),
 ]
 
 
@@ -294,7 +299,15 @@ def test_a_close_sends_no_stop_and_no_target_and_never_more_than_is_held(make_si
     client = signed_in()
     assert post(client, "approve", ticket(entry=149.8)).json()["code"] == "nothing_held"
     PositionRecord.objects.create(
-        position_id="p", symbol="AAPL", status="open", quantity=60, entry_price=140, current_price=150, created_at=now, updated_at=now
+        account=SIMULATED_ACCOUNT,
+        position_id="p",
+        symbol="AAPL",
+        status="open",
+        quantity=60,
+        entry_price=140,
+        current_price=150,
+        created_at=now,
+        updated_at=now,
     )
     TradingState.objects.update(state="reduce_only")
     assert post(client, "approve", ticket(entry=149.8)).json()["code"] == "too_many"
@@ -309,7 +322,15 @@ def test_buying_back_a_short_sends_no_levels_and_never_more_than_is_short(make_s
     client = signed_in()
     assert post(client, "approve", ticket()).json()["code"] == "nothing_held"
     PositionRecord.objects.create(
-        position_id="p", symbol="AAPL", status="open", quantity=-60, entry_price=160, current_price=150, created_at=now, updated_at=now
+        account=SIMULATED_ACCOUNT,
+        position_id="p",
+        symbol="AAPL",
+        status="open",
+        quantity=-60,
+        entry_price=160,
+        current_price=150,
+        created_at=now,
+        updated_at=now,
     )
     TradingState.objects.update(state="reduce_only")
     [row] = [row for row in client.get("/live/signals").json()["rows"] if row["state"] == "pending"]

@@ -332,7 +332,9 @@ def test_reasons_that_come_while_the_card_is_open_are_all_drawn_and_go_again(sig
     TradingState.objects.update(state="halted", reason="fire drill")
     RiskLimits.objects.update(max_symbol_risk=1, max_open_risk=2)
     wide = {"held_by": "a-name-as-long-as-an-order-reference-may-be " * 2}
-    RiskLock.objects.create(cause="c", code="repeats", scope="symbol", name="AAPL", reason="Wait.", values=wide, since=timezone.now())
+    RiskLock.objects.create(
+        account="DUSIM001", cause="c", code="repeats", scope="symbol", name="AAPL", reason="Wait.", values=wide, since=timezone.now()
+    )
     reasons = signals_page.locator(".signal-card .signal-blocked li")
     reasons.nth(3).wait_for()
     assert [item.get_attribute("data-code") for item in reasons.all()] == ["halted", "locked_repeats", "symbol_risk", "max_risk"]

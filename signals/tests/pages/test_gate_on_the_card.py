@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.commands import parse_command
 from events.models import CommandRecord, WorkerLease
@@ -31,12 +32,13 @@ def entry_order(
     at = utc_now() - timedelta(seconds=ago)
     row = {"symbol": symbol, "side": side, "quantity": quantity, "limit_price": price, "state": state, "role": role, "order_type": "limit"}
     row |= {"order_ref": order_id, "time_in_force": "day", "created_at": at, "updated_at": at, "ib_status": "Submitted"}
-    return OrderRecord.objects.create(order_id=order_id, **(row | more))
+    return OrderRecord.objects.create(account=SIMULATED_ACCOUNT, order_id=order_id, **(row | more))
 
 
 def position(symbol: str, *, quantity: float = 100, price: float = 150.0, stop: float | None = 149.0) -> None:
     now = utc_now()
     PositionRecord.objects.create(
+        account=SIMULATED_ACCOUNT,
         position_id=f"p-{symbol}", symbol=symbol, status="open", quantity=quantity, entry_price=price, current_price=price,
         stop_loss=stop, created_at=now, updated_at=now,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import WorkerLease
 from events.order import OrderRole, OrderSide, OrderState, OrderType
@@ -66,6 +67,7 @@ def open_position(symbol: str, now: Any) -> None:
     held.plan(100.0, stop_loss=49.0)
     held.apply_fill(100.0, 50.0)
     PositionRecord.objects.create(
+        account=SIMULATED_ACCOUNT,
         position_id=held.position_id, symbol=symbol, status="open", quantity=100, entry_price=50, current_price=51, stop_loss=49,
         created_at=now, updated_at=now, data=held.to_dict(),
     )  # fmt: skip
@@ -77,6 +79,7 @@ def open_position(symbol: str, now: Any) -> None:
         )  # fmt: skip
         order.state = OrderState.WORKING
         OrderRecord.objects.create(
+            account=SIMULATED_ACCOUNT,
             order_id=name, order_ref=name, position_id=held.position_id, symbol=symbol, side="sell", quantity=100, limit_price=price,
             role=role, order_type="limit", state="working", time_in_force="gtc", created_at=now, updated_at=now, data=order.to_dict(),
         )  # fmt: skip

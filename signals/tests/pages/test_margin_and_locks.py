@@ -43,7 +43,9 @@ def test_without_the_brokers_word_the_card_says_so_and_an_error_blocks(make_sign
 
 def test_a_lock_blocks_the_card_and_says_until_when(make_signal, signed_in, ticket):
     make_signal("s1")
-    RiskLock.objects.create(cause="c", code="losing_streak", scope="symbol", name="AAPL", reason="4 losing trades.", since=utc_now())
+    RiskLock.objects.create(
+        account="DUSIM001", cause="c", code="losing_streak", scope="symbol", name="AAPL", reason="4 losing trades.", since=utc_now()
+    )
     [proposal] = pending_proposals()
     [objection] = proposal.objections
     assert "AAPL locked until a person clears it: 4 losing trades." in objection.message

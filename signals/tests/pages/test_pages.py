@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import CommandRecord
 from positions.models import FillRecord, MinuteBar, OrderRecord, PositionRecord, RiskLimits
@@ -88,7 +89,15 @@ def test_a_position_already_held_is_named(make_signal: Maker, signed_in: Maker) 
     make_signal()
     now = utc_now()
     PositionRecord.objects.create(
-        position_id="p", symbol="AAPL", status="open", quantity=25, entry_price=140, current_price=150, created_at=now, updated_at=now
+        account=SIMULATED_ACCOUNT,
+        position_id="p",
+        symbol="AAPL",
+        status="open",
+        quantity=25,
+        entry_price=140,
+        current_price=150,
+        created_at=now,
+        updated_at=now,
     )
     row = pending_row(signed_in())
     assert row["held"] == 25
@@ -157,6 +166,7 @@ def test_a_signals_page_shows_its_whole_chain(make_signal: Maker, signed_in: Mak
         key="k", name="ApproveSignal", payload={}, state="done", reason="sent as X-E", signal_id="s1", created_at=now
     )
     OrderRecord.objects.create(
+        account=SIMULATED_ACCOUNT,
         order_id="o1",
         order_ref="X-E",
         signal_id="s1",
@@ -171,6 +181,7 @@ def test_a_signals_page_shows_its_whole_chain(make_signal: Maker, signed_in: Mak
         updated_at=now,
     )
     FillRecord.objects.create(
+        account=SIMULATED_ACCOUNT,
         exec_id="0001.01",
         exec_base="0001",
         order_id="o1",
@@ -183,6 +194,7 @@ def test_a_signals_page_shows_its_whole_chain(make_signal: Maker, signed_in: Mak
         received_at=now,
     )
     PositionRecord.objects.create(
+        account=SIMULATED_ACCOUNT,
         position_id="p1",
         signal_id="s1",
         symbol="AAPL",

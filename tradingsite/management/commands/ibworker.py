@@ -36,7 +36,7 @@ class Command(BaseCommand):
             raise CommandError(f"the database does not answer: {error}") from error
         try:
             epoch = self._take_epoch()
-            code = asyncio.run(run_worker(lock, epoch))
+            code = asyncio.run(run_worker(WorkerSettings.from_django(), lock, epoch))
         finally:
             lock.release()
         sys.exit(code)
@@ -50,8 +50,8 @@ class Command(BaseCommand):
             raise CommandError(f"the database is not ready (run manage.py migrate): {error}") from error
 
 
-async def run_worker(lock: WorkerLock, epoch: int) -> int:
-    worker = build(WorkerSettings.from_django(), lock=lock, epoch=epoch)
+async def run_worker(settings: WorkerSettings, lock: WorkerLock, epoch: int) -> int:
+    worker = build(settings, lock=lock, epoch=epoch)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
