@@ -25,6 +25,7 @@ from events.commands import ClosePosition, FlattenAll, HaltTrading, ResumeTradin
 from events.models import CommandRecord
 from positions import accounts, store
 from positions.analytics import closed_positions, count_and_net, exchange_date
+from positions.lease import take_epoch
 from positions.locks import active_locks, read_locks
 from positions.models import BrokerHolding, EquityPoint, OrderRecord, PositionRecord, RiskLock, TradedAccount, TradingState
 from signals.facts import gather
@@ -271,9 +272,15 @@ async def test_a_worker_ends_when_the_gateway_serves_another_account_than_its_bo
     database, nobody = Database(), SimpleNamespace(account="")
     parts: Any = dict.fromkeys(field.name for field in fields(Worker) if field.init)
     manager, session = SimpleNamespace(core=SimpleNamespace(account="")), SimpleNamespace(mode="paper")
-    made = {"epoch": 3, "account": books, "code": 0, "database": database, "manager": manager, "session": session}
+    made = {
+        "epoch": await database.run(take_epoch),
+        "account": books,
+        "code": 0,
+        "database": database,
+        "manager": manager,
+        "session": session,
+    }
     worker = Worker(**(parts | made | {"tracker": nobody, "equity": nobody}))
-    worker._fence = lambda: None  # type: ignore[method-assign]
     assert await worker.account_answered(PAPER) is goes_on
     assert (worker.code, manager.core.account) == (code, PAPER if goes_on else "")
     assert await database.run(lambda: TradedAccount.objects.get().account) == PAPER, "the next worker begins with its books"
