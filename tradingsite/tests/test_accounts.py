@@ -270,7 +270,7 @@ async def test_what_was_decided_for_another_account_is_refused_but_a_halt(comman
 @pytest.mark.parametrize(("books", "goes_on", "code"), [("", True, 0), (PAPER, True, 0), ("DU1111111", False, EXIT_OTHER_ACCOUNT)])
 async def test_a_worker_ends_when_the_gateway_serves_another_account_than_its_books_are_of(books: str, goes_on: bool, code: int) -> None:
     database, nobody = Database(), SimpleNamespace(account="")
-    parts: Any = dict.fromkeys(field.name for field in fields(Worker) if field.init)
+    parts: Any = dict.fromkeys(field.name for field in fields(Worker) if not field.name.startswith("_"))
     manager, session = SimpleNamespace(core=SimpleNamespace(account="")), SimpleNamespace(mode="paper")
     made = {
         "epoch": await database.run(take_epoch),
