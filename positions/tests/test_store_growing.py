@@ -20,7 +20,7 @@ NOON = datetime(2026, 3, 4, 17, 0, tzinfo=UTC)
 
 
 def held() -> StockPosition:
-    position = StockPosition("AAPL", "p-1", now=lambda: NOON)
+    position = StockPosition("AAPL", "p-1", account="DUSIM001", now=lambda: NOON)
     position.plan(100, stop_loss=95.0)
     position.apply_fill(100, 100.0, fill_id="0001.01", order_id="o-1", at=NOON)
     return position
@@ -35,7 +35,7 @@ def test_events_bring_what_is_new_and_rows_hold_all_of_it() -> None:
     assert [line["type"] for line in event.position_data["new_history"]] == ["commission"]
     store.project([(event, 2)], 1)
     assert set(PositionRecord.objects.get().data) == set(position.state())
-    [row] = store.load_positions()
+    [row] = store.load_positions("DUSIM001")
     assert StockPosition.from_dict(row).to_dict() == position.to_dict()
 
 
@@ -44,7 +44,7 @@ def test_an_event_of_before_that_carries_everything_makes_the_same_rows() -> Non
     event = position_events.opened(position)
     old = event.from_dict(event.to_dict() | {"position_data": position.to_dict()})
     store.project([(old, 1), (old, 2)], 1)
-    [row] = store.load_positions()
+    [row] = store.load_positions("DUSIM001")
     assert StockPosition.from_dict(row).to_dict() == position.to_dict()
 
 
@@ -55,5 +55,5 @@ def test_the_migration_moves_history_and_fills_out_of_the_rows() -> None:
     importlib.import_module(MIGRATION).move_out(apps, None)
     assert PositionChange.objects.count() == len(position.history)
     assert PositionEntry.objects.count() == 1
-    [row] = store.load_positions()
+    [row] = store.load_positions("DUSIM001")
     assert StockPosition.from_dict(row).to_dict() == position.to_dict()

@@ -34,7 +34,8 @@ ACTS = frozenset({
     "trading_halt", "trading_reduce_only", "trading_resume", "trading_flatten", "clear_lock", "logout",
     "signals:approve", "signals:reject", "signals:decide_again",
     *(f"positions:{act}" for act in (
-        "alarm_acknowledge", "error_trade_mark", "error_trade_settle", "close", "stop", "target", "exit_rule", "task_done", "order_cancel",
+        "account", "alarm_acknowledge",
+        "error_trade_mark", "error_trade_settle", "close", "stop", "target", "exit_rule", "task_done", "order_cancel",
         "broker_adopt", "broker_close", "broker_release", "broker_acknowledge", "broker_doubt", "broker_statement_check",
     )),
 })  # fmt: skip
