@@ -15,7 +15,7 @@ from positions.analytics import day_start, exchange_date
 from positions.models import EquityPoint, FillRecord, StatementCheck
 from positions.statements.matching import OurFill, compare, with_realized
 from positions.statements.reading import read_statement
-from positions.statements.statement import BadStatement, Statement
+from positions.statements.statement import BadStatement, Statement, StatementTrade
 
 
 def check_statement(data: bytes, *, file_name: str, day: date | None = None, user: Any = None) -> StatementCheck:
@@ -128,7 +128,8 @@ def _balance(statement: Statement, day: date, account: str) -> dict[str, Any] | 
 
 
 def _notes(statement: Statement) -> list[str]:
-    notes = []
+    notes = list(statement.notes)
+    notes += [_taken_back(cancel, statement) for cancel in statement.cancels]
     if statement.skipped:
         notes.append(f"{statement.skipped} trades that are not US-dollar stocks were left out.")
     if statement.source == "activity":
@@ -136,6 +137,13 @@ def _notes(statement: Statement) -> list[str]:
     if any(trade.commission is None for trade in statement.trades):
         notes.append("Commissions were charged in another currency than the trades: they were not compared.")
     return notes
+
+
+def _taken_back(cancel: StatementTrade, statement: Statement) -> str:
+    return (
+        f"IB took back {abs(cancel.quantity).normalize():f} {cancel.symbol} of {cancel.day} (said on {statement.reported_on(cancel)}): "
+        "see that our books of that day no longer count it."
+    )
 
 
 def _plain_name(name: str) -> str:

@@ -6,94 +6,66 @@ repeat what the others say. A section may change its columns half-way, and secti
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import date
 
-from positions.statements.moments import Calendar, exchange_day
-from positions.statements.statement import (
-    MOST_ROWS,
-    BadStatement,
-    Statement,
-    StatementBalance,
-    StatementCash,
-    StatementPosition,
-    StatementTrade,
-    account_among,
-    number,
-    optional,
-    symbol_of,
+from positions.statements.activity_trades import TradeReader, trade_rows
+from positions.statements.cancels import settle
+from positions.statements.csv_rows import Row, Sections, sections_of
+from positions.statements.fields import account_among, number, symbol_of
+from positions.statements.moments import Calendar
+from positions.statements.row_list import ABOUT_THE_FILE, NOTHING_LIKE_IT, TOTAL, RowList, not_a_stock
+from positions.statements.shares_moved import action
+from positions.statements.statement import BadStatement, Statement, StatementAction, StatementBalance, StatementCash, StatementPosition
+
+_CASH_SECTIONS = (
+    "Deposits & Withdrawals",
+    "Dividends",
+    "Payment In Lieu Of Dividends",
+    "Interest",
+    "Fees",
+    "Other Fees",
+    "Withholding Tax",
 )
-
-_EXECUTIONS, _ORDERS = ("Trade", "Execution"), ("Order",)
-_CASH_SECTIONS = ("Deposits & Withdrawals", "Dividends", "Interest", "Fees", "Withholding Tax")
+_MOVES = ("Corporate Actions", "Transfers")
+_ABOUT = ("Statement", "Account Information", "Codes", "Financial Instrument Information", "Notes/Legal Notes")
+_NEEDS = {
+    "Open Positions": "comparing the shares held at the end of the day",
+    "Cash Report": "comparing the cash at the end of the day",
+}
 _CALENDAR = Calendar(())  # its dates never have slashes
-
-Row = dict[str, str]
-Sections = dict[str, list[Row]]
 
 
 def read_activity(text: str, account: str = "") -> Statement:
     """The statement of `account`, or of the only one. Raises BadStatement."""
-    sections = _sections(text)
+    row_list = RowList()
+    sections = sections_of(text, row_list)
     facts = _facts(sections)
-    if "activity" not in facts.get("Title", "Activity").lower() or not facts.get("Period"):
-        raise BadStatement("The file is not an IB activity statement in English: choose that language, and the format CSV, in the portal.")
+    _refuse_another_kind(sections, facts)
     chosen = account_among(_accounts(sections, facts), account)
-    first, last = _period(facts["Period"])
-    rows = [row for row in _finest(sections.get("Trades", [])) if _is_of(row, chosen)]
-    stocks = [row for row in rows if row.get("Asset Category", "").startswith("Stocks") and row.get("Currency") == "USD"]
-    return Statement(
-        source="activity",
-        account=chosen[:32],
-        first=first,
-        last=last,
-        trades=tuple(_trade(row) for row in _not_cancelled(stocks)),
-        cash=tuple(_cash(row, name) for name in _CASH_SECTIONS for row in sections.get(name, []) if _is_money(row) and _is_of(row, chosen)),
-        positions=tuple(_position(row, last) for row in sections.get("Open Positions", []) if _is_stock(row) and _is_of(row, chosen)),
-        balances=tuple(_balances(sections, chosen, last)),
-        skipped=len(rows) - len(stocks),
-    )
+    return _Reader(sections, row_list, chosen, *_period(facts["Period"])).statement()
 
 
-def _sections(text: str) -> Sections:
-    found: Sections = {}
-    for section, header, cells in _lines(text):
-        found.setdefault(section, []).append(dict(zip(header, cells, strict=False)))
-    return found
-
-
-def _lines(text: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """(section, its header, the cells) of every data row."""
-    headers: dict[str, list[str]] = {}
-    try:
-        for count, cells in enumerate(csv.reader(io.StringIO(text))):
-            if count > MOST_ROWS:
-                raise BadStatement(f"The file has more than {MOST_ROWS:,} rows. Ask IB for a shorter period.")
-            if len(cells) < 3:
-                continue
-            if cells[1] == "Header":
-                headers[cells[0]] = cells[2:]
-            elif cells[1] == "Data" and cells[0] in headers:
-                yield cells[0], headers[cells[0]], cells[2:]
-    except csv.Error as error:
-        raise BadStatement(f"The file is not readable as CSV: {str(error)[:120]}.") from None
+def _refuse_another_kind(sections: Sections, facts: dict[str, str]) -> None:
+    title = facts.get("Title", "Activity").lower()
+    if "Transaction History" in sections or "transaction history" in title:
+        raise BadStatement(
+            "The file is a Transaction History: it has days but no times, and no executions. "
+            "Ask IB for the activity statement as CSV, or for an Activity Flex Query as XML."
+        )
+    if "activity" not in title or not facts.get("Period"):
+        raise BadStatement("The file is not an IB activity statement in English: choose that language, and the format CSV, in the portal.")
 
 
 def _facts(sections: Sections) -> dict[str, str]:
     rows = [*sections.get("Statement", []), *sections.get("Account Information", [])]
-    return {row.get("Field Name", ""): row.get("Field Value", "") for row in rows}
+    return {row.get("Field Name", ""): row.get("Field Value", "") for _, row in rows}
 
 
 def _accounts(sections: Sections, facts: dict[str, str]) -> list[str]:
     """A consolidated statement names the account in every row."""
-    named = [row["Account"].strip() for rows in sections.values() for row in rows if row.get("Account", "").strip()]
-    return named or [facts.get("Account", "").split(" ")[0]]
-
-
-def _is_of(row: Row, account: str) -> bool:
-    return row.get("Account", "").strip() in ("", account)
+    named = [row["Account"].strip() for rows in sections.values() for _, row in rows if row.get("Account", "").strip()]
+    return named or [facts.get("Account", "").strip().split(" ")[0]]
 
 
 def _period(text: str) -> tuple[date | None, date | None]:
@@ -101,75 +73,104 @@ def _period(text: str) -> tuple[date | None, date | None]:
     return days[0], days[-1]
 
 
-def _finest(rows: list[Row]) -> list[Row]:
-    """The executions, else the orders: told at both levels they would count twice."""
-    kinds = {row.get("DataDiscriminator") for row in rows}
-    wanted = _EXECUTIONS if kinds & set(_EXECUTIONS) else _ORDERS
-    return [row for row in rows if row.get("DataDiscriminator") in wanted]
+class _Reader:
+    def __init__(self, sections: Sections, row_list: RowList, account: str, first: date | None, last: date | None) -> None:
+        self._row_list, self._account = row_list, account
+        self._first, self._last = first, last
+        self._sections = {name: list(self._mine(name, rows)) for name, rows in sections.items() if name not in _ABOUT}
+        for name in _ABOUT:
+            row_list.leave_out(name, ABOUT_THE_FILE, *(line for line, _ in sections.get(name, ())))
 
+    def _mine(self, name: str, rows: list[Row]) -> Iterator[Row]:
+        for line, row in rows:
+            if row.get("Account", "").strip() in ("", self._account):
+                yield line, row
+            else:
+                self._row_list.leave_out(name, "of another account", line)
 
-def _not_cancelled(rows: list[Row]) -> list[Row]:
-    """A busted trade is listed twice, the second time under the code Ca. Both go."""
-    kept = [row for row in rows if not _is_cancel(row)]
-    for cancel in [row for row in rows if _is_cancel(row)]:
-        back = -number(cancel.get("Quantity"), "The quantity of a cancelled trade")
-        same = (row for row in kept if all(row.get(name) == cancel.get(name) for name in ("Symbol", "T. Price")))
-        busted = next((row for row in same if number(row.get("Quantity"), "A quantity") == back), None)
-        if busted is not None:
-            kept.remove(busted)
-    return kept
+    def statement(self) -> Statement:
+        rows = trade_rows(self._sections.get("Trades", []), self._row_list)
+        stocks = self._stocks_among(rows, "Trades")
+        reader = TradeReader(_CALENDAR, self._first, self._last)
+        settled = settle([reader.trade(*row) for row in stocks], self._first)
+        cash, actions = tuple(self._cash()), tuple(self._actions())
+        positions, balances = tuple(self._positions()), tuple(self._balances())
+        read = {"Trades", "Open Positions", "Cash Report", *_CASH_SECTIONS, *_MOVES}
+        for name, others in self._sections.items():
+            if name not in read:
+                self._row_list.leave_out(name, NOTHING_LIKE_IT, *(line for line, _ in others))
+        return Statement(
+            source="activity",
+            account=self._account[:32],
+            first=self._first,
+            last=self._last,
+            trades=settled.trades,
+            cancelled=settled.cancelled,
+            cancels=settled.cancels,
+            cash=cash,
+            actions=actions,
+            positions=positions,
+            balances=balances,
+            left_out=self._row_list.left_out(),
+            notes=tuple(
+                f"The statement has no {name} section: {use} needs it." for name, use in _NEEDS.items() if name not in self._sections
+            ),
+            skipped=len(rows) - len(stocks),
+            rows=self._row_list.count,
+        )
 
+    def _stocks_among(self, rows: list[Row], section: str) -> list[Row]:
+        stocks = []
+        for line, row in rows:
+            kind, currency = row.get("Asset Category", "Stocks"), row.get("Currency", "USD")
+            if kind.startswith("Stocks") and currency == "USD":
+                stocks.append((line, row))
+            else:
+                self._row_list.leave_out(section, not_a_stock("Stocks" if kind.startswith("Stocks") else kind, currency), line)
+        return stocks
 
-def _is_cancel(row: Row) -> bool:
-    return "Ca" in [code.strip() for code in row.get("Code", "").split(";")]
+    def _cash(self) -> Iterator[StatementCash]:
+        for section in _CASH_SECTIONS:
+            for line, row in self._sections.get(section, ()):
+                if row.get("Currency", "").startswith("Total") or not row.get("Amount", "").strip():
+                    self._row_list.leave_out(section, TOTAL, line)
+                    continue
+                yield StatementCash(
+                    kind=section,
+                    text=row.get("Description", "")[:200],
+                    amount=number(row.get("Amount"), f"An amount of {section}"),
+                    currency=row.get("Currency", "")[:3],
+                    day=_CALENDAR.day(row.get("Date") or row.get("Settle Date")),
+                    section=section,
+                    lines=(line,),
+                )
 
+    def _actions(self) -> Iterator[StatementAction]:
+        for section in _MOVES:
+            for line, row in self._sections.get(section, ()):
+                if row.get("Asset Category", "").startswith("Total") or row.get("Currency", "").startswith("Total"):
+                    self._row_list.leave_out(section, TOTAL, line)
+                    continue
+                day = _CALENDAR.day(row.get("Report Date") or row.get("Date/Time") or row.get("Date"))
+                text = row.get("Description") or f"{row.get('Type', '')} {row.get('Direction', '')}".strip()
+                quantity = row.get("Quantity") or row.get("Qty")
+                yield action(section, section.removesuffix("s"), text, row.get("Symbol"), quantity, day, line)
 
-def _trade(row: Row) -> StatementTrade:
-    symbol = symbol_of(row.get("Symbol"))
-    at = _CALENDAR.moment(row.get("Date/Time"))
-    return StatementTrade(
-        exec_id="",
-        symbol=symbol,
-        day=exchange_day(at),
-        at=at,
-        quantity=number(row.get("Quantity"), f"The quantity of a {symbol} trade"),
-        price=number(row.get("T. Price"), f"The price of a {symbol} trade"),
-        commission=-number(_fee(row), f"The commission of a {symbol} trade"),
-        realized=optional(row.get("Realized P/L"), f"The realized result of a {symbol} trade"),
-    )
+    def _positions(self) -> Iterator[StatementPosition]:
+        rows = []
+        for line, row in self._sections.get("Open Positions", ()):
+            if row.get("DataDiscriminator") == "Summary":
+                rows.append((line, row))
+            else:
+                self._row_list.leave_out("Open Positions", "parts of a row that is compared", line)
+        for line, row in self._stocks_among(rows, "Open Positions"):
+            symbol = symbol_of(row.get("Symbol"))
+            quantity = number(row.get("Quantity"), f"The size of {symbol}")
+            yield StatementPosition(symbol=symbol, quantity=quantity, day=self._last, lines=(line,))
 
-
-def _fee(row: Row) -> str | None:
-    """The column is named after what it holds: Comm/Fee, or Comm in USD."""
-    return next((row[name] for name in ("Comm/Fee", "Comm in USD", "Commission") if name in row), None)
-
-
-def _is_money(row: Row) -> bool:
-    return bool(row.get("Amount", "").strip()) and not row.get("Currency", "").startswith("Total")
-
-
-def _is_stock(row: Row) -> bool:
-    kind, currency = row.get("Asset Category", "Stocks"), row.get("Currency", "USD")
-    return row.get("DataDiscriminator") == "Summary" and kind.startswith("Stocks") and currency == "USD"
-
-
-def _cash(row: Row, section: str) -> StatementCash:
-    return StatementCash(
-        kind=section,
-        text=row.get("Description", "")[:200],
-        amount=number(row.get("Amount"), f"An amount of {section}"),
-        currency=row.get("Currency", "")[:3],
-        day=_CALENDAR.day(row.get("Date") or row.get("Settle Date")),
-    )
-
-
-def _position(row: Row, day: date | None) -> StatementPosition:
-    symbol = symbol_of(row.get("Symbol"))
-    return StatementPosition(symbol=symbol, quantity=number(row.get("Quantity"), f"The size of {symbol}"), day=day)
-
-
-def _balances(sections: Sections, account: str, day: date | None) -> Iterator[StatementBalance]:
-    for row in sections.get("Cash Report", []):
-        what = row.get("Currency Summary", "").strip()
-        if what == "Ending Cash" and row.get("Currency") == "USD" and _is_of(row, account):
-            yield StatementBalance(amount=number(row.get("Total"), "The ending cash"), day=day)
+    def _balances(self) -> Iterator[StatementBalance]:
+        for line, row in self._sections.get("Cash Report", ()):
+            if row.get("Currency Summary", "").strip() == "Ending Cash" and row.get("Currency") == "USD":
+                yield StatementBalance(amount=number(row.get("Total"), "The ending cash"), day=self._last, lines=(line,))
+            else:
+                self._row_list.leave_out("Cash Report", "not the US-dollar cash at the end", line)

@@ -1,37 +1,42 @@
-"""IB Flex Query statements (XML): Trades at execution level, CashTransactions, CashReport, OpenPositions.
+"""IB Flex Query statements (XML): Trades at execution level, CashTransactions, CashReport, OpenPositions, CorporateActions.
 
 The file comes from outside: entities, document types and external references are refused by the parser, never expanded.
-A period that is broken out by day is one FlexStatement for each day; several accounts are several, too.
+A period that is broken out by day is one FlexStatement for each day; several accounts are several, too. A row is an element
+with attributes below a FlexStatement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
-from itertools import chain
+from datetime import date
+from itertools import chain, islice
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from positions.statements.moments import Calendar, exchange_day
+from positions.statements.cancels import settle
+from positions.statements.fields import account_among, number, symbol_of
+from positions.statements.flex_trades import TradeReader, executions
+from positions.statements.moments import Calendar
+from positions.statements.row_list import ABOUT_THE_FILE, FINER, NOTHING_LIKE_IT, RowList, not_a_stock
+from positions.statements.shares_moved import action
 from positions.statements.statement import (
-    MOST_ROWS,
     ZERO,
     BadStatement,
+    Lines,
     Statement,
+    StatementAction,
     StatementBalance,
     StatementCash,
     StatementPosition,
-    StatementTrade,
-    account_among,
-    number,
-    optional,
-    symbol_of,
 )
 
-_DATED = ("dateTime", "tradeDate", "reportDate", "fromDate", "toDate")
-_CANCELLED = ("TradeCancel",)
+_DATED = ("dateTime", "tradeDate", "reportDate", "date", "fromDate", "toDate")
+_ABOUT = {"AccountInformation"}
+_SECTIONS = {"OpenPositions": "Open Positions", "CashReport": "Cash Report", "CashTransactions": "Cash Transactions"}
+_MOVES = {"CorporateActions": "Corporate Actions", "Transfers": "Transfers"}
+Row = tuple[int, Element]
 
 
 def read_flex(text: str, account: str = "") -> Statement:
@@ -46,8 +51,8 @@ def read_flex(text: str, account: str = "") -> Statement:
     parts = list(root.iter("FlexStatement"))
     if not parts:
         raise BadStatement("The file holds no statement: IB had nothing for that period, or the query names no account.")
-    chosen = account_among([part.get("accountId", "") for part in parts], account)
-    return _statement(chosen, [part for part in parts if part.get("accountId", "") == chosen])
+    chosen = account_among([part.get("accountId", "").strip() for part in parts], account)
+    return _Reader(parts, chosen).statement()
 
 
 def _parsed(text: str) -> Element:
@@ -60,142 +65,158 @@ def _parsed(text: str) -> Element:
     return root
 
 
-def _statement(account: str, parts: Sequence[Element]) -> Statement:
-    if not any(part.find("Trades") is not None for part in parts):
-        raise BadStatement("The Flex Query has no Trades section. Add it, with the level of detail Execution.")
-    calendar = Calendar(_dates(parts))
-    rows = _executions(parts)
-    stocks = _stocks(rows)
-    days = [day for part in parts for day in (calendar.day(part.get("fromDate")), calendar.day(part.get("toDate"))) if day is not None]
-    return Statement(
-        source="flex",
-        account=account[:32],
-        first=min(days, default=None),
-        last=max(days, default=None),
-        trades=tuple(_trade(row, calendar) for row in _not_cancelled(stocks)),
-        cash=tuple(_cash(row, calendar) for row in _finest(_rows(parts, "CashTransactions", "CashTransaction"), "DETAIL")),
-        positions=_positions(parts, calendar),
-        balances=tuple(_balances(parts, calendar)),
-        skipped=len(rows) - len(stocks),
-    )
+class _Reader:
+    def __init__(self, parts: Sequence[Element], account: str) -> None:
+        self._rows = RowList()
+        self._parts: list[tuple[Element, dict[str, list[Row]]]] = []  # the account's parts, with the rows of each section
+        self._account = account
+        for part in parts:
+            self._sort(part)
+        mine = [part for part, _ in self._parts]
+        if not any(part.find("Trades") is not None for part in mine):
+            raise BadStatement("The Flex Query has no Trades section. Add it, with the level of detail Execution.")
+        # a query writes all its dates in one format: a look at the first ones spares the walk through the rest
+        slashes = any("/" in text for text in islice(_dates(mine), 1000))
+        self._calendar = Calendar(_dates(mine) if slashes else ())
+
+    def _sort(self, part: Element) -> None:
+        """Every row gets its number; those of other accounts are left out."""
+        mine = part.get("accountId", "").strip() == self._account
+        sections: dict[str, list[Row]] = {}
+        for section in part:
+            for element in section.iter():
+                if not element.attrib:
+                    continue
+                line = self._rows.next()
+                if not mine:
+                    self._rows.leave_out(section.tag, "of another account", line)
+                elif section.tag in _ABOUT:
+                    self._rows.leave_out(section.tag, ABOUT_THE_FILE, line)
+                else:
+                    sections.setdefault(section.tag, []).append((line, element))
+        if mine:
+            self._parts.append((part, sections))
+
+    def statement(self) -> Statement:
+        bounds = [self._calendar.day(part.get(name)) for part, _ in self._parts for name in ("fromDate", "toDate")]
+        days = [day for day in bounds if day is not None]
+        first, last = min(days, default=None), max(days, default=None)
+        stocks, skipped = self._stocks_among(executions(self._section("Trades"), self._rows), "Trades")
+        reader = TradeReader(self._calendar, first, last)
+        settled = settle([reader.trade(*row) for row in stocks], first)
+        for row, known in settled.repeated:
+            self._rows.leave_out("Trades", f"repeats row {known.lines[0]}", *row.lines)
+        cash, actions = tuple(self._cash()), tuple(self._actions())
+        positions, balances = self._positions(), tuple(self._balances())
+        self._leave_the_rest()
+        return Statement(
+            source="flex",
+            account=self._account[:32],
+            first=first,
+            last=last,
+            trades=settled.trades,
+            cancelled=settled.cancelled,
+            cancels=settled.cancels,
+            cash=cash,
+            actions=actions,
+            positions=positions,
+            balances=balances,
+            left_out=self._rows.left_out(),
+            notes=(*self._missing_sections(), *reader.notes([row for _, row in stocks])),
+            skipped=skipped,
+            rows=self._rows.count,
+        )
+
+    def _section(self, name: str) -> list[Row]:
+        return [row for _, sections in self._parts for row in sections.get(name, ())]
+
+    def _stocks_among(self, rows: Sequence[Row], section: str) -> tuple[list[Row], int]:
+        stocks = []
+        for line, row in rows:
+            kind, currency = row.get("assetCategory") or "STK", row.get("currency") or "USD"
+            if kind == "STK" and currency == "USD":
+                stocks.append((line, row))
+            else:
+                self._rows.leave_out(section, not_a_stock(kind, currency), line)
+        return stocks, len(rows) - len(stocks)
+
+    def _finest(self, rows: Sequence[Row], level: str, section: str) -> list[Row]:
+        """Where the same amounts are told at several levels of detail: the rows of `level`."""
+        found = [row for row in rows if row[1].get("levelOfDetail") == level]
+        if not found:
+            return list(rows)
+        kept = {line for line, _ in found}
+        self._rows.leave_out(
+            section, FINER if level == "DETAIL" else "parts of a row that is compared", *(n for n, _ in rows if n not in kept)
+        )
+        return found
+
+    def _cash(self) -> Iterator[StatementCash]:
+        for line, row in self._finest(self._section("CashTransactions"), "DETAIL", "Cash Transactions"):
+            yield StatementCash(
+                kind=row.get("type", "")[:60],
+                text=row.get("description", "")[:200],
+                amount=number(row.get("amount"), "The amount of a cash transaction"),
+                currency=row.get("currency", "USD")[:3],
+                day=self._calendar.day(row.get("reportDate") or row.get("dateTime")),
+                section="Cash Transactions",
+                lines=(line,),
+            )
+
+    def _actions(self) -> Iterator[StatementAction]:
+        for tag, section in _MOVES.items():
+            for line, row in self._section(tag):
+                day = self._calendar.day(row.get("reportDate") or row.get("dateTime") or row.get("date"))
+                kind = row.get("type") or section.removesuffix("s")
+                text = row.get("actionDescription") or row.get("description") or ""
+                yield action(section, kind, text, row.get("symbol"), row.get("quantity"), day, line)
+
+    def _positions(self) -> tuple[StatementPosition, ...]:
+        """Shares by symbol and day; lots are added up where the query gives nothing else."""
+        lines: dict[tuple[str, date | None], Lines] = {}
+        held = dict.fromkeys(lines, ZERO)
+        for part, sections in self._parts:
+            stocks, _ = self._stocks_among(sections.get("OpenPositions", ()), "Open Positions")
+            for line, row in self._finest(stocks, "SUMMARY", "Open Positions"):
+                key = symbol_of(row.get("symbol")), self._calendar.day(row.get("reportDate") or part.get("toDate"))
+                held[key] = held.get(key, ZERO) + number(row.get("position"), f"The size of {key[0]}")
+                lines[key] = (*lines.get(key, ()), line)
+        return tuple(
+            StatementPosition(symbol=symbol, quantity=quantity, day=day, lines=lines[symbol, day])
+            for (symbol, day), quantity in held.items()
+        )
+
+    def _balances(self) -> Iterator[StatementBalance]:
+        for part, sections in self._parts:
+            for line, row in sections.get("CashReport", ()):
+                if row.get("currency") == "USD" and row.get("endingCash"):
+                    day = self._calendar.day(row.get("toDate") or part.get("toDate"))
+                    yield StatementBalance(amount=number(row.get("endingCash"), "The ending cash"), day=day, lines=(line,))
+                else:
+                    why = "without an ending cash" if row.get("currency") == "USD" else "not of US-dollar cash"
+                    self._rows.leave_out("Cash Report", why, line)
+
+    def _leave_the_rest(self) -> None:
+        read = {"Trades", *_SECTIONS, *_MOVES}
+        for _, sections in self._parts:
+            for tag, rows in sections.items():
+                if tag not in read:
+                    self._rows.leave_out(tag, NOTHING_LIKE_IT, *(line for line, _ in rows))
+
+    def _missing_sections(self) -> Iterator[str]:
+        for tag, name in (*_SECTIONS.items(), ("CorporateActions", "Corporate Actions")):
+            if all(part.find(tag) is None for part, _ in self._parts):
+                yield f"The Flex Query has no {name} section: add it to have {_USES[tag]}."
+
+
+_USES = {
+    "OpenPositions": "the shares held at the end of the day compared",
+    "CashReport": "the cash at the end of the day compared",
+    "CashTransactions": "dividends, interest and fees shown beside a difference in cash",
+    "CorporateActions": "splits and mergers shown beside the differences they explain",
+}
 
 
 def _dates(parts: Sequence[Element]) -> Iterator[str]:
     for element in chain.from_iterable(part.iter() for part in parts):
         yield from (element.get(name, "") for name in _DATED)
-
-
-def _rows(parts: Sequence[Element], section: str, name: str) -> list[Element]:
-    found = [row for part in parts for inner in part.iter(section) for row in inner.iter(name)]
-    if len(found) > MOST_ROWS:
-        raise BadStatement(f"The file has more than {MOST_ROWS:,} rows. Ask IB for a shorter period.")
-    return found
-
-
-def _stocks(rows: list[Element]) -> list[Element]:
-    return [row for row in rows if row.get("assetCategory", "STK") == "STK" and row.get("currency", "USD") == "USD"]
-
-
-def _finest(rows: list[Element], level: str) -> list[Element]:
-    """Where the same amounts are told at several levels of detail: the rows of `level`."""
-    return [row for row in rows if row.get("levelOfDetail") == level] or rows
-
-
-def _executions(parts: Sequence[Element]) -> list[Element]:
-    found = _rows(parts, "Trades", "Trade")
-    executions = [row for row in found if row.get("levelOfDetail", "EXECUTION") == "EXECUTION"]
-    others = any(part.find("Trades/*") is not None for part in parts)
-    if others and not executions:
-        raise BadStatement("The file lists orders, not executions. Choose the level of detail Execution in the Flex Query.")
-    if executions and not any(row.get("ibExecID", "").strip() for row in executions):
-        raise BadStatement("A trade has no IB execution id (ibExecID). Add that field to the Flex Query.")
-    return executions
-
-
-def _not_cancelled(rows: list[Element]) -> list[Element]:
-    """A busted trade is listed twice: as it was, and as its cancellation. Both go."""
-    cancels = [row for row in rows if _is_cancel(row)]
-    kept = [row for row in rows if not _is_cancel(row)]
-    for cancel in cancels:
-        busted = next((row for row in kept if _busts(cancel, row)), None)
-        if busted is not None:
-            kept.remove(busted)
-    return kept
-
-
-def _is_cancel(row: Element) -> bool:
-    notes = row.get("notes", "").replace(",", ";").split(";")
-    return row.get("transactionType") in _CANCELLED or "(Ca." in row.get("buySell", "") or "Ca" in notes
-
-
-def _busts(cancel: Element, row: Element) -> bool:
-    original = cancel.get("origTradeID", "").strip()
-    if original not in ("", "0"):
-        return original == row.get("tradeID", "").strip()
-    if cancel.get("ibExecID", "").strip() and cancel.get("ibExecID") == row.get("ibExecID"):
-        return True
-    same = all(cancel.get(name) == row.get(name) for name in ("symbol", "tradePrice"))
-    return same and number(cancel.get("quantity"), "A quantity") == -number(row.get("quantity"), "A quantity")
-
-
-def _trade(row: Element, calendar: Calendar) -> StatementTrade:
-    exec_id = _exec_id(row)
-    at = calendar.moment(row.get("dateTime") or f"{row.get('tradeDate', '')} {row.get('tradeTime', '')}")
-    currency = row.get("currency", "USD")
-    own = row.get("ibCommissionCurrency") or currency
-    fee = -number(row.get("ibCommission"), f"The commission of {exec_id}") if own == currency else None
-    return StatementTrade(
-        exec_id=exec_id,
-        symbol=symbol_of(row.get("symbol")),
-        day=exchange_day(at),
-        at=at,
-        quantity=_signed(row, exec_id),
-        price=number(row.get("tradePrice"), f"The price of {exec_id}"),
-        commission=fee,
-        realized=optional(row.get("fifoPnlRealized"), f"The realized result of {exec_id}"),
-        currency=currency[:3],
-    )
-
-
-def _exec_id(row: Element) -> str:
-    """IB's id; what was booked without an execution (an assignment, a fraction) has none and keeps the name of its booking."""
-    exec_id = (row.get("ibExecID") or "").strip() or f"{row.get('transactionType', 'booked')} {row.get('tradeID', '')}".strip()
-    if len(exec_id) > 64 or not exec_id.isprintable():
-        raise BadStatement("A trade has no usable IB execution id (ibExecID).")
-    return exec_id
-
-
-def _signed(row: Element, exec_id: str) -> Decimal:
-    quantity = number(row.get("quantity"), f"The quantity of {exec_id}")
-    return -abs(quantity) if row.get("buySell", "").startswith("SELL") else quantity
-
-
-def _cash(row: Element, calendar: Calendar) -> StatementCash:
-    return StatementCash(
-        kind=row.get("type", "")[:60],
-        text=row.get("description", "")[:200],
-        amount=number(row.get("amount"), "The amount of a cash transaction"),
-        currency=row.get("currency", "USD")[:3],
-        day=calendar.day(row.get("dateTime") or row.get("reportDate")),
-    )
-
-
-def _positions(parts: Sequence[Element], calendar: Calendar) -> tuple[StatementPosition, ...]:
-    """Shares by symbol and day; lots are added up where the query gives nothing else."""
-    rows = [
-        (row, calendar.day(row.get("reportDate") or part.get("toDate")))
-        for part in parts
-        for row in _finest(_stocks(_rows([part], "OpenPositions", "OpenPosition")), "SUMMARY")
-    ]
-    held = dict.fromkeys([(symbol_of(row.get("symbol")), day) for row, day in rows], ZERO)
-    for row, day in rows:
-        held[symbol_of(row.get("symbol")), day] += number(row.get("position"), "The size of a position")
-    return tuple(StatementPosition(symbol=symbol, quantity=quantity, day=day) for (symbol, day), quantity in held.items())
-
-
-def _balances(parts: Sequence[Element], calendar: Calendar) -> Iterator[StatementBalance]:
-    for part in parts:
-        for row in _rows([part], "CashReport", "CashReportCurrency"):
-            if row.get("currency") == "USD" and row.get("endingCash"):
-                day = calendar.day(row.get("toDate") or part.get("toDate"))
-                yield StatementBalance(amount=number(row.get("endingCash"), "The ending cash"), day=day)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from positions.statements.statement import STATEMENT_ZONE, BadStatement, shown
+from positions.statements.fields import shown
+from positions.statements.statement import STATEMENT_ZONE, BadStatement, exchange_day
 
 _TIME = r"(?P<hour>\d{2}):?(?P<minute>\d{2}):?(?P<second>\d{2})"
 _ZONE = r"(?P<zone>[A-Za-z][A-Za-z_/+-]{0,30}\d{0,2})"
@@ -27,50 +29,55 @@ class Calendar:
 
     def __init__(self, texts: Iterable[str]) -> None:
         """Raises BadStatement when its dates could be read both ways."""
-        pairs = [(int(found[1]), int(found[2])) for text in texts for found in _SLASHED.finditer(text)]
+        pairs = [(int(found[1]), int(found[2])) for text in texts if "/" in text for found in _SLASHED.finditer(text)]
         day_first, month_first = any(one > 12 for one, _ in pairs), any(two > 12 for _, two in pairs)
         if pairs and day_first == month_first:
             raise BadStatement("Its dates can be read day first or month first. Choose the date format yyyyMMdd in the Flex Query.")
         self.day_first = day_first if pairs else None
+        self._days: dict[str, date] = {}  # as written → the day, because a file has few
 
     def moment(self, text: str | None) -> datetime:
         """Aware; a day alone is its midnight. Raises BadStatement."""
         found = _MOMENT.fullmatch((text or "").strip())
         if found is None:
             raise BadStatement(f"A time cannot be read: {shown(text)}.")
-        zone = _zone(found["zone"])
+        day, hour, minute, second, zone = found.groups()
         try:
-            at = time(int(found["hour"] or 0), int(found["minute"] or 0), int(found["second"] or 0))
-            return datetime.combine(self._day(found["day"]), at, zone)
+            at = time(int(hour or 0), int(minute or 0), int(second or 0))
+            return datetime.combine(_date(day, self.day_first), at, _zone(zone))
+        except BadStatement:
+            raise
         except ValueError:
             raise BadStatement(f"A time cannot be read: {shown(text)}.") from None
 
     def day(self, text: str | None) -> date | None:
         """The exchange's day; None where nothing is written. Raises BadStatement."""
-        words = (text or "").strip()
-        if not words:
+        if not text or not text.strip():
             return None
-        for pattern in _WORDS:
+        if text not in self._days:
+            self._days[text] = self._day(text.strip())
+        return self._days[text]
+
+    def _day(self, words: str) -> date:
+        for pattern in _WORDS if words[0].isalpha() else ():
             try:
                 return _read(words, pattern)
             except ValueError:
                 continue
         return exchange_day(self.moment(words))
 
-    def _day(self, text: str) -> date:
-        if "/" in text:
-            pattern = "%d/%m/%" if self.day_first else "%m/%d/%"
-            return _read(text, pattern + ("Y" if len(text) == 10 else "y"))
-        pattern = "%Y%m%d" if text.isdigit() else "%Y-%m-%d" if text[:4].isdigit() else "%d-%b-%y"
-        return _read(text, pattern)
+
+@lru_cache(maxsize=1024)
+def _date(text: str, day_first: bool | None) -> date:
+    if "/" in text:
+        pattern = "%d/%m/%" if day_first else "%m/%d/%"
+        return _read(text, pattern + ("Y" if len(text) == 10 else "y"))
+    pattern = "%Y%m%d" if text.isdigit() else "%Y-%m-%d" if text[:4].isdigit() else "%d-%b-%y"
+    return _read(text, pattern)
 
 
 def _read(text: str, pattern: str) -> date:
     return datetime.strptime(text, pattern).replace(tzinfo=STATEMENT_ZONE).date()
-
-
-def exchange_day(at: datetime) -> date:
-    return at.astimezone(STATEMENT_ZONE).date()
 
 
 def _zone(name: str | None) -> tzinfo:
