@@ -33,7 +33,11 @@ def encrypted(data: bytes) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("data", [gzip.compress(FLEX), zipped(("day.xml", FLEX)), zipped(("__MACOSX/._day.xml", b"x"), ("day.xml", FLEX))])
+@pytest.mark.parametrize(
+    "data",
+    [gzip.compress(FLEX), zipped(("day.xml", FLEX)), zipped(("__MACOSX/._day.xml", b"x"), ("day.xml", FLEX))],
+    ids=["gz", "zip", "zip of a Mac"],
+)
 def test_a_packed_file_is_simply_opened(data: bytes) -> None:
     assert read_statement(data) == read_statement(FLEX)
 
@@ -74,6 +78,7 @@ def test_a_packed_file_is_simply_opened(data: bytes) -> None:
         (flex(trade().replace('ibCommission="-1.05"', "")), r"lacks the field IBCommission \(ibCommission\)"),
         (flex(trade().replace('tradePrice="150.25"', "")), r"lacks the field TradePrice \(tradePrice\)"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",  # a packed file holds the time of packing
 )
 def test_every_wrong_file_gets_the_sentence_that_leads_to_the_right_one(data: bytes, words: str) -> None:
     with pytest.raises(BadStatement, match=words) as refused:
