@@ -110,6 +110,7 @@ class _Reader:
             cash=cash,
             actions=actions,
             positions=positions,
+            position_days=frozenset([self._last] if self._last is not None and "Open Positions" in self._sections else []),
             balances=balances,
             left_out=self._row_list.left_out(),
             notes=tuple(

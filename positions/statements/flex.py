@@ -120,6 +120,7 @@ class _Reader:
             cash=cash,
             actions=actions,
             positions=positions,
+            position_days=self._position_days(positions),
             balances=balances,
             left_out=self._rows.left_out(),
             notes=(*self._missing_sections(), *reader.notes([row for _, row in stocks])),
@@ -185,6 +186,11 @@ class _Reader:
             StatementPosition(symbol=symbol, quantity=quantity, day=day, lines=lines[symbol, day])
             for (symbol, day), quantity in held.items()
         )
+
+    def _position_days(self, positions: Sequence[StatementPosition]) -> frozenset[date]:
+        listed = [part for part, _ in self._parts if part.find("OpenPositions") is not None]
+        days = [*(self._calendar.day(part.get("toDate")) for part in listed), *(position.day for position in positions)]
+        return frozenset(day for day in days if day is not None)
 
     def _balances(self) -> Iterator[StatementBalance]:
         for part, sections in self._parts:

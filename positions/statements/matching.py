@@ -1,45 +1,41 @@
 """A day's statement beside a day's fills: execution by execution, to the cent. Pure.
 
-Realized results are compared net of commissions, first in first out, as IB reckons them; ours are reckoned from our own
-fills since the first one, and are unknown where shares were held before that.
+A day is IB's trade date. Rows that this day's statement says of an earlier day (a late booking, a cancellation, a correction)
+are compared with our fill of that day, and say which day that is.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from positions.domain.ledger import split_exec_id
-from positions.statements.statement import Statement, StatementTrade
+from positions.statements.pairing import Pair, by_exec_id, by_likeness
+from positions.statements.realized import OurFill, by_order, comparable, with_realized
+from positions.statements.row_cells import cell, not_compared
+from positions.statements.row_list import places
+from positions.statements.statement import ZERO, Statement, StatementTrade
 
-CENT = Decimal("0.01")
-ZERO = Decimal(0)
-NEAR_SECONDS = 120  # an activity statement's time of an order and our last fill of it
+__all__ = ["Comparison", "OurFill", "by_order", "compare", "with_realized"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OurFill:
-    """One fill of ours at its highest revision; signed quantity, commission None when IB never told it."""
-
-    exec_id: str
-    order_id: str
-    symbol: str
-    at: datetime
-    day: date
-    quantity: Decimal
-    price: Decimal
-    commission: Decimal | None
-    realized: Decimal | None = None
+_LOST = "IB has it and we do not: its report was lost, or it was made before we listened."
+_BOOKED = (
+    "IB booked it without an execution ({how}), so no report of it comes from the API. "
+    "Take the shares over on the Broker page if you want them managed."
+)
+_MISSING_THERE = "We booked it and IB's statement does not have it: busted later, or another day's."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
+    """`lines` are the rows of the file that took part."""
+
     rows: list[dict[str, Any]]
     totals: list[dict[str, Any]]
+    lines: frozenset[int] = field(default_factory=frozenset)
 
     def count(self, state: str) -> int:
         return sum(row["state"] == state for row in self.rows)
@@ -49,83 +45,103 @@ class Comparison:
         return all(row["state"] == "match" for row in self.rows)
 
 
-def with_realized(fills: Sequence[OurFill]) -> list[OurFill]:
-    """The same fills, oldest first, each with what it realized net of the commissions in and out."""
-    lots: dict[str, deque[list[Decimal]]] = {}  # symbol → open lots of [signed shares, price, commission per share]
-    done = []
-    for fill in sorted(fills, key=lambda f: (f.at, f.exec_id)):
-        queue = lots.setdefault(fill.symbol, deque())
-        each = (fill.commission or ZERO) / abs(fill.quantity) if fill.quantity else ZERO
-        left, realized = fill.quantity, ZERO
-        while left and queue and queue[0][0] * left < 0:
-            lot = queue[0]
-            shares = min(abs(left), abs(lot[0]))
-            direction = 1 if lot[0] > 0 else -1
-            realized += (fill.price - lot[1]) * shares * direction - shares * (lot[2] + each)
-            lot[0] -= shares * direction
-            left += shares * direction
-            if not lot[0]:
-                queue.popleft()
-        if left:
-            queue.append([left, fill.price, each])
-        done.append(OurFill(**{**_fields(fill), "realized": realized}))
-    return done
+def compare(
+    statement: Statement,
+    day: date,
+    fills: Sequence[OurFill],
+    *,
+    elsewhere: Sequence[OurFill] = (),
+    held_elsewhere: frozenset[str] = frozenset(),
+) -> Comparison:
+    """`fills` are ours of the day, with their realized results; `elsewhere` those of other days, and the busted ones.
 
-
-def by_order(fills: Iterable[OurFill]) -> list[OurFill]:
-    """One line for each order, as activity statements list them: shares added up, the average price, the last time."""
-    orders: dict[str, list[OurFill]] = {}
-    for fill in fills:
-        orders.setdefault(fill.order_id or fill.exec_id, []).append(fill)
-    return [_together(key, parts) for key, parts in orders.items()]
-
-
-def compare(statement: Statement, day: date, fills: Sequence[OurFill]) -> Comparison:
-    """`fills` are those of the day, with their realized results."""
-    trades = [trade for trade in statement.trades if trade.day == day]
-    by_id = all(trade.exec_id for trade in trades) and statement.source == "flex"
-    pairs = _by_exec_id(trades, fills) if by_id else _by_likeness(trades, fills)
-    rows = [_row(ours, theirs) for ours, theirs in pairs]
+    Of the symbols in `held_elsewhere` IB holds other shares than our fills add up to: their results are unknown here.
+    """
+    trades = [t for t in statement.trades if day in (t.day, statement.reported_on(t))]
+    taken_back = [t for t in (*statement.cancelled, *statement.cancels) if day in (t.day, statement.reported_on(t))]
+    pairs = _pairs(statement, day, trades, fills, elsewhere)
+    pairs, cancels = _taken_back(pairs, taken_back, elsewhere, day)
+    rows, results = _rows(pairs, day, held_elsewhere)
+    rows += cancels
     rows.sort(key=lambda row: (row["at"], row["key"]))
-    return Comparison(rows=rows, totals=_totals([o for o, _ in pairs if o], [t for _, t in pairs if t]))
+    lines = frozenset(line for trade in (*trades, *taken_back) for line in trade.lines)
+    return Comparison(rows=rows, totals=_totals(pairs, results, taken_back), lines=lines)
 
 
-Pair = tuple[OurFill | None, StatementTrade | None]
+def _pairs(
+    statement: Statement, day: date, trades: list[StatementTrade], fills: Sequence[OurFill], elsewhere: Sequence[OurFill]
+) -> list[Pair]:
+    """The day's rows with our fills, and those of an earlier day with what we have of it."""
+    todays = [trade for trade in trades if trade.day == day]
+    late = [trade for trade in trades if trade.day != day]
+    standing = [fill for fill in elsewhere if not fill.busted]
+    if statement.source == "flex" and all(trade.exec_id for trade in trades):
+        others = {split_exec_id(fill.exec_id)[0]: fill for fill in standing}
+        return by_exec_id(todays, fills, others) + by_exec_id(late, (), others)
+    of_late_days = {trade.day for trade in late}
+    found = by_likeness(late, [fill for fill in standing if fill.day in of_late_days])
+    return by_likeness(todays, fills) + [(ours, theirs) for ours, theirs in found if theirs is not None]
 
 
-def _by_exec_id(trades: list[StatementTrade], fills: Sequence[OurFill]) -> list[Pair]:
-    ours = {split_exec_id(fill.exec_id)[0]: fill for fill in fills}
-    theirs = {split_exec_id(trade.exec_id)[0]: trade for trade in trades}
-    return [(ours.get(base), theirs.get(base)) for base in ours.keys() | theirs.keys()]
+def _taken_back(
+    pairs: list[Pair], taken_back: list[StatementTrade], elsewhere: Sequence[OurFill], day: date
+) -> tuple[list[Pair], list[dict[str, Any]]]:
+    """A row for each trade that IB took back, with our fill if we have it; that fill is nobody else's then."""
+    alone = [ours for ours, theirs in pairs if ours is not None and theirs is None]
+    rows, used = [], set[int]()
+    search = _Reverse([*alone, *elsewhere]) if taken_back else None
+    for trade in taken_back:
+        ours = search.take(trade) if search else None
+        used.add(id(ours))
+        if ours is not None or trade.is_cancel or trade.commission:
+            rows.append(_cancel_row(ours, trade, day))
+    return [pair for pair in pairs if pair[1] is not None or id(pair[0]) not in used], rows
 
 
-def _by_likeness(trades: list[StatementTrade], fills: Sequence[OurFill]) -> list[Pair]:
-    """Without ids: an exact line for line match first (orders, then executions), then the same symbol, side and time."""
-    for candidates in (by_order(fills), list(fills)):
-        pairs, rest = _pair_off(trades, candidates)
-        if all(ours is not None for ours, _ in pairs) and not rest:
-            return pairs
-    pairs, rest = _pair_off(trades, by_order(fills))
-    return pairs + [(fill, None) for fill in rest]
+def _cancel_row(ours: OurFill | None, theirs: StatementTrade, day: date) -> dict[str, Any]:
+    known = not theirs.is_cancel  # a cancellation alone says the shares it takes back, not what is left of the fee
+    fee = theirs.commission if known else None
+    held = ours is not None and not ours.busted
+    our_fee = ours.commission if ours is not None and held else ZERO  # a busted fill counts for nothing, its fee neither
+    cells = [
+        cell("Quantity", ours.quantity if ours is not None and held else ZERO, ZERO, exact=True),
+        cell("Price", None, None),
+        cell("Commission", our_fee if fee is not None else None, fee),
+        cell("Realized", None, None),
+    ]
+    state, cause = "match", "IB took this trade back, and our books do not count it."
+    if ours is None:
+        cause = "IB took this trade back, and our books never had it."
+    if held:
+        state, cause = "differs", "IB took this trade back and our books still count it. The statement outranks our books."
+    elif cells[2]["differs"]:
+        state, cause = "differs", "IB took this trade back and kept a fee that our books do not have. The statement outranks our books."
+    key = theirs.exec_id or (ours.exec_id if ours else "") or theirs.original_trade_id or theirs.symbol
+    row = {"key": key, "symbol": theirs.symbol, "state": state, "cause": cause, "pairs": cells}
+    return _with_day(row, theirs.at, theirs.day, day, theirs)
 
 
-def _pair_off(trades: list[StatementTrade], fills: Sequence[OurFill]) -> tuple[list[Pair], list[OurFill]]:
-    rest, pairs = list(fills), list[Pair]()
-    for trade in sorted(trades, key=lambda t: t.at):
-        near = [f for f in rest if f.symbol == trade.symbol and f.quantity * trade.quantity > 0]
-        near = [f for f in near if abs((f.at - trade.at).total_seconds()) <= NEAR_SECONDS]
-        best = min(near, key=lambda f: _unlikeness(f, trade), default=None)
-        if best is not None:
-            rest.remove(best)
-        pairs.append((best, trade))
-    return pairs, rest
+def _rows(pairs: list[Pair], day: date, held_elsewhere: frozenset[str]) -> tuple[list[dict[str, Any]], list[tuple[Decimal, Decimal]]]:
+    """The rows, and the results that both sides know."""
+    rows, results, unknown = list[dict[str, Any]](), list[tuple[Decimal, Decimal]](), set(held_elsewhere)
+    for ours, theirs in sorted(pairs, key=_moment):
+        if ours is not None and theirs is not None and theirs.realized is not None:
+            if not comparable(ours, theirs):
+                unknown.add(ours.symbol)  # and what follows of the day stands on the same unknown shares
+            elif ours.symbol not in unknown:
+                results.append((ours.realized or ZERO, theirs.realized))
+        rows.append(_row(ours, theirs, day, unknown))
+    return rows, results
 
 
-def _unlikeness(fill: OurFill, trade: StatementTrade) -> tuple[bool, Decimal, float]:
-    return fill.quantity != trade.quantity, abs(fill.price - trade.price), abs((fill.at - trade.at).total_seconds())
+def _moment(pair: Pair) -> datetime:
+    one = pair[1] or pair[0]
+    if one is None:
+        raise ValueError("a row has at least one side")
+    return one.at
 
 
-def _row(ours: OurFill | None, theirs: StatementTrade | None) -> dict[str, Any]:
+def _row(ours: OurFill | None, theirs: StatementTrade | None, day: date, unknown: set[str]) -> dict[str, Any]:
     one = ours or theirs
     if one is None:
         raise ValueError("a row has at least one side")
@@ -134,69 +150,71 @@ def _row(ours: OurFill | None, theirs: StatementTrade | None) -> dict[str, Any]:
         return getattr(ours, name, None), getattr(theirs, name, None)
 
     cells = [
-        _cell("Quantity", *amounts("quantity"), exact=True),
-        _cell("Price", *amounts("price"), places=4),
-        _cell("Commission", *amounts("commission"), optional=theirs is not None and theirs.commission is None),
-        _cell("Realized", *amounts("realized"), optional=True),
+        cell("Quantity", *amounts("quantity"), exact=True),
+        cell("Price", *amounts("price"), places=4),
+        cell("Commission", *amounts("commission")),
+        cell("Realized", *amounts("realized")),
     ]
-    state, cause = "match", ""
-    wrong = [cell["name"].lower() for cell in cells if cell["differs"]]
-    if ours is None:
-        state, cause = "missing_here", "IB has it and we do not: its report was lost, or it was made before we listened."
-    elif theirs is None:
-        state, cause = "missing_there", "We booked it and IB's statement does not have it: busted later, or another day's."
-    elif wrong:
-        state, cause = "differs", f"The statement has another {' and '.join(wrong)}. The statement outranks our books."
+    if theirs is not None and theirs.commission is None:
+        cells[2] = not_compared(cells[2])
+    if theirs is None or ours is None or theirs.realized is None:
+        cells[3] = not_compared(cells[3])
+    elif one.symbol in unknown:
+        cells[3] = not_compared(cells[3], ours="unknown", theirs=cells[3]["theirs"])
+    state, cause = _state(ours, theirs, [c["name"].lower() for c in cells if c["differs"]])
+    if state == "match" and cells[3]["ours"] == "unknown":
+        cause = "The result is of shares that our own fills never bought: ours is unknown and was not compared."
     key = one.exec_id or (ours.order_id if ours else "") or one.symbol
-    return {"key": key, "symbol": one.symbol, "at": one.at.isoformat(), "state": state, "cause": cause, "pairs": cells}
+    row = {"key": key, "symbol": one.symbol, "state": state, "cause": cause, "pairs": cells}
+    return _with_day(row, one.at, theirs.day if theirs else one.day, day, theirs)
 
 
-def _cell(
-    name: str, ours: Decimal | None, theirs: Decimal | None, *, exact: bool = False, optional: bool = False, places: int = 2
-) -> dict[str, Any]:
-    unit = Decimal(1).scaleb(-places)
-    if ours is None or theirs is None:
-        differs = (ours is None) != (theirs is None) and not optional
-    else:
-        differs = ours != theirs if exact else abs(ours - theirs) >= unit / 2 and ours.quantize(unit) != theirs.quantize(unit)
-    return {"name": name, "ours": _text(ours, places, exact), "theirs": _text(theirs, places, exact), "differs": differs}
+def _state(ours: OurFill | None, theirs: StatementTrade | None, wrong: list[str]) -> tuple[str, str]:
+    if ours is None and theirs is not None:
+        return "missing_here", _BOOKED.format(how=theirs.booked) if theirs.booked else _LOST
+    if theirs is None:
+        return "missing_there", _MISSING_THERE
+    if wrong:
+        return "differs", f"The statement has another {' and '.join(wrong)}. The statement outranks our books."
+    return "match", ""
 
 
-def _text(value: Decimal | None, places: int, exact: bool) -> str:
-    if value is None:
-        return ""
-    return f"{value.normalize():,f}" if exact else f"{value:,.{places}f}"
+def _with_day(row: dict[str, Any], at: datetime, of: date, day: date, theirs: StatementTrade | None) -> dict[str, Any]:
+    """The row with its moment, its place in the file, and the day it is about when that is another one."""
+    more = {"at": at.isoformat(), "lines": places(theirs.lines) if theirs is not None else ""}
+    return row | more | ({"day": of.isoformat()} if of != day else {})
 
 
-def _totals(ours: list[OurFill], theirs: list[StatementTrade]) -> list[dict[str, Any]]:
+class _Reverse:
+    """Our fills by what a cancellation names them with; each is found once."""
+
+    def __init__(self, fills: Sequence[OurFill]) -> None:
+        self._by_id: dict[str, OurFill] = {}
+        self._like: dict[tuple[Any, ...], list[OurFill]] = {}
+        for fill in fills:
+            self._by_id.setdefault(split_exec_id(fill.exec_id)[0], fill)
+            self._like.setdefault((fill.symbol, fill.day, fill.quantity, round(fill.price, 4)), []).append(fill)
+
+    def take(self, trade: StatementTrade) -> OurFill | None:
+        """By execution id; a cancellation without one is about the fill that it reverses, the nearest in time."""
+        if trade.exec_id and (found := self._by_id.get(split_exec_id(trade.exec_id)[0])) is not None:
+            return found
+        if not trade.is_cancel:
+            return None
+        like = self._like.get((trade.symbol, trade.day, -trade.quantity, round(trade.price, 4)), [])
+        nearest = min(range(len(like)), key=lambda n: (abs((like[n].at - trade.at).total_seconds()), like[n].busted), default=None)
+        return None if nearest is None else like.pop(nearest)
+
+
+def _totals(pairs: list[Pair], results: list[tuple[Decimal, Decimal]], taken_back: list[StatementTrade]) -> list[dict[str, Any]]:
+    ours, theirs = [o for o, _ in pairs if o], [t for _, t in pairs if t]
+    kept_fees = sum((t.commission or ZERO for t in taken_back if not t.is_cancel), ZERO)
     sums = [
         ("Proceeds", sum((-f.quantity * f.price for f in ours), ZERO), sum((-t.quantity * t.price for t in theirs), ZERO)),
-        ("Commissions", sum((f.commission or ZERO for f in ours), ZERO), sum((t.commission or ZERO for t in theirs), ZERO)),
-        ("Realized, net", sum((f.realized or ZERO for f in ours), ZERO), sum((t.realized or ZERO for t in theirs), ZERO)),
+        ("Commissions", sum((f.commission or ZERO for f in ours), ZERO), sum((t.commission or ZERO for t in theirs), kept_fees)),
+        ("Realized, net", sum((o for o, _ in results), ZERO), sum((t for _, t in results), ZERO)),
     ]
     return [
         {"name": name, "ours": float(round(a, 2)), "theirs": float(round(b, 2)), "difference": float(round(b, 2) - round(a, 2))}
         for name, a, b in sums
     ]
-
-
-def _together(key: str, parts: list[OurFill]) -> OurFill:
-    shares = sum((part.quantity for part in parts), ZERO)
-    price = sum((part.quantity * part.price for part in parts), ZERO) / shares if shares else parts[0].price
-    fees = [part.commission for part in parts if part.commission is not None]
-    realized = [part.realized for part in parts if part.realized is not None]
-    return OurFill(
-        exec_id=parts[0].exec_id if len(parts) == 1 else "",
-        order_id=key,
-        symbol=parts[0].symbol,
-        at=max(part.at for part in parts),
-        day=parts[0].day,
-        quantity=shares,
-        price=price,
-        commission=sum(fees, ZERO) if len(fees) == len(parts) else None,
-        realized=sum(realized, ZERO) if realized else None,
-    )
-
-
-def _fields(fill: OurFill) -> dict[str, Any]:
-    return {name: getattr(fill, name) for name in OurFill.__dataclass_fields__}

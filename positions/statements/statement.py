@@ -126,6 +126,7 @@ class Statement:
     actions: tuple[StatementAction, ...] = ()
     positions: tuple[StatementPosition, ...] = ()
     balances: tuple[StatementBalance, ...] = ()
+    position_days: frozenset[date] = frozenset()  # the days whose positions are listed, also where nothing is held
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     skipped: int = 0

@@ -1,4 +1,4 @@
-"""`manage.py import_statement FILE`: compares a day of a broker's statement with our fills; exit code 1 when they differ."""
+"""`manage.py import_statement FILE`: compares a day of a broker's statement with our fills; exit code 1 when a difference was printed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from positions.statement_check import check_statement
+from positions.statements.account_of_rows import sentences
 from positions.statements.reading import LARGEST_FILE
 from positions.statements.statement import BadStatement
 
@@ -31,10 +32,13 @@ class Command(BaseCommand):
             raise CommandError(f"{file} cannot be read: {error.strerror}") from error
         except BadStatement as error:
             raise CommandError(str(error)) from error
-        for row in check.data["rows"]:
-            if row["state"] != "match":
-                self.stdout.write(f"{row['state'].replace('_', ' ')}: {row['symbol']} {row['key']}. {row['cause']}")
+        for sentence in check.data["findings"]:
+            self.stdout.write(sentence)
         missing = f"{check.missing_here} missing here, {check.missing_there} missing there"
         self.stdout.write(f"{check.day}: {check.matched} match, {check.differs} differ, {missing}")
+        for sentence in sentences(check.data["row_groups"], check.data["file_rows"]):
+            self.stdout.write(sentence)
+        for note in check.data["notes"]:
+            self.stdout.write(note)
         if not check.ok:
             sys.exit(1)
