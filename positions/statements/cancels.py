@@ -7,7 +7,6 @@ trade that it replaces. What remains of the fees of a cancelled trade stays.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -53,20 +52,23 @@ class _Shelf:
         self._taken: set[int] = set()
         self._named = any(trade.trade_id for trade in trades)
         # only what a cancellation looks for is put on the shelf
-        self._places: dict[Hashable, deque[int]] = {key: deque() for cancel in cancels for key in self._looked_for(cancel)}
-        for place in sorted(range(len(trades)), key=lambda n: (_sequence(trades[n]) or 0, n)) if cancels else ():
+        # only what a cancellation looks for is put on the shelf, the earliest booking last, to be taken from the end
+        self._places: dict[Hashable, list[int]] = {key: [] for cancel in cancels for key in self._looked_for(cancel)}
+        newest_first = sorted(range(len(trades)), key=lambda n: (_sequence(trades[n]) or 0, n), reverse=True)
+        for place in newest_first if cancels else ():
             for key in _keys(trades[place]):
-                if key in self._places:
-                    self._places[key].append(place)
+                found = self._places.get(key)
+                if found is not None:
+                    found.append(place)
 
     def take(self, cancel: StatementTrade) -> StatementTrade | None:
         for key in self._looked_for(cancel):
             places = self._places[key]
-            while places and places[0] in self._taken:
-                places.popleft()
-            if places and (key[0] == "transaction" or self._may_be(self._trades[places[0]], cancel)):
-                self._taken.add(places[0])
-                return self._trades[places.popleft()]
+            while places and places[-1] in self._taken:
+                places.pop()
+            if places and (key[0] == "transaction" or self._may_be(self._trades[places[-1]], cancel)):
+                self._taken.add(places[-1])
+                return self._trades[places.pop()]
         return None
 
     def _looked_for(self, cancel: StatementTrade) -> list[tuple[Hashable, ...]]:

@@ -30,7 +30,7 @@ def cash(statement: Statement, day: date, difference: Decimal) -> list[str]:
     moved = [c for c in statement.cash if c.day in (day, None) and c.currency in ("USD", "")]
     lines = [f"{c.kind}: {c.text or 'no description'}, {c.amount:+,.2f} USD" for c in moved]
     if moved and _sum(moved) == difference:
-        lines.append("Together they are the difference.")
+        lines.append("together they are the difference")
     return lines
 
 
@@ -61,9 +61,11 @@ def _execution(row: dict[str, Any]) -> str:
     figures = [f"{c['name'].lower()} ours {c['ours'] or '–'}, statement {c['theirs'] or '–'}" for c in row["pairs"] if c["differs"]]
     said = f" ({'; '.join(figures)})" if row["state"] == "differs" and figures else ""
     of = f" of {row['day']}" if row.get("day") else ""
-    place = f" Rows {row['lines']} of the file." if row.get("lines") else ""
+    lines = row.get("lines", "")
+    place = f" {'Row' if lines.isdigit() else 'Rows'} {lines} of the file." if lines else ""
     return f"{row['state'].replace('_', ' ')}: {row['symbol']} {row['key']}{of}{said}. {row['cause']}{place}{_beside(row)}"
 
 
 def _beside(row: dict[str, Any]) -> str:
-    return "".join(f" The file says: {text}." for text in row.get("because", ()))
+    texts = row.get("because", ())
+    return f" The file says: {'; '.join(texts)}." if texts else ""

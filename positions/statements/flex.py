@@ -36,6 +36,10 @@ _DATED = ("dateTime", "tradeDate", "reportDate", "date", "fromDate", "toDate")
 _ABOUT = {"AccountInformation"}
 _SECTIONS = {"OpenPositions": "Open Positions", "CashReport": "Cash Report", "CashTransactions": "Cash Transactions"}
 _MOVES = {"CorporateActions": "Corporate Actions", "Transfers": "Transfers"}
+_MOVE_KINDS = {
+    "FS": "Forward split", "RS": "Reverse split", "SO": "Spin-off", "TC": "Merger", "TO": "Tender offer", "SD": "Stock dividend",
+    "HD": "Choice of dividend", "RI": "Rights issue", "DW": "Delisting, worthless", "IC": "Change of identifier",
+}  # fmt: skip
 Row = tuple[int, Element]
 
 
@@ -168,7 +172,7 @@ class _Reader:
         for tag, section in _MOVES.items():
             for line, row in self._section(tag):
                 day = self._calendar.day(row.get("reportDate") or row.get("dateTime") or row.get("date"))
-                kind = row.get("type") or section.removesuffix("s")
+                kind = _MOVE_KINDS.get(row.get("type", ""), row.get("type") or section.removesuffix("s"))
                 text = row.get("actionDescription") or row.get("description") or ""
                 yield action(section, kind, text, row.get("symbol"), row.get("quantity"), day, line)
 

@@ -53,8 +53,9 @@ class TradeReader:
     def trade(self, line: int, row: Element) -> StatementTrade:
         """Raises BadStatement."""
         exec_id = _exec_id(row)
-        if not row.attrib.keys() >= _NEEDED.keys():
-            name, (field, what) = next((name, words) for name, words in _NEEDED.items() if name not in row.attrib)
+        written = [row.get(name) for name in _NEEDED]
+        if None in written:
+            name, (field, what) = list(_NEEDED.items())[written.index(None)]
             raise BadStatement(f"The Flex Query lacks the field {field} ({name}) of Trades, so {what} of {exec_id} is not known. Add it.")
         at = self._calendar.moment(row.get("dateTime") or f"{row.get('tradeDate', '')} {row.get('tradeTime', '')}")
         currency = row.get("currency") or "USD"

@@ -159,7 +159,7 @@ def _row(ours: OurFill | None, theirs: StatementTrade | None, day: date, unknown
         cells[2] = not_compared(cells[2])
     if theirs is None or ours is None or theirs.realized is None:
         cells[3] = not_compared(cells[3])
-    elif one.symbol in unknown:
+    elif one.symbol in unknown and (ours.closed or theirs.realized):
         cells[3] = not_compared(cells[3], ours="unknown", theirs=cells[3]["theirs"])
     state, cause = _state(ours, theirs, [c["name"].lower() for c in cells if c["differs"]])
     if state == "match" and cells[3]["ours"] == "unknown":

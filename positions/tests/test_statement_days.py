@@ -206,7 +206,7 @@ def test_a_difference_of_cash_alone_is_printed_with_the_dividend_that_explains_i
     assert code == 1
     assert "cash at the end of the day: ours 100.00, statement 126.00, difference 26.00 USD." in text
     assert "AAPL DIVIDEND, +26.00 USD" in text
-    assert "Together they are the difference" in text
+    assert "; together they are the difference." in text
 
 
 # --- every row --------------------------------------------------------------------------------------------------------
