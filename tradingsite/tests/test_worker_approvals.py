@@ -12,6 +12,7 @@ from django.db import transaction
 from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.models import CommandRecord
+from events.wording import price_text
 from positions.models import OrderRecord, PositionRecord, RiskLimits
 from signals.again import decide_again
 from signals.approval import Decision, Refusal, approve
@@ -72,7 +73,7 @@ def test_limits_and_prices_that_moved_since_the_card_refuse_the_entry(live_worke
     assert wish_with({"limits_version": f"{limits.updated_at} 1"}).code == "moved_limits"
     moved = wish_with({"last": price * 0.9, "allowed_drift": 0.005, "price_then": price})
     assert moved.code == "moved_price"
-    assert f"from {price * 0.9:g} to" in moved.reason
+    assert f"from {price_text(price * 0.9)} to" in moved.reason
     assert wish_with({"risk_dollars": 1.0}).code == "moved_risk"
     assert wish_with({"session": "2020-01-02"}).code == "moved_session"
     assert truth.orders() == []
