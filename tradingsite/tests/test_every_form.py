@@ -37,6 +37,7 @@ PAGES = {
     "/trading/": {"trading_halt", "trading_resume", "trading_flatten", "clear_lock"},
 }
 ELSEWHERE = {
+    "account": "in the menu of every page, and leaves it: tradingsite/tests/test_accounts.py",
     "logout": "leaves the desk",
     "login.html": "a page without our scripts",
     "confirm.html": "a page without our scripts",
