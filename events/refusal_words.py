@@ -90,6 +90,7 @@ TITLES = {
     "opposite_holding": "other side held elsewhere",
     "opposite_position": "other side held",
     "order_done": "order is over",
+    "other_account": "another account",
     "price_collar": "far from the market",
     "protects": "protects a position",
     "ratchet": "would loosen the stop",
