@@ -86,7 +86,8 @@ async def test_lines_that_ib_does_not_serve_are_learned_and_no_link_is_lost_over
     await desk.streams("W0", "W1", "W2", "W3")
     report = desk.listener.report()
     assert (
-        lines_in_words(report) == "4 of 4 lines used; IB serves fewer than the 100 of the setting; 4 of the watch list have no live price"
+        lines_in_words(report)
+        == "4 of 4 lines used; IB serves fewer than the 100 of the setting; no live price for 4 symbols of the watch list"
     )
     assert desk.broker.link is LinkState.CONNECTED
     assert not [link for link in desk.links if link[0] is LinkState.DISCONNECTED]
