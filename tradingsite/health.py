@@ -186,7 +186,7 @@ def _lines_state(said: Mapping[str, Any]) -> str:
 
 
 def lines_in_words(said: Mapping[str, Any]) -> str:
-    """Such as "100 of 100 lines used; 108 of the watch list have no live price"."""
+    """Such as "100 of 100 lines used; no live price for 108 symbols of the watch list"."""
     words = [f"{said['used']} of {said['limit']} lines used"]
     words += [f"IB serves fewer than the {said['setting']} of the setting"] if said["limit"] < said["setting"] else []
     watched = ("watched_without", "symbol of the watch list", "symbols of the watch list")
