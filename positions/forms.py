@@ -24,6 +24,9 @@ key_shape = RegexValidator(r"^[A-Za-z0-9_-]{8,40}$", "This page is too old. Relo
 symbol_shape = RegexValidator(r"^[A-Za-z0-9. -]{1,21}$", "A symbol has 1 to 21 letters, digits, dots, dashes or spaces.")
 
 
+NO_ACCOUNT = "This desk has never traded such an account."
+
+
 class WishForm(forms.Form):
     """A form that files a command. `key` is the idempotency key: the same key is the same wish."""
 
@@ -45,6 +48,12 @@ class PriceForm(WishForm):
             "max_value": "The price is higher than any stock's.",
         },
     )
+
+
+class AccountForm(forms.Form):
+    """The account to look at, by its mark."""
+
+    account = forms.RegexField(r"\A[0-9a-f]{16}\Z", error_messages={"required": NO_ACCOUNT, "invalid": NO_ACCOUNT})
 
 
 class CloseForm(WishForm):

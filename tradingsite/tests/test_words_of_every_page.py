@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
+from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.commands import ClosePosition, HaltTrading
 from events.inbox import file_command
@@ -119,18 +120,28 @@ def odd_desk(live_redis: RedisServer) -> dict[str, str]:
     SignalRecord.objects.filter(pk=fresh.pk).update(price=0.00005, data_time=long_ago)
     MarginAnswer.objects.create(signal_id=fresh.pk, error="IB does not answer.", asked_at=long_ago)
     alarm_row("no_stop", ago=DAYS_AGO, about="pos-HUGE", text=f"HUGE has no stop: {MARKUP}")
-    lock = RiskLock.objects.create(code="daily_loss", scope="account", name="", reason="The loss limit was reached.", since=long_ago)
+    lock = RiskLock.objects.create(
+        account=SIMULATED_ACCOUNT, code="daily_loss", scope="account", name="", reason="The loss limit was reached.", since=long_ago
+    )
     LimitChange.objects.create(at=long_ago, changed_by="ann", limit="risk limits", field="max_open_risk", old="1", new="2", reason=MARKUP)
     task = OperatorTask.objects.create(
-        key="split", kind="symbol_change", symbol="HUGE", title="HUGE: Looks like a new symbol", detail=MARKUP, opened_at=long_ago
+        account=SIMULATED_ACCOUNT,
+        key="split",
+        kind="symbol_change",
+        symbol="HUGE",
+        title="HUGE: Looks like a new symbol",
+        detail=MARKUP,
+        opened_at=long_ago,
     )
-    ErrorTrade.objects.create(position_id=huge.pk, symbol="HUGE", note=MARKUP, marked_at=long_ago, marked_by="ann")
+    ErrorTrade.objects.create(
+        account=SIMULATED_ACCOUNT, position_id=huge.pk, symbol="HUGE", note=MARKUP, marked_at=long_ago, marked_by="ann"
+    )
     SetAside.objects.create(key="command 7", kind="cause", at=long_ago, epoch=1, reason="command 7 ended the worker 3 times.")
     LongWork.objects.update_or_create(name="backup", defaults={"state": "failed", "outcome": "The disk is full.", "started_at": long_ago})
     row = {"id": "position:HUGE", "kind": "position", "symbol": "HUGE", "what": "", "state": "differs", "cause": "+1 share unexplained."}
     row |= {"ours": 1e6, "theirs": 1e-4, "difference": -1e6, "actions": ["acknowledge", "release"], "position_id": huge.pk, "order_id": ""}
     check = {"at": long_ago.isoformat(), "kind": "light", "reason": "", "rows": [row], "blocked": "HUGE differs."}
-    BrokerCheck.objects.create(first_at=long_ago, at=long_ago, kind="light", account="DUSIM1", blocked="HUGE differs.", data=check)
+    BrokerCheck.objects.create(first_at=long_ago, at=long_ago, kind="light", account=SIMULATED_ACCOUNT, blocked="HUGE differs.", data=check)
     events(huge.pk)
     command = odd_commands(trader, huge.pk)
     return {"position": huge.pk, "order": "ord-odd", "signal": fresh.pk, "closed": older.pk, "lock": str(lock.pk), "task": str(task.pk)} | {
@@ -170,9 +181,9 @@ def events(position_id: str) -> None:
 
 def odd_commands(trader: Any, position_id: str) -> CommandRecord:
     """One refused with a reason, and one without any."""
-    refused, _ = file_command(ClosePosition(position_id=position_id, quantity=1), user=trader, key="one")
+    refused, _ = file_command(ClosePosition(position_id=position_id, quantity=1), account=SIMULATED_ACCOUNT, user=trader, key="one")
     CommandRecord.objects.filter(pk=refused.pk).update(state="refused", code="link_down", reason="")
-    halt, _ = file_command(HaltTrading(reason=MARKUP), user=trader, key="two")
+    halt, _ = file_command(HaltTrading(reason=MARKUP), account=SIMULATED_ACCOUNT, user=trader, key="two")
     CommandRecord.objects.filter(pk=halt.pk).update(state="done", reason="halted")
     return refused
 
