@@ -123,8 +123,7 @@ class OrderRecord(models.Model):
         constraints = [models.CheckConstraint(condition=models.Q(quantity__gte=0, quantity__lt=10_000_000), name="order_quantity_in_range")]
 
     def __str__(self) -> str:
-        kind, state = self.order_type.replace("_", " "), self.state.replace("_", " ")
-        return f"{self.side} {quantity_text(self.quantity)} {self.symbol} {kind}, {state}"
+        return f"{self.side} {quantity_text(self.quantity)} {self.symbol} {state_words(self.order_type)}, {state_words(self.state)}"
 
     @property
     def never_left(self) -> bool:

@@ -5,6 +5,7 @@ Decisions answer JSON to our scripts and a redirect to a plain form; every refus
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -138,10 +139,7 @@ def approve_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
         return _question(request, form, signal)
     if signal.action not in CLOSES and (asks := step_up(request, Act.APPROVE)) is not None:
         return asks
-    try:
-        answer = approve(signal_id, _decision(request, form), form.ticket(signal), edited=form.edited())
-    except OnlyLookedAt as error:
-        answer = _not_here(error)
+    answer = _decide(request, form, lambda decision: approve(signal_id, decision, form.ticket(signal), edited=form.edited()))
     return _answer(request, answer, signal, "approved")
 
 
@@ -153,10 +151,7 @@ def reject_signal(request: HttpRequest, signal_id: str) -> HttpResponse:
     if not form.is_valid():
         return _bad_form(request, form, signal_id)
     signal = get_object_or_404(SignalRecord, pk=signal_id)
-    try:
-        answer = reject(signal_id, _decision(request, form), form.words())
-    except OnlyLookedAt as error:
-        answer = _not_here(error)
+    answer = _decide(request, form, lambda decision: reject(signal_id, decision, form.words()))
     return _answer(request, answer, signal, "rejected")
 
 
@@ -185,12 +180,13 @@ def _question(request: HttpRequest, form: ApproveForm, signal: SignalRecord) -> 
     return render(request, "signals/approve.html", context)
 
 
-def _decision(request: HttpRequest, form: DecisionForm) -> Decision:
-    return Decision(user=request.user, account=acting_account(request), key=form.cleaned_data["key"], version=form.cleaned_data["version"])
-
-
-def _not_here(error: OnlyLookedAt) -> Refusal:
-    return Refusal(code="other_account", message=str(error), status=CONFLICT)
+def _decide(request: HttpRequest, form: DecisionForm, act: Callable[[Decision], CommandRecord | Refusal]) -> CommandRecord | Refusal:
+    """What `act` makes of the person's decision, which is for the traded account alone."""
+    try:
+        account = acting_account(request)
+    except OnlyLookedAt as error:
+        return Refusal(code="other_account", message=str(error), status=CONFLICT)
+    return act(Decision(user=request.user, account=account, key=form.cleaned_data["key"], version=form.cleaned_data["version"]))
 
 
 def _answer(request: HttpRequest, answer: CommandRecord | Refusal, signal: SignalRecord, done: str) -> HttpResponse:

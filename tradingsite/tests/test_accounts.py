@@ -271,10 +271,9 @@ async def test_what_was_decided_for_another_account_is_refused_but_a_halt(comman
 async def test_a_worker_ends_when_the_gateway_serves_another_account_than_its_books_are_of(books: str, goes_on: bool, code: int) -> None:
     database, nobody = Database(), SimpleNamespace(account="")
     parts: Any = dict.fromkeys(field.name for field in fields(Worker) if not field.name.startswith("_"))
-    manager, session = SimpleNamespace(core=SimpleNamespace(account="")), SimpleNamespace(mode="paper")
+    manager, session = SimpleNamespace(core=SimpleNamespace(account=books)), SimpleNamespace(mode="paper")
     made = {
         "epoch": await database.run(take_epoch),
-        "account": books,
         "code": 0,
         "database": database,
         "manager": manager,
@@ -282,7 +281,7 @@ async def test_a_worker_ends_when_the_gateway_serves_another_account_than_its_bo
     }
     worker = Worker(**(parts | made | {"tracker": nobody, "equity": nobody}))
     assert await worker.account_answered(PAPER) is goes_on
-    assert (worker.code, manager.core.account) == (code, PAPER if goes_on else "")
+    assert (worker.code, manager.core.account) == (code, PAPER if goes_on else books)
     assert await database.run(lambda: TradedAccount.objects.get().account) == PAPER, "the next worker begins with its books"
     await database.close()
 

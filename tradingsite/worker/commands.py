@@ -231,20 +231,10 @@ class CommandDesk:
         return Outcome.done(f"closing {quantity_text(quantity or abs(position.held))} {position.symbol}")
 
     async def _change_stop(self, command: ChangeStop, record: CommandRecord) -> Outcome:
-        result = await self._manager.change_stop(command.position_id, command.price)
-        return (
-            _refused(result)
-            if isinstance(result, Denied)
-            else Outcome.done(f"the broker was asked to move it to {price_text(command.price)}")
-        )
+        return _moved(await self._manager.change_stop(command.position_id, command.price), command.price)
 
     async def _change_target(self, command: ChangeTarget, record: CommandRecord) -> Outcome:
-        result = await self._manager.change_target(command.position_id, command.price)
-        return (
-            _refused(result)
-            if isinstance(result, Denied)
-            else Outcome.done(f"the broker was asked to move it to {price_text(command.price)}")
-        )
+        return _moved(await self._manager.change_target(command.position_id, command.price), command.price)
 
     async def _cancel(self, command: CancelOrder, record: CommandRecord) -> Outcome:
         result = await self._manager.cancel_order(command.order_id, f"cancelled by {_who(record)}")
@@ -292,6 +282,10 @@ def _outcome_of(order: Order) -> Outcome:
     if order.state is OrderState.IN_DOUBT:
         return Outcome.done(f"sent as {order.order_ref}; whether IB has it is being found out")
     return Outcome.done(f"sent as {order.order_ref} before the worker was restarted")
+
+
+def _moved(result: Order | Denied, price: float) -> Outcome:
+    return _refused(result) if isinstance(result, Denied) else Outcome.done(f"the broker was asked to move it to {price_text(price)}")
 
 
 def _refused(denied: Denied) -> Outcome:

@@ -207,8 +207,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         counters=lambda: _counters(bus, broker, feed, journal, marks, rhythm),
     )
     worker = Worker(
-        epoch=epoch, account=settings.account, lock=lock,
-        bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
+        epoch=epoch, lock=lock, bus=bus, database=database, journal=journal, feed=feed, inbox=inbox, broker=broker,
         tracker=tracker, manager=manager, session=session, switch=switch, marks=marks, equity=equity,
         subscriptions=subscriptions, rhythm=rhythm, health=health, books=books, guard=guard, margins=margins,
         protection=protection, alarms=alarms,

@@ -57,7 +57,6 @@ class Worker:
     """`run()` until `stop()`; returns the process's exit code."""
 
     epoch: int
-    account: str  # whose books these are; "" until the gateway has answered for the first time
     lock: WorkerLock
     bus: EventBus
     database: Database
@@ -143,12 +142,12 @@ class Worker:
         """The gateway serves this account. False, and the end of this worker, when the books in memory are another's: nothing of
         one account is restored, protected or counted for another, so a new worker begins with the right ones."""
         await self.database.run(note_traded, self._fence, account, self.session.mode, self.epoch)
-        if self.account and account != self.account:
-            log.warning("the gateway serves %s, these are the books of %s: starting again", masked(account), masked(self.account))
+        books = self.manager.core.account
+        if books and account != books:
+            log.warning("the gateway serves %s, these are the books of %s: starting again", masked(account), masked(books))
             self.code = EXIT_OTHER_ACCOUNT
             self.stop()
             return False
-        self.account = account
         self.manager.core.account = self.tracker.account = self.equity.account = account
         return True
 
@@ -156,7 +155,7 @@ class Worker:
 
     async def _restore(self) -> None:
         """Rows to objects; then the bus comes alive."""
-        read, account = self.database.run, self.account
+        read, account = self.database.run, self.manager.core.account
         positions = await read(store.load_positions, account) + await read(store.load_lately_closed, account)
         orders, elsewhere = await read(store.load_orders, account), await read(store.load_elsewhere, account)
         set_aside, halts = await self.database.run(ends.load_set_aside, self._fence, self.epoch)
