@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from events.accounts import masked
 from events.clock import utc_now
 from events.commands import AcknowledgeDifference, AdoptHolding, BadCommand, CloseHolding, Command, ReleasePosition, ResolveDoubt
 from events.models import CommandRecord, SetAside
@@ -190,5 +191,6 @@ def statement_check(request: HttpRequest) -> HttpResponse:
 @require_GET
 def statement(request: HttpRequest, pk: int) -> HttpResponse:
     """One checked statement, execution by execution."""
-    check = get_object_or_404(StatementCheck.objects.select_related("created_by"), pk=pk, account=shown_account(request))
-    return render(request, "positions/statement.html", {"check": check})
+    # Of whatever account: one that was just given may be of another than the one shown, and the page names it.
+    check = get_object_or_404(StatementCheck.objects.select_related("created_by"), pk=pk)
+    return render(request, "positions/statement.html", {"check": check, "of_account": masked(check.account)})

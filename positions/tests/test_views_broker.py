@@ -195,6 +195,14 @@ def test_another_accounts_statement_is_refused():
     assert b"another account" in give(flex_of_the_books().replace(b"DUSIM001", b"U7654321")).content
 
 
+def test_the_statement_of_an_account_that_is_not_shown_opens_and_names_it():
+    make_position(Trip(exit=None))
+    FillRecord.objects.update(account="DU7654321")
+    answer = give(flex_of_the_books().replace(b"DUSIM001", b"DU7654321"))
+    assert (answer.status_code, StatementCheck.objects.get().account) == (200, "DU7654321")
+    assert "DU***321 · day.xml" in answer.content.decode()
+
+
 def test_the_command_compares_a_file_and_says_what_differs(tmp_path, capsys):
     make_position(Trip(exit=None))
     file = tmp_path / "day.xml"
