@@ -9,12 +9,20 @@ let loading = false;
 let again = false;
 
 const filled = (field) => field.type !== "hidden" && (field.value !== "" || field === document.activeElement);
-const busy = (part) => [...part.querySelectorAll("input")].some(filled);
+const busy = (part) => [...part.querySelectorAll("input")].some(filled) || part.querySelector("form[data-sending]") !== null;
+
+/* What a part says. Its hidden fields (a token and a key, new with each rendering) are as good as those that stand: for them alone
+ * nothing is replaced under a pointer, or under a click that is on its way. */
+function saying(part) {
+  const copy = part.cloneNode(true);
+  for (const field of copy.querySelectorAll("input[type=hidden]")) field.remove();
+  return copy.innerHTML;
+}
 
 function place(page) {
   for (const part of parts()) {
     const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
-    if (!fresh || busy(part) || part.innerHTML === fresh.innerHTML) continue;
+    if (!fresh || busy(part) || saying(part) === saying(fresh)) continue;
     part.replaceWith(document.importNode(fresh, true));
   }
   shown = page.querySelector("[data-trading-state]")?.dataset.tradingState ?? shown;
