@@ -1,9 +1,10 @@
 """Questions about closed positions, asked of the database: which ones, on which exchange day, grouped how.
 
-The one source of every realized figure: the P&L page, the calendar, the positions page and the CSV export all start
-from `closed_positions()` and add up the same Decimal columns, so they cannot disagree. A position counts on the
+The one source of every figure about closed trades: the statistics of the P&L page, the positions page and the CSV export all
+start from `closed_positions()` and add up the same Decimal columns, so they cannot disagree. A position counts on the
 exchange day (US Eastern) on which it closed, with everything it realized over its life, after commissions. Positions
-that never filled are not results and are left out. Equity and bars are in `curves.py`.
+that never filled are not results and are left out. P&L by day is what executions realized on it (`realized.py`), which is
+another question: a position sold in parts realizes on several days and closes on one. Equity and bars are in `curves.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import calendar
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -20,10 +21,11 @@ from typing import Any
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
 
-from events.wording import EXCHANGE_ZONE
 from positions.domain.performance import Performance, Totals, figures
 from positions.exact_sql import HourOf, TenThousandths, money_of
+from positions.exchange_days import day_start, exchange_date
 from positions.models import PositionRecord
+from positions.realized import Realized, realized_by_day
 
 ZERO = Decimal(0)
 WON, LOST = Q(realized_pnl__gt=0), Q(realized_pnl__lt=0)
@@ -41,25 +43,38 @@ class Period(StrEnum):
     MAX = "max"
 
 
-PERIOD_LABELS: dict[Period, str] = {
-    Period.TODAY: "Today",
-    Period.WEEK: "WTD",
-    Period.MONTH: "MTD",
-    Period.YEAR: "YTD",
-    Period.TWELVE_MONTHS: "1Y",
-    Period.MAX: "Max",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodWords:
+    """`label` for a tab, `words` say which days are meant."""
+
+    label: str
+    words: str
+
+
+PERIODS: dict[Period, PeriodWords] = {
+    Period.TODAY: PeriodWords(label="Today", words="Today"),
+    Period.WEEK: PeriodWords(label="WTD", words="This week from Monday"),
+    Period.MONTH: PeriodWords(label="MTD", words="This calendar month"),
+    Period.YEAR: PeriodWords(label="YTD", words="This calendar year"),
+    Period.TWELVE_MONTHS: PeriodWords(label="1Y", words="The last 365 days"),
+    Period.MAX: PeriodWords(label="Max", words="Everything"),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayTotal:
-    """One exchange day: net realized P&L, positions closed, how many of them won. `day` None pads a calendar row."""
+    """One exchange day: what its executions realized net of fees, and the trades that closed on it, how many of them won.
+
+    `day` None pads a calendar row.
+    """
 
     day: date | None
     net: Decimal = ZERO
-    count: int = 0
+    fees: Decimal = ZERO
+    fills: int = 0
+    count: int = 0  # trades closed, whenever their parts were sold
     wins: int = 0
-    shade: int = 0  # 1..4, how large beside the month's largest day; 0 = nothing closed
+    shade: int = 0  # 1..4, how large beside the month's largest day; 0 = nothing happened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +82,7 @@ class Week:
     days: tuple[DayTotal, ...]
     net: Decimal
     count: int
+    fills: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +93,7 @@ class Group:
     performance: Performance
 
 
-# --- exchange days -------------------------------------------------------------------------------------------------
-
-
-def exchange_date(at: datetime) -> date:
-    """The calendar date at the exchange of an aware moment."""
-    return at.astimezone(EXCHANGE_ZONE).date()
-
-
-def day_start(day: date) -> datetime:
-    """Midnight at the exchange that begins `day`, as aware UTC (23 or 25 hours apart when the clocks change)."""
-    return datetime.combine(day, time.min, tzinfo=EXCHANGE_ZONE).astimezone(UTC)
+# --- ranges ----------------------------------------------------------------------------------------------------------
 
 
 def first_day(period: Period, today: date) -> date | None:
@@ -129,19 +135,27 @@ def count_and_net(found: QuerySet[PositionRecord]) -> tuple[int, Decimal]:
 # --- by day, month, group ------------------------------------------------------------------------------------------
 
 
-def daily_totals(found: QuerySet[PositionRecord]) -> list[DayTotal]:
-    """One total for each exchange day on which something closed, oldest first.
+def daily_totals(account: str, *, first: date | None = None, last: date | None = None) -> list[DayTotal]:
+    """One total for each exchange day on which something was executed or closed, oldest first."""
+    money = realized_by_day(account, first=first, last=last)
+    trades = _closed_by_day(closed_positions(account, first=first, last=last))
+    return [_day_total(day, money.get(day, Realized()), trades.get(day, (0, 0))) for day in sorted(money.keys() | trades.keys())]
 
-    The database adds up hours, and the exchange's days are made of whole ones, whatever the clocks do.
-    """
-    sums = {"count": Count("*"), "wins": Count("close_time", filter=WON), "net": Sum(TenThousandths("realized_pnl"))}
+
+def _day_total(day: date, money: Realized, trades: tuple[int, int]) -> DayTotal:
+    return DayTotal(day=day, net=money.net, fees=money.fees, fills=money.fills, count=trades[0], wins=trades[1])
+
+
+def _closed_by_day(found: QuerySet[PositionRecord]) -> dict[date, tuple[int, int]]:
+    """Exchange day → (trades closed, how many of them won). As in `realized_by_day` the database adds up hours."""
+    sums = {"count": Count("*"), "wins": Count("close_time", filter=WON)}
     hours = found.order_by().annotate(hour=HourOf("close_time")).values_list("hour").annotate(**sums)
-    days: dict[date, tuple[int, int, Decimal]] = {}
-    for hour, count, wins, net in hours.iterator(chunk_size=5000):
+    days: dict[date, tuple[int, int]] = {}
+    for hour, count, wins in hours.iterator(chunk_size=5000):
         day = exchange_date(datetime.fromtimestamp(hour * 3600, UTC))
-        before = days.get(day, (0, 0, ZERO))
-        days[day] = (before[0] + count, before[1] + wins, before[2] + money_of(net))
-    return [DayTotal(day=day, net=net, count=count, wins=wins) for day, (count, wins, net) in sorted(days.items())]
+        before = days.get(day, (0, 0))
+        days[day] = (before[0] + count, before[1] + wins)
+    return days
 
 
 def month_calendar(totals: Iterable[DayTotal], year: int, month: int) -> list[Week]:
@@ -151,7 +165,8 @@ def month_calendar(totals: Iterable[DayTotal], year: int, month: int) -> list[We
     weeks = []
     for dates in calendar.Calendar(firstweekday=calendar.MONDAY).monthdatescalendar(year, month):
         days = tuple(_shaded(day, by_day.get(day), largest) if day.month == month else DayTotal(day=None) for day in dates)
-        weeks.append(Week(days=days, net=sum((day.net for day in days), ZERO), count=sum(day.count for day in days)))
+        net, count, fills = sum((day.net for day in days), ZERO), sum(day.count for day in days), sum(day.fills for day in days)
+        weeks.append(Week(days=days, net=net, count=count, fills=fills))
     return weeks
 
 
@@ -159,7 +174,7 @@ def _shaded(day: date, total: DayTotal | None, largest: Decimal) -> DayTotal:
     if total is None:
         return DayTotal(day=day)
     shade = 1 + min(3, int(abs(total.net) / largest * 4)) if largest else 1
-    return DayTotal(day=day, net=total.net, count=total.count, wins=total.wins, shade=shade)
+    return replace(total, shade=shade)
 
 
 def totals_by(found: QuerySet[PositionRecord], key: Combinable) -> dict[Any, Totals]:

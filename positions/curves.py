@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import connection
 
-from positions.analytics import day_start, exchange_date
+from positions.exchange_days import day_start, exchange_date
 from positions.models import EquityPoint, MinuteBar
 
 MAX_POINTS = 2000

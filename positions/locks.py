@@ -11,8 +11,8 @@ from django.db.models import Q, QuerySet
 from events.clock import utc_now
 from events.journal import record_event
 from events.system import RiskLockEvent
-from positions.analytics import exchange_date
 from positions.domain.risk import Lock, Scope
+from positions.exchange_days import exchange_date
 from positions.models import RiskLock
 
 

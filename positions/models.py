@@ -170,6 +170,8 @@ class FillRecord(models.Model):
             models.Index(fields=["signal_id"]),
             models.Index(fields=["symbol", "fill_time"]),
             models.Index(fields=["fill_time"]),
+            # All that P&L by day adds up and filters by, so that it reads this index and no fill.
+            models.Index(fields=["account", "fill_time", "superseded", "position_id", "realized_pnl", "commission"], name="fill_results"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["account", "exec_base", "revision"], name="fill_once"),
@@ -336,7 +338,9 @@ class RiskLimits(models.Model):
     losing_streak = models.PositiveIntegerField(default=6, help_text="Losing trades in a row that pause all entries; 0 for never.")
     symbol_losing_streak = models.PositiveIntegerField(default=4, help_text="The same for one symbol.")
     streak_lock_minutes = models.PositiveIntegerField(default=60)
-    max_drawdown_pct = models.FloatField(default=15.0, help_text="Below the month's highest equity, percent; then locks.", **PERCENT)
+    max_drawdown_pct = models.FloatField(
+        default=15.0, help_text="Below the highest equity of the last 30 days, percent; then locks.", **PERCENT
+    )
     price_collar_pct = models.FloatField(default=3.0, help_text="Entry limit may differ this much from the market, percent.", **PERCENT)
     quote_max_age_seconds = models.PositiveIntegerField(default=10)
     require_margin = models.BooleanField(default=True, help_text="No entry leaves before the broker has said what margin it takes.")

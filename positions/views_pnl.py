@@ -15,11 +15,12 @@ from django.views.decorators.http import require_GET
 from events.clock import utc_now
 from positions import analytics
 from positions.accounts import shown_account
-from positions.analytics import PERIOD_LABELS, DayTotal, Period, closed_positions, daily_totals, exchange_date, first_day
+from positions.analytics import PERIODS, DayTotal, Period, closed_positions, daily_totals, first_day
 from positions.current import current_positions
 from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, from_opening
 from positions.domain.performance import FORMULAS, max_drawdown, sharpe
 from positions.exact_sql import TenThousandths, money_of
+from positions.exchange_days import exchange_date
 from positions.export import csv_lines
 from positions.forms import RangeForm
 from positions.wishes import first_error
@@ -53,10 +54,14 @@ def pnl(request: HttpRequest) -> HttpResponse:
     window = window_of(form)
     account = shown_account(request)
     closed = closed_positions(account, first=window.first, last=window.last)
-    days, symbols = daily_totals(closed), analytics.totals_by_symbol(closed)
+    days, symbols = daily_totals(account, first=window.first, last=window.last), analytics.totals_by_symbol(closed)
     context = {
         "window": window,
-        "periods": list(PERIOD_LABELS.items()),
+        "periods": list(PERIODS.items()),
+        "period_words": PERIODS[window.period].words,
+        "realized": sum((total.net for total in days), Decimal(0)),
+        "realized_fees": sum((total.fees for total in days), Decimal(0)),
+        "realized_fills": sum(total.fills for total in days),
         "figures": analytics.performance_of(symbols),
         "formulas": FORMULAS,
         "sharpe": sharpe(day_ends(account, first=window.first, last=window.last)),
@@ -91,7 +96,7 @@ def _calendar(account: str, month: str, window: Window, days: list[DayTotal]) ->
     following = (first + timedelta(days=32)).replace(day=1)
     last = following - timedelta(days=1)
     if (window.first is not None and window.first > first) or window.last < last:
-        days = daily_totals(closed_positions(account, first=first, last=last))
+        days = daily_totals(account, first=first, last=last)
     weeks = analytics.month_calendar(days, first.year, first.month)
     return {
         "first": first,
@@ -138,7 +143,7 @@ def curve_columns(curve: Curve) -> dict[str, Any]:
 
 @require_GET
 def pnl_csv(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """The closed positions of the range; their realized_pnl_net adds up to the page's net P&L."""
+    """The positions closed in the range; their realized_pnl_net adds up to what the page says of closed trades."""
     form = RangeForm(request.GET)
     if not form.is_valid():
         return HttpResponseBadRequest(first_error(form), content_type="text/plain; charset=utf-8")

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from events.clock import utc_now
 from events.wording import EXCHANGE_ZONE
 from positions.accounts import shown_account
-from positions.analytics import exchange_date
+from positions.exchange_days import exchange_date
 from positions.export import text_cell
 from tradingsite.review import KINDS, lines_of, monday_of, week_word
 

@@ -12,6 +12,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
+from events.wording import EXCHANGE_ZONE
+
 
 class EntryKind(StrEnum):
     FILL = "fill"  # the broker executed, or somebody called open() or close()
@@ -116,13 +118,13 @@ def fold(entries: Iterable[LedgerEntry]) -> Fold:
 
 
 def realized_on(entries: Iterable[LedgerEntry], day: date) -> float:
-    """Net P&L that the fills of `day` (UTC) realized, their commissions taken off."""
+    """Net P&L that the fills of the exchange day `day` realized, their commissions taken off."""
     result, realized = Fold(), 0.0
     for entry in entries:
         if entry.busted:
             continue
         gain = result.put(entry)
-        if entry.at.date() == day and entry.kind is EntryKind.FILL:
+        if entry.at.astimezone(EXCHANGE_ZONE).date() == day and entry.kind is EntryKind.FILL:
             realized += gain - entry.commission
     return realized
 

@@ -118,7 +118,7 @@ def _drawdown(standing: Standing, limits: RiskLimits) -> Iterator[Lock]:
         cause=f"drawdown {standing.peak_at:%Y-%m-%d} {int(fallen // limits.max_drawdown_pct)}",
         code="drawdown",
         scope=Scope.BOOK,
-        reason=f"Equity of ${money_text(equity)} is {fallen:.1f}% below its highest of ${money_text(peak)} in thirty days.",
+        reason=f"Equity of ${money_text(equity)} is {fallen:.1f}% below its highest of ${money_text(peak)} in the last 30 days.",
         since=standing.now,
         values={"equity": round(equity, 2), "peak": round(peak, 2), "drawdown_pct": round(fallen, 2), "limit": limits.max_drawdown_pct},
     )

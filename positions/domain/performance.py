@@ -20,10 +20,11 @@ ZERO = Decimal(0)
 
 # What the pages print beside each figure; kept next to the code that computes it.
 FORMULAS: dict[str, str] = {
-    "net": "Sum of realized P&L of all closed positions, after commissions.",
+    "realized": "Gross result of the range's exit executions − fees of all its executions, each on the exchange day it was executed.",
+    "net": "What the trades that closed in the range made over their whole life, after fees, whenever their parts were sold.",
     "win_rate": "Winning positions ÷ all closed positions. A position that ended at exactly zero counts as closed but not as won.",
     "profit_factor": "Sum of all wins ÷ sum of all losses. Above 1 makes money. No value while there is no loss.",
-    "expectancy": "Net P&L ÷ closed positions: what one position earned on average.",
+    "expectancy": "Net P&L of closed trades ÷ their number: what one trade earned on average.",
     "average_win": "Sum of all wins ÷ winning positions.",
     "average_loss": "Sum of all losses ÷ losing positions.",
     "payoff": "Average win ÷ average loss.",

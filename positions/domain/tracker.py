@@ -19,6 +19,7 @@ from events.clock import utc_now
 from events.market import PriceEvent
 from events.order import FillEvent
 from events.position import PositionEvent, PositionStatus
+from events.wording import EXCHANGE_ZONE
 from positions.domain import position_events
 from positions.domain.errors import UnknownPosition
 from positions.domain.fill_book import FillBook
@@ -364,8 +365,8 @@ class PositionTracker:
     # ---- summary ----------------------------------------------------------------------------------------------------
 
     async def get_position_summary(self) -> dict[str, Any]:
-        """Totals over active positions, realized P&L of today (UTC date) and of all, and by symbol."""
-        today = self._now().date()
+        """Totals over active positions, realized P&L of today (exchange day) and of all, and by symbol."""
+        today = self._now().astimezone(EXCHANGE_ZONE).date()
         by_symbol: dict[str, dict[str, float]] = {}
         for position in self._active.values():
             if position.held:

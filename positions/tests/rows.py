@@ -59,13 +59,27 @@ def make_position(trip: Trip, position_id: str = "") -> PositionRecord:
     return PositionRecord.objects.create(**position_columns(position.state(), 1))
 
 
+def make_trade(
+    *fills: tuple[float, float, datetime], symbol: str = "AAPL", fee: float = 1.0, stop: float | None = None, account: str = ACCOUNT
+) -> PositionRecord:
+    """Store a trade made of (signed shares, price, time) executions, each with the same fee; what they leave is still held."""
+    clock = [fills[0][2]]
+    name = f"pos-{next(_numbers)}"
+    position = Position(symbol, name, account=account, now=lambda: clock[0])
+    position.plan(fills[0][0], stop_loss=stop)
+    for number, (shares, price, at) in enumerate(fills, 1):
+        clock[0] = at
+        _fill(position, shares, price, fee, at, f"{name}-{number}.01")
+    return PositionRecord.objects.create(**position_columns(position.state(), 1))
+
+
 def _fill(position: Position, shares: float, price: float, commission: float, at: datetime, fill_id: str, reason: str = "") -> None:
     realized = position.realizes(shares, price)
     position.apply_fill(shares, price, fill_id=fill_id, order_id=f"{position.position_id}-E", commission=commission, at=at, reason=reason)
     FillRecord.objects.create(
         exec_id=fill_id,
         exec_base=fill_id.rpartition(".")[0],
-        account=ACCOUNT,
+        account=position.account,
         order_id=f"{position.position_id}-E",
         position_id=position.position_id,
         signal_id=position.signal_id,

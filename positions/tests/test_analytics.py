@@ -11,9 +11,10 @@ import pytest
 from django.db.models import Case, Sum, Value, When
 
 from positions import analytics
-from positions.analytics import Breakdown, Period, closed_positions, day_start, exchange_date, first_day
+from positions.analytics import Breakdown, Period, closed_positions, first_day
 from positions.curves import candles, day_ends, equity_curve, from_opening
 from positions.domain.performance import Result, figures, totals_of
+from positions.exchange_days import day_start, exchange_date
 from positions.models import FillRecord, MinuteBar
 from positions.tests.rows import ACCOUNT, NOON, Trip, make_equity, make_position
 
@@ -80,7 +81,7 @@ def test_every_way_of_adding_up_random_positions_agrees_with_the_fills_to_the_ce
     found = closed_positions(ACCOUNT)
     fills = FillRecord.objects.aggregate(gross=Sum("realized_pnl"), fees=Sum("commission"))
     net = (Decimal(fills["gross"]) - Decimal(fills["fees"])).quantize(Decimal("0.01"))
-    days, symbols = analytics.daily_totals(found), analytics.totals_by_symbol(found)
+    days, symbols = analytics.daily_totals(ACCOUNT), analytics.totals_by_symbol(found)
     months = {(total.day.year, total.day.month) for total in days if total.day}
     calendar = sum((week.net for month in months for week in analytics.month_calendar(days, *month)), Decimal(0))
     by_symbol = sum((group.performance.net for group in analytics.by_symbol(symbols)), Decimal(0))
@@ -97,13 +98,13 @@ def test_every_way_of_adding_up_random_positions_agrees_with_the_fills_to_the_ce
 def test_a_month_is_whole_weeks_from_monday_and_shades_by_size() -> None:
     make_position(Trip(entry=100.0, exit=110.0))
     make_position(Trip(entry=100.0, exit=98.0, closed=NOON + timedelta(days=1)))
-    weeks = analytics.month_calendar(analytics.daily_totals(closed_positions(ACCOUNT)), 2026, 3)
+    weeks = analytics.month_calendar(analytics.daily_totals(ACCOUNT), 2026, 3)
     assert all(len(week.days) == 7 for week in weeks)
     assert weeks[0].days[0].day is None
     assert weeks[0].days[6].day == date(2026, 3, 1)
     wednesday, thursday = weeks[1].days[2], weeks[1].days[3]
-    assert (wednesday.net, wednesday.count, wednesday.shade) == (Decimal("998.0000"), 1, 4)
-    assert (thursday.net, thursday.shade) == (Decimal("-202.0000"), 1)
+    assert (wednesday.net, wednesday.count, wednesday.shade) == (Decimal("997.0000"), 1, 4)  # the fee of both entries is Wednesday's
+    assert (thursday.net, thursday.shade) == (Decimal("-201.0000"), 1)
     assert weeks[1].net == Decimal("796.0000")
 
 
@@ -158,7 +159,7 @@ def test_a_range_opens_with_what_the_account_was_worth_before_it() -> None:
     make_equity(["100.00"])
     curve = from_opening(equity_curve(ACCOUNT, first=TODAY, last=TODAY), account=ACCOUNT, first=TODAY)
     assert curve.equity == [Decimal("95.0000"), Decimal("100.0000")]
-    assert curve.at[0] == int(analytics.day_start(TODAY).timestamp())
+    assert curve.at[0] == int(day_start(TODAY).timestamp())
     assert from_opening(curve, account=ACCOUNT, first=None) is curve
 
 

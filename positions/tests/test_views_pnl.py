@@ -57,7 +57,7 @@ def random_history(count: int = 60) -> None:
 
 
 @pytest.mark.parametrize("period", ["today", "wtd", "mtd", "ytd", "1y", "max"])
-def test_page_days_symbols_list_and_export_agree_to_the_cent(viewer: Client, period: str) -> None:
+def test_page_symbols_list_and_export_agree_on_closed_trades_to_the_cent(viewer: Client, period: str) -> None:
     random_history()
     page = viewer.get(f"/pnl/?range={period}").context
     net = page["figures"].net
@@ -65,7 +65,8 @@ def test_page_days_symbols_list_and_export_agree_to_the_cent(viewer: Client, per
     listed = viewer.get(f"/positions/?{f'first={window.first}&' if window.first else ''}last={window.last}").context
     lines = export(viewer, period)
     assert page["figures"].count == listed["closed_count"] == len(lines) > 0
-    assert net == sum((total.net for total in page["days"]), Decimal(0))
+    assert page["figures"].count == sum(total.count for total in page["days"])
+    assert page["realized"] == sum((total.net for total in page["days"]), Decimal(0))
     assert net == sum((group.performance.net for group in page["by_symbol"]), Decimal(0))
     assert net == listed["closed_net"] == sum((Decimal(line["realized_pnl_net"]) for line in lines), Decimal(0))
 
@@ -74,7 +75,7 @@ def test_an_empty_range_says_so_and_gives_no_ratio(viewer: Client) -> None:
     answer = viewer.get("/pnl/?range=today")
     page = answer.content.decode()
     assert answer.status_code == 200
-    assert "No closed positions in this range" in page
+    assert "No executions in this range" in page
     assert answer.context["figures"].win_rate is None
 
 

@@ -1,4 +1,4 @@
-/* Daily bars of net P&L: above zero or below it, in the page's profit colours. A click opens that day's positions. */
+/* Daily bars of realized P&L: above zero or below it, in the page's profit colours. A click opens the trades closed that day. */
 
 import { colours, frameOptions, makeChart, onTheme, setState } from "./chart_base.js";
 
@@ -14,11 +14,16 @@ export function startDaily(box, data) {
   chart.timeScale().fitContent();
   // A handful of days must not become slabs.
   if (data.bars.length < 24) chart.timeScale().setVisibleLogicalRange({ from: data.bars.length - 24, to: data.bars.length });
-  if (data.unit === "day") chart.subscribeClick((event) => { if (event.time) openDay(event.time); });
+  const closing = new Set(data.bars.filter(([, , count]) => count).map(([day]) => day));
+  if (data.unit === "day") chart.subscribeClick((event) => { if (event.time) openDay(dayOf(event.time), closing); });
   setState(box, "ready");
 }
 
-function openDay(time) {
-  const day = typeof time === "string" ? time : `${time.year}-${String(time.month).padStart(2, "0")}-${String(time.day).padStart(2, "0")}`;
-  location.assign(`/positions/?first=${day}&last=${day}#closed`);
+function dayOf(time) {
+  return typeof time === "string" ? time : `${time.year}-${String(time.month).padStart(2, "0")}-${String(time.day).padStart(2, "0")}`;
+}
+
+/* A day on which trades were only opened or sold in part has nothing to list. */
+function openDay(day, closing) {
+  if (closing.has(day)) location.assign(`/positions/?first=${day}&last=${day}#closed`);
 }

@@ -21,7 +21,8 @@ from events.clock import utc_now
 from events.live import TOPICS
 from events.models import CommandRecord, EventRecord
 from events.views import GROUPS
-from positions.analytics import Period, exchange_date
+from positions.analytics import Period
+from positions.exchange_days import exchange_date
 from positions.models import OrderRecord, PositionRecord, StatementCheck
 from signals.models import SignalRecord
 

@@ -24,13 +24,13 @@ from events.inbox import Outcome
 from events.journal import JournalFailed
 from events.system import HoldingEvent
 from events.wording import shares_words
-from positions.analytics import exchange_date
 from positions.domain.broker_check import CashBasis, OurBook, Row, RowState, cash_row, compare
 from positions.domain.intent import Denied
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerSnapshot
 from positions.domain.pricing import decimal
 from positions.domain.reconcile import ReconcileReport
+from positions.exchange_days import exchange_date
 from tradingsite.worker import book_rows
 from tradingsite.worker.database import Database
 

@@ -31,7 +31,8 @@ from events.wording import EXCHANGE_ZONE
 from positions.domain.ledger import split_exec_id
 from positions.domain.ports import BrokerSnapshot, CommissionReport, ExecutionReport
 from positions.domain.tracker import PositionTracker
-from positions.models import EquityPoint, FillRecord, PositionRecord
+from positions.models import PositionRecord
+from positions.realized import realized, unrealized_before
 from tradingsite.worker.database import Database
 from tradingsite.worker.marks import Marks, price_of
 
@@ -194,13 +195,9 @@ def read_past(account: str, midnight: datetime) -> Past:
     everything = (
         PositionRecord.objects.filter(account=account).exclude(status=PositionStatus.PLANNED).aggregate(total=Sum("realized_pnl"))["total"]
     )
-    today = FillRecord.objects.filter(account=account, fill_time__gte=midnight, superseded=False).aggregate(
-        gross=Sum("realized_pnl"), fees=Sum("commission")
-    )
-    before = EquityPoint.objects.filter(account=account, at__lt=midnight).order_by("-at").values_list("unrealized_pnl", flat=True).first()
     return Past(
         realized=float(everything or 0),
-        realized_today=float(today["gross"] or 0) - float(today["fees"] or 0),
-        unrealized_before=float(before or 0),
+        realized_today=float(realized(account, since=midnight).net),
+        unrealized_before=unrealized_before(account, midnight),
         until=start_of_day(midnight + timedelta(hours=36)),
     )

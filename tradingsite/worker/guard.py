@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Sum
 
 from events.bus import EventBus
 from events.clock import utc_now
@@ -28,7 +27,8 @@ from positions.domain.risk import Lock, RiskContext, RiskLimits
 from positions.domain.risk_market import nothing_is_locked
 from positions.domain.tracker import PositionTracker
 from positions.locks import read_locks
-from positions.models import EquityPoint, FillRecord, PositionRecord, RiskLock
+from positions.models import EquityPoint, PositionRecord, RiskLock
+from positions.realized import pnl_since
 from signals.session import next_session
 from tradingsite.worker.database import Database
 from tradingsite.worker.equity import Equity, start_of_day
@@ -181,7 +181,7 @@ def write_locks(fence: Callable[[], None], account: str, due: Sequence[Lock]) ->
 
 
 def read_standing(account: str, row: dict[str, Any]) -> Standing:
-    """Where the account stands: the live equity row, the week's P&L, the month's peak, the latest closed trades."""
+    """Where the account stands: the live equity row, the week's P&L, the peak of the last thirty days, the latest closed trades."""
     now = utc_now()
     midnight = start_of_day(now)
     monday = start_of_day(now - timedelta(days=midnight.weekday()))
@@ -202,7 +202,7 @@ def read_standing(account: str, row: dict[str, Any]) -> Standing:
         day=midnight.date().isoformat(),
         week=monday.date().isoformat(),
         day_pnl=row.get("day_pnl"),
-        week_pnl=_pnl_since(account, monday, float(row.get("unrealized_pnl") or 0.0)),
+        week_pnl=pnl_since(account, monday, float(row.get("unrealized_pnl") or 0.0)),
         equity=row.get("equity"),
         peak=float(peak[0]) if peak else None,
         peak_at=peak[1] if peak else None,
@@ -210,11 +210,3 @@ def read_standing(account: str, row: dict[str, Any]) -> Standing:
         next_session=next_session(midnight + timedelta(days=1)),
         next_week=next_session(monday + timedelta(days=7)),
     )
-
-
-def _pnl_since(account: str, moment: datetime, unrealized: float) -> float:
-    """Realized after fees since then, plus the change of the unrealized."""
-    fills = FillRecord.objects.filter(account=account, fill_time__gte=moment, superseded=False).exclude(position_id="")
-    sums = fills.aggregate(gross=Sum("realized_pnl"), fees=Sum("commission"))
-    before = EquityPoint.objects.filter(account=account, at__lt=moment).order_by("-at").values_list("unrealized_pnl", flat=True).first()
-    return float(sums["gross"] or 0) - float(sums["fees"] or 0) + unrealized - float(before or 0)
