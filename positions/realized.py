@@ -16,7 +16,8 @@ from django.db.models import Count, QuerySet, Sum
 
 from positions.exact_sql import HourOf, TenThousandths, money_of
 from positions.exchange_days import day_start, exchange_date
-from positions.models import EquityPoint, FillRecord
+from positions.models import FillRecord
+from positions.restated import unrealized_before
 
 ZERO = Decimal(0)
 _SUMS = {
@@ -79,12 +80,6 @@ def realized_by_day(account: str, *, first: date | None = None, last: date | Non
 def pnl_since(account: str, moment: datetime, unrealized: float) -> float:
     """P&L since a midnight of the exchange: realized after fees since then, plus what the unrealized (now `unrealized`) has changed."""
     return float(realized(account, since=moment).net) + unrealized - unrealized_before(account, moment)
-
-
-def unrealized_before(account: str, moment: datetime) -> float:
-    """The unrealized P&L the account came into `moment` with, as last stored before it."""
-    before = EquityPoint.objects.filter(account=account, at__lt=moment).order_by("-at").values_list("unrealized_pnl", flat=True).first()
-    return float(before or 0)
 
 
 def _realized(fills: int, gross: int | None, fees: int | None) -> Realized:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from events.position import PositionEvent
+from positions.domain.holding import LedgerEntry
 from positions.domain.packing import CHANGED_FILLS, NEW_HISTORY
 from positions.models_growing import AT_ONCE, PositionChange, PositionEntry
 from positions.upsert import Upsert
@@ -73,3 +74,11 @@ def with_growing(states: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         for entry in PositionEntry.objects.filter(position_id__in=by_id).order_by("position_id", "number"):
             by_id[entry.position_id]["fills"].append(entry.data)
     return whole
+
+
+def entries_of(position_ids: Iterable[str]) -> dict[str, list[LedgerEntry]]:
+    """Position → the entries it is folded from, in their order."""
+    found: dict[str, list[LedgerEntry]] = {}
+    for entry in PositionEntry.objects.filter(position_id__in=list(position_ids)).order_by("position_id", "number"):
+        found.setdefault(entry.position_id, []).append(LedgerEntry.from_dict(entry.data))
+    return found

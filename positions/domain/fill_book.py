@@ -164,7 +164,8 @@ class FillBook:
             is_followed=self._follower(position.position_id, position.symbol) is not None,
         )
         self._shelf.file(position)
-        why = "execution corrected"
+        reopened = before.status is PositionStatus.CLOSED is not position.status
+        why = "reopened: the broker took back an execution that had closed it" if reopened else "execution corrected"
         over = position.status is PositionStatus.CLOSED is not before.status
         if over:
             first: PositionEvent = position_events.closed(position, before, exit_price=position.exit_price, reason=why, cause=fill.event_id)
@@ -180,7 +181,7 @@ class FillBook:
         while quantity:
             heir = follower or self._another(fill, position, quantity=quantity, price=price, entry=entry)
             old = Before.of(heir)
-            quantity = heir.apply_fill(quantity, price, order_id=fill.order_id, reason="correction")
+            quantity = heir.apply_fill(quantity, price, order_id=fill.order_id, at=fill.fill_time, reason="correction")
             self._shelf.file(heir)
             events.append(position_events.after_fill(heir, old, price=price, reason="correction", cause=fill.event_id))
             follower = None

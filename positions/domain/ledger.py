@@ -104,7 +104,8 @@ class FillLedger:
             return (Entry.BUSTED if execution.busted else Entry.NEW), None
         if execution.revision < before.revision or (execution.revision == before.revision and (before.busted or not execution.busted)):
             return Entry.KNOWN, before
-        kept = replace(execution, commission=execution.commission if execution.commission is not None else before.commission)
+        commission = execution.commission if execution.commission is not None else before.commission
+        kept = replace(execution, commission=commission, time=before.time)  # it happened when it happened, whenever it is corrected
         self._executions[execution.base] = kept
         return (Entry.BUSTED if kept.busted else Entry.CORRECTED), before
 

@@ -35,7 +35,7 @@ TRANSITIONS: dict[PositionStatus, frozenset[PositionStatus]] = {
     S.OPEN: frozenset({S.ADJUSTING, S.CLOSING, S.CLOSED}),
     S.ADJUSTING: frozenset({S.OPEN, S.CLOSING}),
     S.CLOSING: frozenset({S.CLOSED, S.OPEN}),
-    S.CLOSED: frozenset(),  # a later fill opens a new position
+    S.CLOSED: frozenset(),  # a later fill opens a new position; a correction of what closed it reopens it
 }
 
 
@@ -190,24 +190,27 @@ class Position(PositionFacts):
     def correct_fill(self, fill_id: str, quantity: float, price: float, *, busted: bool = False, is_followed: bool = False) -> Leftover:
         """Replace (or take back) a fill by a higher revision and refold from the start; returns the shares that are not its own.
 
-        A closed position stays closed: what the correction reopens or leaves over belongs to the position that follows it. So does
-        all of it when it turns an open one around, which is over then: its stop and target are the other side's; and what comes back
-        to one that `is_followed` already, by the sale of these shares.
-        Only the change is handed on, so that a second correction can take back what a first one gave.
+        A closed position that holds again what a correction of its exit gave back is open again: one trade, with one result. What
+        is left over beyond zero belongs to the position that follows it. So does all of it when it turns an open one around, which
+        is over then: its stop and target are the other side's; and what comes back to one that `is_followed` already, by the sale
+        of these shares. Only the change is handed on, so that a second correction can take back what a first one gave.
         """
         base, revision = split_exec_id(fill_id)
         entry = next((e for e in self._entries if e.fill_id == base), None)
         if entry is None or entry.revision > revision or (entry.revision == revision and (entry.busted or not busted)):
             return Leftover()
-        was_closed, before, handed_on = self._status is S.CLOSED, self._fold.quantity, fold(self._entries)
+        before, handed_on = self._fold.quantity, fold(self._entries)
         entry.quantity, entry.price, entry.revision, entry.busted = quantity, price, revision, busted
         self._fold = fold(self._entries)
         over, value = self._fold.leftover - handed_on.leftover, self._fold.leftover_value - handed_on.leftover_value
         self._fold.leftover, self._fold.leftover_value = 0, 0.0
+        if self._status is S.CLOSED and not is_followed and not handed_on.quantity and self._fold.quantity * self._direction > 0:
+            self._status, self.close_time, self.reason = S.OPEN, None, ""
+        was_closed = self._status is S.CLOSED
         turned = not was_closed and (self._fold.quantity * self._direction < 0 or (is_followed and self._fold.quantity != 0))
         if turned:
             self._status = S.CLOSED
-            self._finish("correction")
+            self._finish("correction", self._last_fill_at())
             handed_on.quantity = 0
         if was_closed or turned:
             reopened, self._fold.quantity = self._fold.quantity - handed_on.quantity, 0
@@ -217,7 +220,7 @@ class Position(PositionFacts):
             if self._fold.quantity == 0 and all(e.busted for e in self._entries):
                 self._status = S.OPENING  # back to before its first fill, also when an exit was on its way
             else:
-                self._after_size_change(price, self._now(), "correction")
+                self._after_size_change(price, self._last_fill_at(), "correction")
         changed = {"fill_id": fill_id, "busted": busted, "price": price, "quantity": [before, self._fold.quantity]}
         self._record("fill_corrected", changed)
         return left
@@ -379,7 +382,7 @@ class Position(PositionFacts):
         if held == 0 and self._entries:
             self._status = S.CLOSED  # a fill is a fact: it closes from whatever state
             self._price, self._price_at = price, at
-            self._finish(reason)
+            self._finish(reason, at)
             return
         self._direction = 1 if held > 0 else -1
         if self._status in (S.PLANNED, S.OPENING):
@@ -390,8 +393,12 @@ class Position(PositionFacts):
         self._low = self._high = self._price
         self.observe(self._price)
 
-    def _finish(self, reason: str) -> None:
-        self.close_time = self._now()
+    def _last_fill_at(self) -> datetime:
+        return max((e.at for e in self._entries if not e.busted and e.kind is EntryKind.FILL), default=self._now())
+
+    def _finish(self, reason: str, at: datetime | None = None) -> None:
+        """Over since `at`: a fill that is learned late closed it when it was executed."""
+        self.close_time = at or self._now()
         self.reason = reason
         self.stop_state = "none"
         self.protection.observe(bare=False, held=False, now=self._now())

@@ -308,6 +308,8 @@ class PositionTracker:
         """Put a position that a fill has changed where it now belongs."""
         if position.status is PositionStatus.CLOSED:
             self._retire(position)
+        elif self._closed.pop(position.position_id, None) is not None:
+            self._track(position)
         else:
             self._rearm(position.symbol)
 

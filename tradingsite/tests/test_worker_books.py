@@ -146,14 +146,14 @@ def test_a_lowered_entry_ends_its_order_and_shrinks_its_stop_live_and_after_a_re
     assert newest().blocked == ""
 
 
-def test_a_lowered_exit_of_a_closed_position_leaves_the_rest_with_a_stop_also_after_a_restart(live_worker, truth):
+def test_a_lowered_exit_reopens_the_closed_position_with_the_rest_and_a_stop_also_after_a_restart(live_worker, truth):
     position = open_position("AAPL")
     assert outcome(file_wish(ClosePosition(position_id=position.pk))).state == "done"
     eventually(lambda: PositionRecord.objects.get(pk=position.pk).status == "closed", what="closed")
     live_worker.restart()
     truth.ask(fault="correction", exec_id=truth.executions()[-1]["exec_id"], quantity=90)
-    heir = eventually(lambda: PositionRecord.objects.filter(status="open", stop_state="resting").first(), what="its stop rests")
-    assert (heir.quantity, heir.entry_price, heir.data["metadata"]["follows"]) == (10, position.entry_price, position.pk)
+    again = eventually(lambda: PositionRecord.objects.filter(status="open", stop_state="resting").first(), what="its stop rests")
+    assert (again.pk, again.quantity, again.entry_price, again.close_time) == (position.pk, 10, position.entry_price, None)
     assert (resting(truth, "STP"), truth.positions()) == ([10], {"AAPL": 10})
     exits = OrderRecord.objects.filter(role="exit")
     eventually(lambda: [order.state for order in exits.all()] == ["canceled"], what="the exit is over with ninety")

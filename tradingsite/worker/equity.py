@@ -32,7 +32,8 @@ from positions.domain.ledger import split_exec_id
 from positions.domain.ports import BrokerSnapshot, CommissionReport, ExecutionReport
 from positions.domain.tracker import PositionTracker
 from positions.models import PositionRecord
-from positions.realized import realized, unrealized_before
+from positions.realized import realized
+from positions.restated import unrealized_before
 from tradingsite.worker.database import Database
 from tradingsite.worker.marks import Marks, price_of
 

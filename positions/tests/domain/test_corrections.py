@@ -189,18 +189,18 @@ async def sold(desk: Desk, quantity: float = 100, price: float = 94.0) -> Positi
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-async def test_a_lowered_exit_reopens_the_rest_as_a_position_with_its_stop(desk: Desk, restarted: bool) -> None:
+async def test_a_lowered_exit_reopens_its_position_with_the_rest_and_its_stop(desk: Desk, restarted: bool) -> None:
     first = await sold(desk)
     if restarted:
         desk = await desk.restarted()
     desk.broker.correct(1, quantity=90)
     await desk.manager.drain()
     await settled(desk)
-    [heir] = desk.tracker.active()
-    assert (heir.held, heir.entry_price, heir.stop_loss, heir.take_profit) == (10, 100.0, 95.0, 110.0)
-    assert desk.manager.unmeant == []  # the rest of what was meant
+    [again] = desk.tracker.active()
+    assert (again.position_id, again.close_time) == (first.position_id, None)
+    assert (again.held, again.entry_price, again.stop_loss, again.take_profit) == (10, 100.0, 95.0, 110.0)
+    assert desk.manager.unmeant == []
     assert at_the_broker(desk, "-S") == at_the_broker(desk, "-T") == 10
-    assert desk.tracker.position(first.position_id).status is PositionStatus.CLOSED
     assert gross(desk) == pytest.approx(-540.0)
     stops = [order for order in desk.manager.orders.values() if order.role is OrderRole.STOP]
     assert [order.state for order in stops] == [OrderState.CANCELED, OrderState.HELD]
@@ -208,9 +208,37 @@ async def test_a_lowered_exit_reopens_the_rest_as_a_position_with_its_stop(desk:
     desk.broker.correct(1, quantity=100)  # and a second correction takes back what the first one gave
     await desk.manager.drain()
     await settled(desk)
-    assert (held(desk), heir.status, heir.realized_pnl) == ([], PositionStatus.CLOSED, 0.0)
+    assert (held(desk), again.status, again.realized_pnl) == ([], PositionStatus.CLOSED, pytest.approx(-602.0))
     assert gross(desk) == pytest.approx(-600.0)
     assert at_the_broker(desk, "-S") == at_the_broker(desk, "-T") == 0
+
+
+async def test_a_busted_close_is_one_trade_with_one_result(desk: Desk) -> None:
+    """Sold at a loss, taken back, and sold again at a gain: what was taken back is no losing trade."""
+    first = await sold(desk)
+    assert first.realized_pnl == pytest.approx(-602.0)
+    desk.broker.correct(1, bust=True)
+    await desk.manager.drain()
+    await settled(desk)
+    assert (desk.tracker.closed(), desk.tracker.active()) == ([], [first])
+    desk.broker.fill(next(o for o in desk.broker.book.values() if o.live and o.ticket.order_ref.endswith("-T")), 100, 110.0)
+    await desk.manager.drain()
+    assert [position.position_id for position in desk.tracker.closed()] == [first.position_id]
+    assert first.realized_pnl == pytest.approx(998.0)
+
+
+async def test_a_correction_and_a_bust_of_another_day_keep_the_time_of_the_execution(desk: Desk) -> None:
+    position = await desk.held()
+    executed = desk.broker.executions[0].time
+    desk.clock.advance(86_400)
+    desk.broker.mute = True
+    for corrected in (True, False):
+        report = desk.broker.correct(0, price=101.0) if corrected else desk.broker.correct(0, bust=True)
+        desk.manager.on_execution(replace(report, time=desk.clock.now()))  # by the clock of the correction
+    await desk.manager.drain()
+    assert len(desk.said(FillEvent)) == 3
+    assert {fill.fill_time for fill in desk.said(FillEvent)} == {executed}
+    assert {fill.at for fill in position.fills} == {executed}
 
 
 async def test_a_raised_exit_turns_around_and_the_short_has_a_stop_above(desk: Desk) -> None:
@@ -231,6 +259,7 @@ async def test_a_bust_of_the_whole_exit_gives_the_position_back(desk: Desk) -> N
     await desk.manager.drain()
     await settled(desk)
     assert (held(desk), at_the_broker(desk, "-S"), gross(desk)) == ([100], 100, 0.0)
+    assert desk.tracker.closed() == []  # the same trade goes on
     assert desk.broker.held() == {"AAPL": 100}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -166,14 +166,23 @@ async def test_a_correction_gives_what_the_right_number_would_have_given() -> No
     assert wrong.held == 140
 
 
-async def test_a_bust_of_the_exit_of_a_closed_position_hands_its_shares_on() -> None:
+async def test_a_bust_of_the_exit_of_a_closed_position_reopens_it() -> None:
     position = Position("AAPL")
     position.apply_fill(100, 150.0, fill_id="a.01")
     position.apply_fill(-100, 151.0, fill_id="b.01")
     left = position.correct_fill("b.02", -100, 151.0, busted=True)
-    assert (left.quantity, left.price) == (100, 150.0)
-    assert position.status is PositionStatus.CLOSED
-    assert position.realized_pnl == 0.0
+    assert left.quantity == 0
+    assert (position.status, position.held, position.entry_price) == (PositionStatus.OPEN, 100, 150.0)
+    assert (position.close_time, position.realized_pnl) == (None, 0.0)
+    assert Position.from_dict(position.to_dict()).held == 100
+
+
+async def test_a_position_closed_when_its_last_fill_was_executed_however_late_it_is_learned() -> None:
+    yesterday = datetime(2026, 3, 2, 20, 59, tzinfo=UTC)
+    position = Position("AAPL", now=lambda: yesterday + timedelta(hours=17))
+    position.apply_fill(100, 150.0, fill_id="a.01", at=yesterday - timedelta(hours=2))
+    position.apply_fill(-100, 151.0, fill_id="b.01", at=yesterday)
+    assert (position.open_time, position.close_time) == (yesterday - timedelta(hours=2), yesterday)
 
 
 async def test_r_is_measured_against_the_first_stop() -> None:
