@@ -94,6 +94,7 @@ TITLES = {
     "price_collar": "far from the market",
     "protects": "protects a position",
     "ratchet": "would loosen the stop",
+    "refused_before": "IB refused it before",
     "reduce_only": "reduce only",
     "refused": "refused",
     "repeat_limit": "too many repeats",

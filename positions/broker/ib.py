@@ -286,6 +286,7 @@ class IbBroker:
         """All lists of one reconcile pass, one after the other; a list whose End never came is named in `missing`."""
         async with self._reading:
             ib, ear = self._need_session(), self._need_ear()
+            began_at = utc_now()
             reading = ear.reading = Reading()
             missing = []
             try:
@@ -313,6 +314,7 @@ class IbBroker:
                 account_values=dict(ear.account_values),
                 next_order_id=next_id,
                 taken_at=utc_now(),
+                began_at=began_at,
                 missing=tuple(missing),
             )
 

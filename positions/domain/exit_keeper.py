@@ -83,7 +83,7 @@ class ExitKeeper:
 
     def due(self, position: Position, orders: Sequence[Order], now: datetime) -> list[Work]:
         """The repairs that have waited long enough."""
-        wanted = repairs(position, orders, self.absent)
+        wanted = [work for work in repairs(position, orders, self.absent) if not _refused_lately(work, now)]
         keys = {self._key(position, work): work for work in wanted}
         for key in [key for key in self._since if key.startswith(position.position_id) and key not in keys]:
             del self._since[key]
@@ -243,6 +243,8 @@ def _fit(order: Order, room: float, *, calm: bool = False) -> Work | None:
     total = order.filled_quantity + room
     if abs((order.wanted("quantity") or 0) - total) < 1e-9:
         return None
+    if order.refused_change.get("quantity") == total:
+        return _cancel(order, "IB refused to resize it")  # what it protects gets another stop
     return Work(repair=Repair.RESIZE, order=order, quantity=total, reason="it must match what is held", urgent=calm)
 
 
@@ -256,6 +258,10 @@ def _may_cancel(order: Order) -> bool:
 
 def _cancel(order: Order, reason: str, *, urgent: bool = False) -> Work:
     return Work(repair=Repair.CANCEL, order=order, reason=reason, urgent=urgent)
+
+
+def _refused_lately(work: Work, now: datetime) -> bool:
+    return work.repair is Repair.CANCEL and work.order is not None and work.order.cancel_refused_lately(now)
 
 
 def _last_words(orders: Sequence[Order]) -> str:

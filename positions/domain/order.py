@@ -16,6 +16,7 @@ from events.order import OrderRole, OrderSide, OrderState, OrderType, PendingReq
 from positions.domain.ledger import Entry, Execution, FillLedger
 from positions.domain.order_states import ACKED, LIVE, TERMINAL, Trigger, next_state
 
+CANCEL_AGAIN = 30.0  # seconds
 _TIMES = ("created_at", "sent_at", "finished_at", "updated_at", "short_since", "unused_at")
 _PLAIN = (
     "order_id", "intent_id", "signal_id", "position_id", "parent_id", "order_ref", "oca_group", "oca_type", "symbol", "account",
@@ -23,7 +24,8 @@ _PLAIN = (
     "ib_status", "why_held", "code", "message", "external", "anomalies", "reason", "life_seconds",
     "ended_as", "ended_filled", "version",
 )  # fmt: skip
-_LATER = ("taken_back", "reopened")  # rows of earlier versions have none
+# Rows of earlier versions have none of these.
+_LATER = ("taken_back", "reopened", "objection", "refused_change", "cancel_asked", "cancel_refused_at")
 
 
 class Order:
@@ -89,6 +91,10 @@ class Order:
         self.ended_as = ""  # the trigger that waits until our executions match what the broker says was filled
         self.ended_filled: float | None = None  # how much that is
         self.taken_back: float = 0  # shares that corrections and busts took away; the broker's own count may still hold them
+        self.objection: dict[str, str] = {}  # an error of the broker's that its lists must still explain: code, message, at, pending
+        self.refused_change: dict[str, float] = {}  # the change that the broker refused last; it is not asked for again by itself
+        self.cancel_asked = False  # somebody wanted its end: what ends it is no refusal
+        self.cancel_refused_at: str = ""  # when the broker last refused to cancel it, ISO
         self.reopened = False  # filled until a correction or bust: only the broker's lists can say whether it works on
         self.version = 0
         self.created_at = now()
@@ -173,7 +179,7 @@ class Order:
         self.state, self.reopened = target, target is OrderState.IN_DOUBT and (trigger is Trigger.UNFILLED or self.reopened)
         if target in TERMINAL:
             self.finished_at = self._now()
-            self.pending, self.desired = PendingRequest.NONE, {}
+            self.pending, self.desired, self.objection = PendingRequest.NONE, {}, {}
         else:
             self.finished_at = None
         self.touch()
@@ -182,6 +188,7 @@ class Order:
     def ask_cancel(self, reason: str = "") -> None:
         """A cancel was sent; it outranks a pending replace."""
         self.pending, self.desired, self.reason = PendingRequest.CANCEL, {}, reason or self.reason
+        self.cancel_asked = True
         self.touch()
 
     def ask_replace(self, **desired: float) -> None:
@@ -194,6 +201,24 @@ class Order:
         if self.pending is not PendingRequest.NONE:
             self.pending, self.desired = PendingRequest.NONE, {}
             self.touch()
+
+    def refuse_request(self) -> None:
+        """The broker refused the cancel or the change: what was true before stays true."""
+        if self.pending is PendingRequest.REPLACE:
+            self.refused_change = dict(self.desired)
+        elif self.pending is PendingRequest.CANCEL:
+            self.cancel_asked, self.cancel_refused_at = False, self._now().isoformat()
+        self.clear_pending()
+
+    def take_objection(self, code: str, message: str) -> None:
+        """The broker's error about this order, kept with what was asked of it, until a reading says whether the order works."""
+        self.code, self.message = code, message
+        self.objection = {"code": code, "message": message, "at": self._now().isoformat(), "pending": self.pending.value}
+        self.touch()
+
+    def cancel_refused_lately(self, now: datetime) -> bool:
+        """The broker has just refused to cancel it: asked for again by itself only after a while."""
+        return bool(self.cancel_refused_at) and 0 <= (now - datetime.fromisoformat(self.cancel_refused_at)).total_seconds() < CANCEL_AGAIN
 
     def wanted(self, name: str) -> float | None:
         """The value of `quantity`, `limit_price` or `stop_price` once everything asked for is confirmed."""
@@ -275,6 +300,7 @@ class Order:
             setattr(order, name, None if (at := row.get(name)) is None else datetime.fromisoformat(at))
         order.state, order.pending = OrderState(row["state"]), PendingRequest(row["pending"])
         order.desired, order.intent = dict(row["desired"]), dict(row["intent"])
+        order.objection, order.refused_change = dict(order.objection), dict(order.refused_change)
         order.close_after = dict(row.get("close_after") or {})  # rows of earlier versions have none
         order.ledger = FillLedger(Execution.from_dict(execution) for execution in row["executions"])
         return order

@@ -99,6 +99,7 @@ class OrderCore:
         # Between the commit and the socket: `last_look` may refuse entries, `fit` makes exits as small as what is left.
         self.last_look: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new
         self.fit: Callable[[Sequence[Order]], Awaitable[Denied | None]] = _nothing_new
+        self.verdict_due = False  # a fresh reading says what an error of the broker's refused; cleared as `needs_reconcile` is
         self.needs_reconcile = ""  # why the broker should be asked; the worker clears it by reconciling
         self.in_hand: tuple[str, object] | None = None  # (cause, report) being heard
         self.set_aside: Collection[str] = frozenset()  # causes that ended the worker too often: reports are skipped, others contained

@@ -120,7 +120,7 @@ class OrderEntries:
         """Cancel entries that outlived their time at the broker."""
         core = self.core
         for order in [o for o in core.book if o.role is OrderRole.ENTRY and o.is_acked and o.pending.value != "cancel"]:
-            if order.life_seconds is None or order.sent_at is None:
+            if order.life_seconds is None or order.sent_at is None or order.cancel_refused_lately(core.now()):
                 continue
             if (core.now() - order.sent_at).total_seconds() >= order.life_seconds:
                 await core.cancel(order, f"not filled within {age_words(order.life_seconds)}")

@@ -120,6 +120,9 @@ class OrderExits:
         stops = self.core.book.live(position_id, OrderRole.STOP)
         if not stops:
             return await self.change_stop(position_id, asked)
+        refused = next((stop for stop in stops if stop.refused_change.get("stop_price") == price), None)
+        if refused is not None:
+            return _denied("refused_before", f"IB refused this change: {refused.message}", "Move it by hand, or to another price.")
         answers = [self._may_replace(stop, stop_price=price) for stop in stops]
         changes += [(stop, {"stop_price": price}) for stop, answer in zip(stops, answers, strict=True) if answer is None]
         return next((answer for answer in answers if isinstance(answer, Denied)), answers[0])

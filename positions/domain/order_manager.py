@@ -47,6 +47,7 @@ from positions.domain.order_holdings import OrderHoldings
 from positions.domain.order_mending import OrderMending
 from positions.domain.order_reconcile import OrderReconcile
 from positions.domain.order_states import NEVER_SENT, Trigger
+from positions.domain.order_verdicts import OrderVerdicts
 from positions.domain.ports import (
     Broker,
     BrokerError,
@@ -103,7 +104,8 @@ class OrderManager:
         self._hearing = OrderHearing(self.core)
         self._entries = OrderEntries(self.core)
         self._exits = OrderExits(self.core)
-        self._reconcile = OrderReconcile(self.core, self._hearing, self._entries, self._exits)
+        self._verdicts = OrderVerdicts(self.core, self._hearing)
+        self._reconcile = OrderReconcile(self.core, self._hearing, self._entries, self._exits, self._verdicts)
         self._holdings = OrderHoldings(self.core, self._hearing, self._exits, self._reconcile)
         self._doubt = OrderDoubt(self.core, self._hearing, self._reconcile)
         self._mending = OrderMending(self.core, self._hearing)
@@ -126,6 +128,11 @@ class OrderManager:
     def needs_reconcile(self) -> str:
         """Why the broker should be asked; "" when there is no reason. A reconcile clears it."""
         return self.core.needs_reconcile
+
+    @property
+    def verdict_due(self) -> bool:
+        """A reading would tell now what the broker's error refused: it waits for no second one."""
+        return self.core.verdict_due
 
     @property
     def holdings_elsewhere(self) -> dict[str, float]:
@@ -332,6 +339,10 @@ class OrderManager:
             self._mind_the_clock()
             await self._grow_doubt(now or self.core.now())
             self._hearing.ask_for_fees(now or self.core.now())
+            if self._verdicts.due(now or self.core.now()):
+                self._verdicts.asked(now or self.core.now())
+                self.core.verdict_due = True
+                self.core.ask_reconcile("IB objected to an order")
             await self._entries.cancel_stale()
             await self._exits.advance()
         await self._keep("tick")

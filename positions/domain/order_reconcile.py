@@ -16,6 +16,7 @@ from positions.domain.order_entries import OrderEntries
 from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_states import NEVER_SENT, Trigger
+from positions.domain.order_verdicts import OVER, OrderVerdicts
 from positions.domain.ports import BrokerError, BrokerSnapshot, Contract
 from positions.domain.reconcile import (
     ReconcileReport,
@@ -34,17 +35,15 @@ log = logging.getLogger(__name__)
 SETTLING = timedelta(seconds=2)  # an order that changed this shortly before a reading may be on one list of it and not on the next
 
 
-OVER = ("Filled", "Cancelled", "ApiCancelled")
-
-
 class OrderReconcile:
     """Runs under the manager's lock, after everything heard so far was processed."""
 
-    def __init__(self, core: OrderCore, hearing: OrderHearing, entries: OrderEntries, exits: OrderExits) -> None:
+    def __init__(self, core: OrderCore, hearing: OrderHearing, entries: OrderEntries, exits: OrderExits, verdicts: OrderVerdicts) -> None:
         self.core = core
         self.hearing = hearing
         self.entries = entries
         self.exits = exits
+        self.verdicts = verdicts
         self.last: BrokerSnapshot | None = None  # the last complete reading
         self.forgot_ids = False  # its next id is not above one it has confirmed
         self._judged: set[str] = set()  # order_ids that two readings left in doubt: from here on it is a person's
@@ -70,6 +69,8 @@ class OrderReconcile:
         differences = await self._differences(last)
         settling = self._settling(differences, last)
         differences = [row for row in differences if row["symbol"] not in settling]
+        self.core.verdict_due = False
+        await self.verdicts.settle(last, {str(row["symbol"]) for row in differences} | settling)
         absent = [order for order in self._ours() if not mentions(last, order)]
         await self._settle_revised(first, second, {str(row["symbol"]) for row in differences} | settling)
         if far_enough_apart(first, second):
@@ -127,7 +128,7 @@ class OrderReconcile:
         core = self.core
         for report in snapshot.open_orders:
             order = core.book.find(report)
-            if order is None or order.external or not order.is_acked or order.pending is PendingRequest.NONE:
+            if order is None or order.external or not order.is_acked or order.pending is PendingRequest.NONE or order.objection:
                 continue
             request = (order.pending, tuple(sorted(order.desired.items())))
             if self._asked_again.get(order.order_id) == request or snapshot.taken_at - order.updated_at < SETTLING:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from events.order import OrderState, OrderType, PendingRequest
 from positions.domain.order import Order
-from positions.domain.order_states import INFORMATION, REFUSALS, REQUEST_REFUSED, Trigger, wire_trigger
+from positions.domain.order_states import NEVER_SENT, REFUSALS, REQUEST_REFUSED, Trigger, is_notice, wire_trigger
 from positions.domain.ports import ErrorReport, OrderReport
 
 DUPLICATE_ID = 103
@@ -41,9 +41,15 @@ def read_report(order: Order, report: OrderReport, now: datetime) -> bool:
 
 
 def read_error(order: Order, report: ErrorReport) -> str:
-    """Enter an error on the order's id. Returns "" or what should be asked of the broker because of it."""
+    """Enter an error on the order's id. Returns "" or what should be asked of the broker because of it.
+
+    A number that is neither a notice nor a known answer is an objection: the next fresh reading says what it refused.
+    """
     code, message = report.code, report.message
-    if code in INFORMATION or (code in CANNOT_CANCEL and order.is_terminal):
+    if is_notice(code):
+        return ""
+    if order.is_terminal:
+        _explain(order, code, message)
         return ""
     if order.state is OrderState.SENDING:
         if code == DUPLICATE_ID:
@@ -52,15 +58,22 @@ def read_error(order: Order, report: ErrorReport) -> str:
         if code in REFUSALS:
             order.move(Trigger.WIRE_REJECTED, code=str(code), message=message)
             return ""
-    order.code, order.message = str(code), message
-    order.touch()
     if order.pending is not PendingRequest.NONE and code in REQUEST_REFUSED:
-        order.clear_pending()
+        order.code, order.message = str(code), message
+        order.refuse_request()
         return f"{code} answered our request"
     if code in REFUSALS and order.state is OrderState.SUSPENDED:
         order.move(Trigger.WIRE_REJECTED, code=str(code), message=message)
         return ""
-    return "" if code in REFUSALS else f"unexplained {code}"
+    order.take_objection(str(code), message)
+    return ""
+
+
+def _explain(order: Order, code: int, message: str) -> None:
+    """An error after the end: the reason of a cancellation that nobody asked for. Else it answers what crossed the end."""
+    unasked = order.state is OrderState.CANCELED and not order.cancel_asked and not order.filled_quantity
+    if unasked and code not in REQUEST_REFUSED - REFUSALS and order.code in ("", NEVER_SENT):
+        order.move(Trigger.WIRE_REJECTED, code=str(code), message=message)
 
 
 def after_execution(order: Order) -> None:
@@ -105,12 +118,11 @@ def _take_values(order: Order, report: OrderReport) -> bool:
 def _live(order: Order, report: OrderReport) -> None:
     if order.state is OrderState.FILLED:
         return  # whatever comes after the last fill is stale
-    refused = order.code.isdigit() and int(order.code) in REFUSALS
-    trigger = wire_trigger(report.status, why_held=report.why_held, refused=refused, from_query=report.from_query)
+    trigger = wire_trigger(report.status, why_held=report.why_held, refused=_objected(order), from_query=report.from_query)
     if trigger is None:
         order.anomalies += 1
     elif trigger is Trigger.WIRE_REJECTED:
-        order.move(trigger, code=order.code, message=order.message)
+        order.move(trigger, code=order.objection["code"], message=order.objection["message"])
     else:
         order.move(trigger)
 
@@ -133,7 +145,7 @@ def _full(order: Order, report: OrderReport, now: datetime) -> None:
 
 def _end(order: Order, report: OrderReport) -> None:
     """Cancelled: rejected if a refusal explains it, expired if the day's end does, and only once the fills are in."""
-    refused = order.code.isdigit() and int(order.code) in REFUSALS and not order.filled_quantity
+    refused = _objected(order) and not order.filled_quantity
     expired = "expired" in report.completed_status.lower()
     trigger = Trigger.WIRE_REJECTED if refused else Trigger.WIRE_EXPIRED if expired else Trigger.WIRE_CANCELED
     if report.filled > order.accounted_quantity:
@@ -142,7 +154,12 @@ def _end(order: Order, report: OrderReport) -> None:
             order.move(Trigger.WIRE_PENDING)
         return
     if not order.is_terminal:
-        order.move(trigger)
+        order.move(trigger, code=order.objection.get("code", ""), message=order.objection.get("message", ""))
+
+
+def _objected(order: Order) -> bool:
+    """An error of the broker's explains its end, and no wish of ours does."""
+    return bool(order.objection) and not order.cancel_asked
 
 
 def _same(one: float | None, other: float | None) -> bool:

@@ -94,8 +94,14 @@ NEVER_SENT = "never_sent"  # the code of an order that provably never reached th
 REFUSALS = frozenset({110, 200, 201, 203, 321, 387, 388, 10268, 10269, 10311})
 # Codes that answer a request of ours on a live order and leave it alive.
 REQUEST_REFUSED = frozenset({104, 105, 110, 135, 161, 201, 321, 329, 10147, 10148, 10326})
-# Information that changes nothing.
-INFORMATION = frozenset({202, 399, 2109, 2148, 10167, 10349})
+# IB's numbers are an open list: any other one about an order is a refusal as soon as a reading shows that the order does not work.
+_NOTICES = frozenset({202, 399, 404, 10167, 10349})
+_WARNINGS = range(2100, 2200)  # of the system, of data farms, of attributes that are ignored
+
+
+def is_notice(code: int) -> bool:
+    """Information, whatever order it is about: it ends none. A status says what becomes of the order."""
+    return code in _NOTICES or code in _WARNINGS
 
 
 def wire_trigger(status: str, *, why_held: str, refused: bool, from_query: bool) -> Trigger | None:

@@ -189,7 +189,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSnapshot:
-    """All lists of one reconcile pass. `missing` names the lists whose End message never came: unknown, not empty."""
+    """All lists of one reconcile pass. `missing` names the lists whose End message never came: unknown, not empty.
+
+    `began_at` is when the first list was asked for: what was said of an order before that, the lists know.
+    """
 
     open_orders: tuple[OrderReport, ...] = ()
     completed_orders: tuple[OrderReport, ...] = ()
@@ -199,6 +202,7 @@ class BrokerSnapshot:
     account_values: dict[str, float] = field(default_factory=dict)
     next_order_id: int = 0
     taken_at: datetime
+    began_at: datetime | None = None
     missing: tuple[str, ...] = ()
 
     @property

@@ -54,7 +54,7 @@ def place(session: Session, placed: PlacedOrder) -> None:
         return
     if gateway.held_upstream(session, lambda: place(session, placed)):
         return
-    rule = gateway.faults.take(ORDER_FAULTS, spec)
+    rule = gateway.faults.take(ORDER_FAULTS, spec, request="modify" if _is_live(session, spec) else "new")
     if rule is not None and not _strike(session, spec, rule):
         return
     gateway.deliver(gateway.broker.place(spec))
@@ -145,12 +145,12 @@ def _strike(session: Session, spec: OrderSpec, rule: Rule) -> bool:
 
 
 def _refuse(session: Session, spec: OrderSpec, rule: Rule) -> None:
-    """reject: an error alone. inactive: Inactive and then 201."""
+    """reject: an error alone, of any number and text, whatever it answers. inactive: Inactive and then the error, by itself 201."""
     gateway = session.gateway
     if rule.fault == "reject":
         code = int(rule.settings.get("code", 201))
         session.error(spec.order_id, code, str(rule.settings.get("text", _REJECTS.get(code, "Order rejected"))))
-        if code not in (103, 110, 200, 321):
+        if code not in (103, 110, 200, 321) and not _is_live(session, spec):
             gateway.broker.exchange.book.last_ids[spec.client_id] = max(
                 spec.order_id, gateway.broker.exchange.book.last_ids.get(spec.client_id, 0)
             )
@@ -159,7 +159,13 @@ def _refuse(session: Session, spec: OrderSpec, rule: Rule) -> None:
     info = gateway.broker.contracts.info(spec.symbol)
     session.send(open_order_note(order, info, Status.INACTIVE).build(session.version))
     session.send(status_note(snapshot(order, gateway.now())).build(session.version))
-    session.error(spec.order_id, 201, str(rule.settings.get("text", _REJECTS[201])))
+    code = int(rule.settings.get("code", 201))
+    session.error(spec.order_id, code, str(rule.settings.get("text", _REJECTS.get(code, "Order rejected"))))
+
+
+def _is_live(session: Session, spec: OrderSpec) -> bool:
+    known = session.gateway.broker.exchange.book.orders.get(spec.key)
+    return known is not None and known.live
 
 
 def _what_if(session: Session, spec: OrderSpec) -> None:
@@ -202,6 +208,10 @@ def _cancel(session: Session, request: Request) -> None:
         return
     rule = gateway.faults.take(CANCEL_FAULTS, order.spec) if order is not None and order.live else None
     if rule is not None and rule.fault == "cancel_ignored":
+        return
+    if rule is not None and rule.fault == "cancel_rejected":
+        text = rule.settings.get("text", "The order is not cancellable")
+        session.error(request["orderId"], int(rule.settings.get("code", 161)), str(text))
         return
     if rule is not None and order is not None:
         price = order.limit_price or gateway.broker.last(order.spec.symbol)

@@ -1,7 +1,7 @@
 """Scripted misbehaviour: rules that wait for an order, a cancel or a report, and are used up as they strike.
 
-A rule matches on any of symbol, client_id, order_id, order_ref, side, kind, parent_id (all given ones must agree) and
-strikes `times` times (0: for ever). Every strike is logged with a sequence number, so that a failed test can say
+A rule matches on any of symbol, client_id, order_id, order_ref, side, kind, parent_id, and request (new or modify); all
+given ones must agree. It strikes `times` times (0: for ever). Every strike is logged with a sequence number, so that a failed test can say
 exactly what was done to it. `control.py` takes the rules; sessions and the gateway ask for them.
 """
 
@@ -19,7 +19,7 @@ from positions.gateway.reports import Note, NoteKind, status_note
 log = logging.getLogger(__name__)
 
 ORDER_FAULTS = frozenset({"silent_drop", "ack_lost", "reject", "inactive", "locate", "notice"})
-CANCEL_FAULTS = frozenset({"cancel_race", "cancel_ignored"})
+CANCEL_FAULTS = frozenset({"cancel_race", "cancel_ignored", "cancel_rejected"})
 REPORT_FAULTS = frozenset({"disorder"})
 SIZE_FAULTS = frozenset({"partials"})
 CLIENT_FAULTS = frozenset({"client_busy"})
@@ -27,7 +27,8 @@ HISTORY_FAULTS = frozenset({"history"})
 HELLO_FAULTS = frozenset({"no_greeting"})
 OMISSIONS = frozenset({"omit"})  # one report of an execution in `every` is never sent; everything else goes on
 RULE_KINDS = ORDER_FAULTS | CANCEL_FAULTS | REPORT_FAULTS | SIZE_FAULTS | CLIENT_FAULTS | HISTORY_FAULTS | HELLO_FAULTS | OMISSIONS
-MATCHABLE = frozenset({"symbol", "client_id", "order_id", "order_ref", "side", "kind", "parent_id"})
+ORDER_FACTS = frozenset({"symbol", "client_id", "order_id", "order_ref", "side", "kind", "parent_id"})
+MATCHABLE = ORDER_FACTS | {"request"}
 DISORDERS = frozenset({"status_first", "exec_only", "commission_first", "duplicate", "stale_submitted", "no_commission"})
 
 
@@ -88,9 +89,9 @@ class FaultBook:
         self.rules.clear()
         self.plans.clear()
 
-    def take(self, faults: frozenset[str], spec: OrderSpec) -> Rule | None:
-        """The first rule of these kinds that fits the order; one strike of it is used up."""
-        facts = {name: getattr(spec, name) for name in MATCHABLE}
+    def take(self, faults: frozenset[str], spec: OrderSpec, *, request: str = "") -> Rule | None:
+        """The first rule of these kinds that fits the order, and what is asked about it; one strike of it is used up."""
+        facts = {"request": request, **{name: getattr(spec, name) for name in ORDER_FACTS}}
         return self._take(faults, facts, f"order {spec.client_id}/{spec.order_id} {spec.symbol}")
 
     def take_client(self, client_id: int) -> Rule | None:
@@ -139,7 +140,7 @@ class FaultBook:
         """Without all that would tell of one execution in `every`: its own message, its commission, the order's statuses."""
         for rule in [rule for rule in self.rules if rule.fault in OMISSIONS]:
             for order in _executed_orders(reports):
-                if any(getattr(order.spec, name) != value for name, value in rule.match.items()):
+                if any(getattr(order.spec, name, None) != value for name, value in rule.match.items()):
                     continue
                 rule.seen += 1
                 if rule.seen % int(rule.settings.get("every", 1)) == 0:

@@ -169,5 +169,5 @@ class Session:
 
 
 def _short(placed: PlacedOrder) -> Mapping[str, str]:
-    names = ("action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "orderRef", "parentId", "transmit", "ocaGroup")
+    names = ("action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "orderRef", "parentId", "transmit", "ocaGroup", "whatIf")
     return {"symbol": placed.contract["symbol"], **{name: placed.fields[name] for name in names}}

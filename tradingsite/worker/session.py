@@ -197,7 +197,9 @@ class Session:
         return FULL if self._books.full_due() else LIGHT
 
     def _wanted(self) -> bool:
-        """Somebody asks, or a doubt is old enough for the second picture."""
+        """Somebody asks, an error waits for its verdict, or a doubt is old enough for the second picture."""
+        if self._manager.verdict_due:
+            return True
         if self._doubted is not None:
             return monotonic() - self._doubted_at >= SECOND_PASS_SECONDS
         return bool(self._manager.needs_reconcile)

@@ -55,6 +55,7 @@ class NaiveBroker:
     mute: bool = False
     down: bool = False
     refuse_modify: bool = False
+    objection: tuple[int, str] | None = None  # the error that answers every change and cancel
     account: str = "DU1"
     client_id: int = 17
     next_id: int = 1
@@ -107,6 +108,9 @@ class NaiveBroker:
         order = self.book.get(ticket.ib_order_id)
         if self.deaf:
             return
+        if self.objection is not None:
+            self._error(ticket.ib_order_id, *self.objection)
+            return
         if order is None or not order.live or self.refuse_modify:
             self._error(ticket.ib_order_id, 104 if order else 135, "Cannot modify")
             return
@@ -126,6 +130,9 @@ class NaiveBroker:
         self.wire.append(("cancel", ib_order_id))
         order = self.book.get(ib_order_id)
         if self.deaf:
+            return
+        if self.objection is not None:
+            self._error(ib_order_id, *self.objection)
             return
         if order is None or not order.live:
             self._error(ib_order_id, 10147 if order is None else 161, "Cannot cancel")
@@ -220,6 +227,14 @@ class NaiveBroker:
             quantity = execution.quantity if execution.side is OrderSide.BUY else -execution.quantity
             total[execution.symbol] = total.get(execution.symbol, 0.0) + quantity
         return {symbol: quantity for symbol, quantity in total.items() if quantity}
+
+    def object_to(self, ib_order_id: int, code: int, message: str) -> None:
+        """An error about an order, whatever becomes of it."""
+        self._error(ib_order_id, code, message)
+
+    def end(self, ib_order_id: int) -> None:
+        """It cancels the order by itself."""
+        self._end(self.book[ib_order_id])
 
     def say(self, order: Resting) -> None:
         if not self.mute:

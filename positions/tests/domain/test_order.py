@@ -161,13 +161,23 @@ def test_a_duplicate_id_is_doubt_not_rejection() -> None:
     assert made.state is OrderState.IN_DOUBT
 
 
-@pytest.mark.parametrize("code", [104, 105, 135, 161, 10147, 10148, 10326, 99999])
+@pytest.mark.parametrize("code", [104, 105, 135, 161, 10147, 10148, 10326])
 def test_an_error_about_a_request_leaves_the_order_alive_and_asks(code: int) -> None:
     made = order()
     made.ask_replace(limit_price=101.0)
     assert read_error(made, error(code))
     assert made.state is OrderState.WORKING
-    assert made.pending is (PendingRequest.REPLACE if code == 99999 else PendingRequest.NONE)
+    assert made.pending is PendingRequest.NONE
+    assert made.refused_change == {"limit_price": 101.0}
+
+
+def test_a_number_nobody_has_seen_waits_for_a_reading_to_say_what_it_refused() -> None:
+    made = order()
+    made.ask_replace(limit_price=101.0)
+    assert read_error(made, error(99999)) == ""
+    assert (made.state, made.pending) == (OrderState.WORKING, PendingRequest.REPLACE)
+    assert made.objection["code"] == "99999"
+    assert Order.from_dict(made.to_dict()).objection == made.objection
 
 
 def test_a_replace_is_confirmed_by_the_price_it_asked_for_and_a_cancel_outranks_it() -> None:
