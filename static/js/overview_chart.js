@@ -37,7 +37,7 @@ export function startEquityChart(place, note) {
     });
   }
 
-  function sentence(body) {
+  function chartNote(body) {
     if (!body.points.length) return "The line begins with the worker's first equity point.";
     if (!body.today) return `Nothing today yet. Shown: ${body.day}.`;
     return `Measured from ${money(base)} at the start of the day; times are ${zone(new Date())}.`;
@@ -62,7 +62,7 @@ export function startEquityChart(place, note) {
     base = body.base;
     stored = body.points;
     live = live.filter(([at]) => at >= (stored[0]?.[0] ?? 0));
-    note.textContent = sentence(body);
+    note.textContent = chartNote(body);
     paint();
     draw();
     loaded = true;
