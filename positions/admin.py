@@ -61,7 +61,7 @@ class PositionForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         for name, value in self.initial.items():  # 516.680000 is how it is stored, not how it is typed
             if isinstance(value, Decimal):
-                self.initial[name] = Decimal(f"{value:f}".rstrip("0").rstrip("."))
+                self.initial[name] = Decimal(desk.typed_price(value))
 
     def clean_stop_loss(self) -> Any:
         return self._kept("stop_loss", "stop")

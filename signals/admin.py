@@ -52,7 +52,7 @@ class WatchListAdmin(WarnsBeyondTheBudget):
         """The list says how it is covered."""
         response = super().changelist_view(request, extra_context)
         if isinstance(response, TemplateResponse) and response.context_data is not None:
-            response.context_data["subtitle"] = coverage().words()
+            response.context_data["covered"] = coverage()
         return response
 
     @admin.display(description="polling")

@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from events.clock import utc_now
 from events.refusal_words import refusal_title
 from events.tape import order_state_words
-from events.wording import EXCHANGE_ZONE, UNKNOWN, class_words, plain_text, price_text, quantity_text, shares_words
+from events.wording import EXCHANGE_ZONE, UNKNOWN, class_words, plain_text, price_text, quantity_text, rounded, shares_words
 
 register = template.Library()
 
@@ -90,6 +90,15 @@ def price(value: Any, decimals: int | str = "") -> str:
     if number is None:
         return UNKNOWN
     return price_text(number) if decimals == "" else plain_text(number, int(decimals))
+
+
+@register.filter
+def typed_price(value: Any) -> str:
+    """A price as it stands in a field: 266.10, 0.1234, no separators; "" when there is none."""
+    number = _number(value)
+    if number is None:
+        return ""
+    return f"{rounded(number, max(2, -int(number.normalize().as_tuple().exponent))):f}"
 
 
 @register.filter

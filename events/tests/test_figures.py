@@ -21,14 +21,15 @@ SERVER = {
     "money": desk.money,
     "quantity": desk.quantity,
     "price": desk.price,
+    "typed_price": desk.typed_price,
     "pct": desk.pct,
     "age_words": wording.age_words,
     "left_words": wording.left_words,
 }
 IN_THE_BROWSER = """async ([cases, now]) => {
-  const { money, quantity, price, pct, ageWords, leftText, et, setClock } = await import("/js/format.js");
+  const { money, quantity, price, typedPrice, pct, ageWords, leftText, et, setClock } = await import("/js/format.js");
   setClock(() => Date.parse(now));
-  const writers = { money, quantity, price, pct, age_words: ageWords, left_words: leftText, times: et };
+  const writers = { money, quantity, price, typed_price: typedPrice, pct, age_words: ageWords, left_words: leftText, times: et };
   return Object.fromEntries(Object.entries(cases).map(([kind, rows]) => [kind, rows.map((row) => writers[kind](...row.slice(0, -1)))]));
 }"""
 

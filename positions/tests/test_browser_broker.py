@@ -116,3 +116,38 @@ def test_the_page_never_scrolls_sideways(trader_page: Page, live_web: LiveWeb, w
     trader_page.goto(f"{live_web.url}/broker/")
     trader_page.locator('tr[data-row="position:AAPL"]').get_by_text("Resolve").click()
     assert trader_page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_new_comparison_leaves_the_row_the_focus_and_the_selection_where_they_are(trader_page: Page, live_web: LiveWeb) -> None:
+    compared(100)
+    frames = Frames(trader_page)
+    trader_page.goto(f"{live_web.url}/broker/")
+    frames.wait_for('"joined"')
+    row = trader_page.locator('tr[data-row="position:MSFT"]')
+    expect(row).to_contain_text("match")
+    trader_page.evaluate("document.querySelector('tr[data-row=\"position:MSFT\"]').mine = true")
+    trader_page.locator('tr[data-row="position:AAPL"] summary').focus()
+    title = trader_page.locator("h2").first
+    title.select_text()
+    publish(compared(40))
+    expect(row).to_contain_text("differs")
+    assert trader_page.evaluate("document.querySelector('tr[data-row=\"position:MSFT\"]').mine"), "it is the same element"
+    assert trader_page.evaluate("document.activeElement.closest('tr')?.dataset.row") == "position:AAPL"
+    assert trader_page.evaluate("document.getSelection().toString().trim()") == (title.text_content() or "").strip()
+
+
+def test_a_row_that_goes_under_the_pointer_keeps_its_place_until_the_pointer_leaves(trader_page: Page, live_web: LiveWeb) -> None:
+    data = compared(100)
+    frames = Frames(trader_page)
+    trader_page.goto(f"{live_web.url}/broker/")
+    frames.wait_for('"joined"')
+    row = trader_page.locator('tr[data-row="position:MSFT"]')
+    row.locator("td").first.hover()
+    shorter = data | {"at": (utc_now() + timedelta(seconds=1)).isoformat(), "rows": [r for r in data["rows"] if r["symbol"] != "MSFT"]}
+    BrokerCheck.objects.update(at=utc_now() + timedelta(seconds=1), data=shorter)
+    with trader_page.expect_response("**/broker/rows"):
+        publish(shorter)
+    let_pass(trader_page, 300)
+    expect(row).to_have_count(1)
+    trader_page.mouse.move(2, 2)
+    expect(row).to_have_count(0)

@@ -1,6 +1,8 @@
 /* The Broker page: the server renders the comparison; this puts the newest rendering in place and says when it grows old. */
 
 import { feed } from "./feed.js";
+import { patch } from "./patch.js";
+import { keepStill } from "./still_table.js";
 
 const root = document.querySelector("[data-books]");
 const RESOLUTIONS = new Set(["AdoptHolding", "CloseHolding", "ReleasePosition", "AcknowledgeDifference", "ResolveDoubt"]);
@@ -9,19 +11,19 @@ let wanted = false;
 
 const books = () => root.querySelector(".books");
 
-/* Somebody is filling in a resolution: what they look at does not change under their hands. */
-const busy = () => root.querySelector("details[data-resolve][open]") !== null;
+/* Somebody is at it: rows keep their places, and a resolution that is being filled in stays as it is. */
+const still = keepStill(root, refresh);
 
 async function refresh() {
   wanted = true;
-  if (loading || busy()) return;
+  if (loading) return;
   loading = true;
   wanted = false;
   try {
     const answer = await fetch(root.dataset.rows, { credentials: "same-origin", cache: "no-store" });
     if (answer.ok && !answer.redirected) {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".books");
-      if (fresh && !busy()) root.replaceChildren(document.importNode(fresh, true));
+      if (fresh && patch(books(), fresh, { still: still.busy() })) still.later();
     }
   } catch { /* the network is away: the age says so */ } finally { loading = false; }
   showAge();
@@ -43,7 +45,6 @@ function isNewer(row) {
   return Number.isNaN(shown) || Date.parse(row.at) > shown;
 }
 
-root.addEventListener("toggle", () => { if (wanted && !busy()) refresh(); }, true);
 feed.join("broker", (rows) => { if (rows.some(isNewer)) refresh(); });
 feed.join("commands", (rows) => { if (rows.some((row) => RESOLUTIONS.has(row.name))) refresh(); }, { snapshot: false });
 setInterval(() => { showAge(); if (wanted) refresh(); }, 1000);

@@ -36,6 +36,14 @@ export function price(value, decimals) {
   return plain(value, Math.abs(value) < 1 ? Math.max(2, placesOf(value)) : 2);
 }
 
+/* A price as it stands in a field: 266.10, 0.1234; empty when there is none. */
+export function typedPrice(value) {
+  if (!isNumber(value)) return "";
+  const written = /e/.test(String(value)) ? value.toFixed(8).replace(/0+$/, "") : String(value);
+  const [whole, fraction = ""] = written.split(".");
+  return `${whole}.${fraction.padEnd(2, "0")}`;
+}
+
 /* {text, way}: the text with its sign, and up | down | flat. What rounds to zero is flat and unsigned. */
 export function signedParts(value, decimals = 2) {
   if (!isNumber(value)) return { text: UNKNOWN, way: "unknown" };

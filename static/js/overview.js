@@ -3,7 +3,7 @@
 import { startEquityChart } from "./overview_chart.js";
 import { feed } from "./feed.js";
 import { keepStill } from "./still_table.js";
-import { ageText, et, money, pct, price, quantity, setMultiple, setSigned, setSignedPct, setText, timeElement, tone, UNKNOWN } from "./format.js";
+import { UNKNOWN, ageText, et, money, pct, price, quantity, setMultiple, setSigned, setSignedPct, setText, signedParts, timeElement, tone, words } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 const figure = (name) => document.querySelector(`[data-figure="${name}"]`);
@@ -32,7 +32,7 @@ feed.join("equity", (rows) => {
 
 /* --- rows that appear, change and go; none moves or goes away under a pointer ---------------------------------------- */
 
-function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = null, order = null, most, counted = null }) {
+function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = null, order = null, most, counted = null, ended = null }) {
   const elements = new Map([...parent.children].map((element) => [element.dataset.id, element]));
   const all = new Set(elements.keys());
   let whole = false; // whether a list of all there are has been read
@@ -42,12 +42,13 @@ function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = nu
     elements.get(id)?.remove();
     elements.delete(id);
   }
-  function end(id) {
+  function end(id, row = null) {
     all.delete(id);
     if (!elements.has(id)) return;
     if (!still.busy()) { drop(id); return; }
     over.add(id);
     elements.get(id).classList.add("over");
+    ended(elements.get(id), row);
     still.later();
   }
   function showEmpty() {
@@ -61,9 +62,9 @@ function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = nu
     }
     for (const row of rows) {
       const id = String(row.id);
-      if (!wanted(row)) { end(id); continue; }
+      if (!wanted(row)) { end(id, row); continue; }
       all.add(id);
-      if (over.delete(id)) elements.get(id).classList.remove("over");
+      if (over.delete(id)) backAgain(elements.get(id));
       if (!elements.has(id)) {
         if (elements.size >= most) continue;
         const element = make(row);
@@ -79,6 +80,17 @@ function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = nu
     if (whole) counted?.(all.size, elements.size);
   });
   return elements;
+}
+
+function backAgain(element) {
+  element.classList.remove("over");
+  element.querySelector(".ended-note")?.remove();
+}
+
+/* How what still stands under a pointer or focus came to its end, at its name. */
+function noteEnd(place, text) {
+  place.querySelector(".ended-note")?.remove();
+  place.append(span("ended-note", text));
 }
 
 function span(className, text = "") {
@@ -106,6 +118,7 @@ const pendingRows = keepList({
     item.append(link);
     return item;
   },
+  ended: (item, row) => noteEnd(item.querySelector(".symbol"), row && row.state !== "pending" ? words(row.state) : "over"),
   update(item, row) {
     const [, , confidence, reference, expiry] = item.firstElementChild.children;
     setText(confidence, pct(row.confidence));
@@ -154,6 +167,11 @@ keepList({
     link.href = `/positions/${encodeURIComponent(row.id)}/`;
     line.cells[0].append(link);
     return line;
+  },
+  ended(line, row) {
+    const parts = [row?.exit_price ? `closed at ${price(row.exit_price)}` : "closed"];
+    if (typeof row?.realized_pnl === "number") parts.push(`P&L ${signedParts(row.realized_pnl).text}`);
+    noteEnd(line.cells[0], parts.join(", "));
   },
   update(line, row) {
     const cells = line.cells;

@@ -5,7 +5,7 @@
  */
 
 import { feed } from "./feed.js";
-import { ageText, money, pct, price, quantity, setSigned, setText } from "./format.js";
+import { ageText, money, pct, price, quantity, setSigned, setText, typedPrice } from "./format.js";
 import { clearRefusal, showMark } from "./positions_outcome.js";
 import { freshKey, send } from "./positions_send.js";
 
@@ -76,7 +76,7 @@ function onToggle(event) {
   const input = details.querySelector("input[name=price]");
   // The event comes after the field is shown: whoever types at once must not lose what was typed.
   const isTyping = document.activeElement === input;
-  if (!isTyping) input.value = (details.dataset.edit === "stop" ? row?.stop_loss : row?.take_profit) ?? "";
+  if (!isTyping) input.value = typedPrice(details.dataset.edit === "stop" ? row?.stop_loss : row?.take_profit);
   details.querySelector("[data-edit-error]").hidden = true;
   hint(details);
   if (isTyping) return;

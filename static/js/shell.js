@@ -119,6 +119,19 @@ function signalWords(row) {
   return `${row.direction > 0 ? "buy" : "sell"} ${row.quantity ? `${quantity(row.quantity)} ` : ""}${row.symbol}${at ? ` at ${price(at)}` : ""}`;
 }
 
+/* A frame carries no proposal: its size is asked for, and the note comes without one when nobody answers. */
+async function tellSignal(what, row) {
+  const proposed = row.quantity ? row : await proposalOf(row.id);
+  toast(`${what}: ${signalWords(proposed ?? row)}`, "info", `/signals/${encodeURIComponent(row.id)}/`);
+}
+
+async function proposalOf(id) {
+  try {
+    const answer = await fetch(`/signals/cards?room=0&skip=0&ids=${encodeURIComponent(id)}`, { headers: { Accept: "application/json" }, cache: "no-store", credentials: "same-origin" });
+    return answer.ok && !answer.redirected ? (await answer.json()).rows[0] : null;
+  } catch { return null; }
+}
+
 let pendingKnown = false;
 feed.join("signals", (rows, { snapshot, keys }) => {
   if (snapshot) for (const id of pending.keys()) if (!keys.has(id)) pending.delete(id);
@@ -128,7 +141,7 @@ feed.join("signals", (rows, { snapshot, keys }) => {
     const isNew = !pending.has(row.id);
     pending.set(row.id, Number.isNaN(expiry) ? Infinity : expiry);
     const what = row.v > 1 ? "Waits for a decision" : "New signal"; // a refused approval gives its signal back
-    if (pendingKnown && isNew) toast(`${what}: ${signalWords(row)}`, "info", `/signals/${encodeURIComponent(row.id)}/`);
+    if (pendingKnown && isNew) tellSignal(what, row);
   }
   pendingKnown = true;
   showPending();

@@ -7,7 +7,7 @@
 
 import { feed } from "./feed.js";
 import { freshKey } from "./positions_send.js";
-import { ageText, money, pct, price, quantity, setMultiple, setSignedPct, setText, signedParts, timeElement, words } from "./format.js";
+import { ageText, money, pct, price, quantity, setMultiple, setSignedPct, setText, signedParts, timeElement, typedPrice, words } from "./format.js";
 import { drawRefusals } from "./signals_refusals.js";
 
 const SHORT_MS = 20_000;
@@ -17,6 +17,7 @@ export const TICKET = ["quantity", "entry", "stop", "target"];
 export const cell = (card, name) => card.querySelector(`[data-f="${name}"]`);
 export const approveForm = (card) => card.querySelector('[data-decide="approve"]');
 const plain = (value) => (typeof value === "number" ? String(value) : "");
+const typed = (name, value) => (name === "quantity" ? plain(value) : typedPrice(value));
 
 export function hideIf(element, hidden) {
   if (element && element.hidden !== hidden) element.hidden = hidden;
@@ -64,9 +65,9 @@ function writeDrift(element, word, { drift_pct: drift, direction }) {
 
 /* A field the person has touched is theirs: new proposals no longer write over it. */
 function propose(form, name, row) {
-  form.elements[`shown_${name}`].value = plain((row.proposed ?? row)[name]);
+  form.elements[`shown_${name}`].value = typed(name, (row.proposed ?? row)[name]);
   const input = form.elements[name];
-  if (input && !input.dataset.touched && document.activeElement !== input) input.value = plain(row[name]);
+  if (input && !input.dataset.touched && document.activeElement !== input) input.value = typed(name, row[name]);
 }
 
 function writeTicket(card, row) {

@@ -1,6 +1,8 @@
-/* The trading page: the server renders it; this puts the newest rendering of its parts in place, but never under a hand that types. */
+/* The trading page: the server renders it; this puts the newest rendering of its parts in place, and nothing under a hand or a pointer moves. */
 
 import { feed } from "./feed.js";
+import { patch } from "./patch.js";
+import { keepStill } from "./still_table.js";
 
 const EVERY = 10_000; // ms: the counts of orders and positions move without a command
 const parts = () => [...document.querySelectorAll("[data-part]")];
@@ -8,22 +10,12 @@ let shown = document.querySelector("[data-trading-state]").dataset.tradingState;
 let loading = false;
 let again = false;
 
-const filled = (field) => field.type !== "hidden" && (field.value !== "" || field === document.activeElement);
-const busy = (part) => [...part.querySelectorAll("input")].some(filled) || part.querySelector("form[data-sending]") !== null;
-
-/* What a part says. Its hidden fields (a token and a key, new with each rendering) are as good as those that stand: for them alone
- * nothing is replaced under a pointer, or under a click that is on its way. */
-function saying(part) {
-  const copy = part.cloneNode(true);
-  for (const field of copy.querySelectorAll("input[type=hidden]")) field.remove();
-  return copy.innerHTML;
-}
+const stills = new Map(parts().map((part) => [part, keepStill(part, refresh)]));
 
 function place(page) {
-  for (const part of parts()) {
+  for (const [part, still] of stills) {
     const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
-    if (!fresh || busy(part) || saying(part) === saying(fresh)) continue;
-    part.replaceWith(document.importNode(fresh, true));
+    if (fresh && patch(part, fresh, { still: still.busy() })) still.later();
   }
   shown = page.querySelector("[data-trading-state]")?.dataset.tradingState ?? shown;
 }
