@@ -32,7 +32,7 @@ feed.join("equity", (rows) => {
 
 /* --- rows that appear, change and go; none moves or goes away under a pointer ---------------------------------------- */
 
-function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = null, order = null, most, counted = null, ended = null }) {
+function keepList({ topic, parent, emptyElement, wanted, make, update, wrap = null, order = null, most, counted = null, ended }) {
   const elements = new Map([...parent.children].map((element) => [element.dataset.id, element]));
   const all = new Set(elements.keys());
   let whole = false; // whether a list of all there are has been read

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from events.clock import utc_now
 from positions.models import PositionRecord
-from positions.tests.rows import Trip, make_order, make_position
+from positions.tests.rows import Trip, make_equity, make_order, make_position
 from positions.tests.test_browser_positions import publish
 from tradingsite.testing.patience import eventually
 
@@ -62,6 +62,22 @@ def test_an_order_that_comes_while_somebody_is_at_the_table_waits_at_its_end(tra
     assert top_of(orders.first) == before, "nothing under the pointer moves"
     trader_page.locator("h1").hover()
     expect(orders.first).to_have_attribute("data-order", "ord-2")
+
+
+@pytest.mark.parametrize("width", [1440, 375])
+def test_the_line_under_the_curve_moves_nothing_when_it_comes_and_says_why_when_it_cannot(trader_page: Page, live_web: LiveWeb, width: int) -> None:
+    make_equity([f"{100_000 + n}" for n in range(9)], start=utc_now() - timedelta(minutes=30))
+    trader_page.set_viewport_size({"width": width, "height": 900})
+    title, note = trader_page.locator("#positions-title"), trader_page.locator("#equity-note")
+    trader_page.goto(live_web.url)
+    expect(note).to_contain_text("Measured from")
+    where = top_of(title)
+    note.evaluate("note => { note.textContent = ''; }")
+    assert top_of(title) == where
+    trader_page.route("**/overview/equity", lambda route: route.fulfill(status=503))
+    trader_page.reload()
+    expect(note).to_have_text("This could not be loaded (503). Reload the page to try again.")
+    assert top_of(title) == where
 
 
 def top_of(part: Locator) -> float:
