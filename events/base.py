@@ -4,10 +4,15 @@ An event class is declared with `@event`, which makes it a frozen slotted datacl
 `event_class()` and `from_dict()` look names up in. A journaled event has every field from the start, because it is written
 whole. A tick fills in only its time: an id, a dict or a default nobody passed is put there when somebody reads it.
 
+A subclass under a plain `@dataclass` is an event too, with keyword-only fields: its name is known from its
+first instance on, it has a `__dict__`, and may leave out defaults under `@dataclass(kw_only=True)`.
+
     EventError
     ├── UnknownField       a field the class does not declare
+    ├── MissingField       a field without a default that nobody passed
     ├── UnknownEventType   a name no class has
-    └── BadField           a value of the wrong type, a naive datetime, NaN or an infinity
+    ├── BadField           a value of the wrong type, a naive datetime, NaN or an infinity
+    └── WrongLoop          a bus used outside the event loop it belongs to (`bus.py`)
 """
 
 from __future__ import annotations
@@ -23,11 +28,26 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 from events.clock import unix_milliseconds, utc_now
 from events.fields import BadField, EventError, Reader, aware, finite, plain, reader_for
 
-__all__ = ["BadField", "BaseEvent", "EventError", "UnknownEventType", "UnknownField", "event", "event_class", "event_classes", "new_id"]
+__all__ = [
+    "BadField",
+    "BaseEvent",
+    "EventError",
+    "MissingField",
+    "UnknownEventType",
+    "UnknownField",
+    "event",
+    "event_class",
+    "event_classes",
+    "new_id",
+]
 
 
 class UnknownField(EventError, TypeError):
     """A field the event class does not declare."""
+
+
+class MissingField(EventError, TypeError):
+    """A field without a default that nobody passed."""
 
 
 class UnknownEventType(EventError, LookupError):
@@ -38,6 +58,8 @@ E = TypeVar("E", bound="BaseEvent")
 
 # Class name → class, for every class declared with @event.
 _registry: dict[str, type[BaseEvent]] = {}
+# The same for plain dataclasses, from their first instance on.
+_plain_classes: dict[str, type[BaseEvent]] = {}
 # Held for the first read of a generated field, so that two threads agree on one event_id.
 _first_read = threading.Lock()
 
@@ -50,21 +72,33 @@ def new_id() -> str:
 
 def event_class(name: str) -> type[BaseEvent]:
     """The event class called `name`; raises UnknownEventType."""
-    try:
-        return _registry[name]
-    except KeyError:
-        raise UnknownEventType(f"no event is called {name!r}") from None
+    found = _registry.get(name) or _plain_classes.get(name)
+    if found is None:
+        raise UnknownEventType(f"no event is called {name!r}")
+    return found
 
 
 def event_classes() -> tuple[type[BaseEvent], ...]:
-    """Every declared event class, in order of declaration."""
+    """Every class declared with @event, in order of declaration."""
     return tuple(_registry.values())
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field,))
 def event(cls: type[E]) -> type[E]:
     """Declare an event class: `@event` over `class PriceEvent(MarketEvent)`. Every field needs a default."""
-    made: type[E] = dataclasses.dataclass(init=False, frozen=True, slots=True, kw_only=True)(cls)
+    made: type[E] = dataclasses.dataclass(init=False, slots=True, kw_only=True)(cls)
+    for field in dataclasses.fields(made):
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise TypeError(f"{made.__name__}.{field.name} needs a default")
+    if made.__dict__.get("__init__") is _init_plain:
+        del made.__init__
+    _declare(made)
+    _registry[made.__name__] = made
+    return made
+
+
+def _declare(made: type[BaseEvent]) -> None:
+    """Fill in the tables of an event class, which `__init__` and the journal work with."""
     made.__hash__ = _hash_by_id  # type: ignore[assignment]  # metadata is a dict and cannot be hashed
     hints = typing.get_type_hints(made)
     made._defaults, made._makers, made._readers = {}, {}, {}
@@ -74,9 +108,7 @@ def event(cls: type[E]) -> type[E]:
             made._defaults[field.name] = field.default
         elif field.default_factory is not dataclasses.MISSING:
             made._makers[field.name] = field.default_factory
-        else:
-            raise TypeError(f"{made.__name__}.{field.name} needs a default")
-        made._slots[field.name] = getattr(made, field.name).__set__
+        made._slots[field.name] = getattr(getattr(made, field.name, None), "__set__", None) or _into_dict(field.name)
         if float in (typing.get_args(hints[field.name]) or (hints[field.name],)):
             made._floats[field.name] = made._slots[field.name]
         made._setters[field.name] = _setter(made._slots[field.name], hints[field.name])
@@ -85,8 +117,29 @@ def event(cls: type[E]) -> type[E]:
     # A tick makes only its time: that is the moment of the event, not of its first reader.
     at_once = made._makers if made.journaled else ("timestamp",)
     made._made_at_once = tuple((name, made._slots[name], made._makers[name]) for name in at_once)
-    _registry[made.__name__] = made
-    return made
+
+
+def _into_dict(name: str) -> Callable[[Any, Any], None]:
+    """Puts a value where a class without slots keeps it."""
+    return lambda self, value: object.__setattr__(self, name, value)
+
+
+def _rebuilt(cls: type[BaseEvent], fields: dict[str, Any]) -> BaseEvent:
+    """What `copy` and `pickle` make of an event."""
+    return cls(**fields)
+
+
+def _init_plain(self: BaseEvent, **fields: Any) -> None:
+    """`__init__` of a subclass that was not declared with @event."""
+    cls = type(self)
+    if "_setters" not in cls.__dict__:
+        _declare(cls)
+        _plain_classes[cls.__name__] = cls
+    if missing := [name for name in cls._setters if name not in fields and name not in cls._defaults and name not in cls._makers]:
+        raise MissingField(f"{cls.__name__} needs {', '.join(missing)}")
+    BaseEvent.__init__(self, **fields)
+    if hasattr(cls, "__post_init__"):
+        cls.__post_init__(self)
 
 
 def _hash_by_id(self: BaseEvent) -> int:
@@ -109,7 +162,7 @@ class BaseEvent:
 
     event_id: str = dataclasses.field(default_factory=new_id)
     timestamp: datetime = dataclasses.field(default_factory=utc_now)
-    source: str = ""
+    source: str | None = None  # market, order, position, api, …
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
     signal_id: str = ""
     order_id: str = ""
@@ -125,6 +178,10 @@ class BaseEvent:
     _floats: ClassVar[dict[str, Callable[[Any, Any], None]]]  # the same, for the fields that are numbers
     _setters: ClassVar[dict[str, Callable[[Any, Any], None]]]  # field → puts a checked value in its slot
     _readers: ClassVar[dict[str, Reader]]  # field → reads its value back from JSON
+
+    def __init_subclass__(cls) -> None:
+        """A plain `@dataclass` leaves an `__init__` alone that is there already; `@event` takes this one away again."""
+        cls.__init__ = _init_plain  # type: ignore[method-assign]
 
     def __init__(self, **fields: Any) -> None:
         for store, default in self._at_once:
@@ -158,6 +215,15 @@ class BaseEvent:
                 value = self._makers[name]()
                 self._slots[name](self, value)
                 return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}: an event does not change")
+
+    def __delattr__(self, name: str) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}: an event does not change")
+
+    def __reduce__(self) -> tuple[Callable[..., BaseEvent], tuple[type[BaseEvent], dict[str, Any]]]:
+        return _rebuilt, (type(self), {name: getattr(self, name) for name in self._setters})
 
     @property
     def event_type(self) -> str:

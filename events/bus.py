@@ -5,6 +5,10 @@ in order of subscription within a class. An emit from inside a handler waits its
 re-entrant. There is no lock and no task on this path: the handlers of a class are looked up along its bases once and
 called inline.
 
+A bus belongs to the event loop it was first used in. `emit`, `post` and `subscribe` from any other raise WrongLoop at
+once; other threads call `emit_threadsafe`. An emit that is cancelled half-way, by a time limit for instance, leaves the
+handler it was in; the remaining ones still get the event.
+
 A handler that raises is logged, counted in `failures` and reported as a HandlerFailedEvent; the others still run. If it
 was a core one (orders, positions, journal), `on_failure` is called as well, and whoever set it halts trading.
 """
@@ -22,6 +26,7 @@ from types import CoroutineType
 from typing import Any
 
 from events.base import BaseEvent
+from events.fields import EventError
 from events.system import HandlerFailedEvent
 
 log = logging.getLogger(__name__)
@@ -29,11 +34,17 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Any], Any]
 # Called with the event, the handler's name and what it raised; may be async.
 FailureCallback = Callable[[BaseEvent, str, Exception], Any]
-# An event waiting its turn, and the future of whoever waits for it.
-Waiting = tuple[BaseEvent, "asyncio.Future[None] | None"]
+# An event waiting its turn, the future of whoever waits for it, and who has not heard it yet (None: all of its handlers).
+Waiting = tuple[BaseEvent, "asyncio.Future[None] | None", "tuple[Handler, ...] | None"]
 
 # The turn of the handler this code runs in; tasks made by a handler inherit it, so `wait_for` in a handler cannot deadlock.
 _turn: ContextVar[object] = ContextVar("bus_turn")
+
+_running_loop = asyncio._get_running_loop  # None outside a loop; written in C, because every emit asks
+
+
+class WrongLoop(EventError, RuntimeError):
+    """The bus was used outside the event loop it belongs to."""
 
 
 class EventBus:
@@ -56,7 +67,7 @@ class EventBus:
             raise TypeError(f"{event_type!r} is not an event class")
         if not callable(handler):
             raise TypeError(f"{handler!r} cannot be called")
-        self._loop = asyncio.get_running_loop()
+        self._own_loop()
         self._subscribers.setdefault(event_type, {})[handler] = core
         self._routes.clear()
 
@@ -85,16 +96,19 @@ class EventBus:
         return {event_type.__name__: len(handlers) for event_type, handlers in self._subscribers.items()}
 
     async def emit(self, event: BaseEvent) -> None:
-        """Deliver `event`. From inside a handler it is queued and this returns at once."""
+        """Deliver `event`. From inside a handler it is queued and this returns at once; WrongLoop from another thread."""
+        if _running_loop() is not self._loop:
+            self._own_loop()
         if self._busy:
             return await self._take_a_turn(event)
         self._busy = True
         try:
-            try:
-                route = self._routes[event.__class__]
-            except KeyError:
-                route = self._resolve(event.__class__)
-            for handler in route:
+            route = self._routes[event.__class__]
+        except KeyError:
+            route = self._resolve(event.__class__)
+        unheard = iter(route)
+        try:
+            for handler in unheard:
                 try:
                     result = handler(event)
                     if result is not None and (result.__class__ is CoroutineType or isawaitable(result)):
@@ -106,7 +120,9 @@ class EventBus:
                     await self._handler_failed(event, handler, error)
             if self._queue:
                 await self._drain()
-        except BaseException:  # this task was cancelled half-way: what queued up must still be delivered
+        except BaseException:  # this task was cancelled half-way: who has not heard it, and what queued up, must still be delivered
+            if rest := tuple(unheard):
+                self._queue.appendleft((event, None, rest))
             self._busy = False
             self._start_drain()
             raise
@@ -114,31 +130,47 @@ class EventBus:
 
     def post(self, event: BaseEvent) -> None:
         """`emit` for a sync handler: queue `event`; it is delivered after the current one, or as soon as the loop turns."""
-        self._queue.append((event, None))
+        loop = self._own_loop()
+        self._queue.append((event, None, None))
         if not self._busy:
-            asyncio.get_running_loop().call_soon(self._start_drain)
+            loop.call_soon(self._start_drain)
 
     def emit_threadsafe(self, event: BaseEvent) -> concurrent.futures.Future[None]:
         """`emit` from another thread. The future is done when every handler has run."""
         if self._loop is None:
-            raise RuntimeError("the bus has no loop yet: nobody has subscribed")
+            raise WrongLoop("the bus has no loop yet: nobody has subscribed")
         return asyncio.run_coroutine_threadsafe(self.emit(event), self._loop)
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop, which the bus now belongs to; WrongLoop when it belongs to another one that still runs."""
+        running, own = _running_loop(), self._loop
+        if running is None or (own is not None and own is not running and own.is_running()):
+            raise WrongLoop("this bus belongs to the event loop of another thread; call emit_threadsafe(event) from here")
+        if own is not running:
+            self._loop, self._busy = running, False
+        return running
 
     async def _take_a_turn(self, event: BaseEvent) -> None:
         """Queue behind what is being delivered. Others wait until their event is through; a handler must not wait for itself."""
         if _turn.get(None) is self._current_turn:
-            self._queue.append((event, None))
+            self._queue.append((event, None, None))
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((event, done))
+        self._queue.append((event, done, None))
         await done
 
     async def _drain(self) -> None:
         while self._queue:
-            event, done = self._queue.popleft()
+            event, done, heard_by_some = self._queue.popleft()
+            unheard = iter(heard_by_some or self._routes.get(event.__class__) or self._resolve(event.__class__))
             try:
-                for handler in self._routes.get(event.__class__) or self._resolve(event.__class__):
+                for handler in unheard:
                     await self._call(handler, event)
+            except BaseException:
+                if rest := tuple(unheard):
+                    self._queue.appendleft((event, done, rest))
+                    done = None
+                raise
             finally:
                 if done is not None and not done.done():
                     done.set_result(None)
@@ -195,7 +227,7 @@ class EventBus:
                 failed_event_id=event.event_id,
                 failed_event_type=event.event_type,
             )
-            self._queue.append((failed, None))
+            self._queue.append((failed, None, None))
         if core and self.on_failure is not None:
             try:
                 result = self.on_failure(event, name, error)

@@ -61,7 +61,7 @@ def to_row(event: BaseEvent) -> Row:
     row = (
         event.event_id,
         event.__class__.__name__,
-        event.source,
+        event.source or "",
         symbol,
         event.timestamp,
         event.signal_id,
@@ -70,9 +70,9 @@ def to_row(event: BaseEvent) -> Row:
         event.cause,
         to_json(event),
     )
-    if "\x00" in f"{symbol}{event.source}{''.join(row[5:9])}":
+    if "\x00" in f"{symbol}{row[2]}{''.join(row[5:9])}":
         raise BadField(f"{event.event_type}: a NUL character in an id, the symbol or the source")
-    if len(symbol) > 21 or len(event.source) > 32 or max(map(len, (row[0], *row[5:9]))) > 36:
+    if len(symbol) > 21 or len(row[2]) > 32 or max(map(len, (row[0], *row[5:9]))) > 36:
         raise BadField(f"{event.event_type}: an id is longer than 36, a symbol than 21 or a source than 32 characters")
     return row
 

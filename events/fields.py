@@ -85,6 +85,8 @@ def reader_for(hint: Any) -> Reader:
     origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, Enum):
         return _enum_reader(origin)
+    if origin not in _READERS:
+        raise TypeError(f"a field of type {hint} cannot be read back from JSON")
     return _READERS[origin]
 
 

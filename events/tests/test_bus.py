@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from events.api import PredictionSignalEvent
 from events.base import BaseEvent
-from events.bus import EventBus
+from events.bus import EventBus, WrongLoop
 from events.market import MarketEvent, PriceEvent, VolumeEvent
 from events.system import HandlerFailedEvent
 from tradingsite.testing.patience import PATIENCE
@@ -260,6 +261,75 @@ async def test_other_threads_emit_through_one_explicit_call() -> None:
 
     await asyncio.gather(*(asyncio.to_thread(from_a_thread, str(n)) for n in range(20)))
     assert sorted(event.symbol for event in heard) == sorted(str(n) for n in range(20))
+
+
+async def test_the_bus_refuses_a_foreign_thread_at_once_and_says_what_to_call() -> None:
+    bus, heard = EventBus(), []
+
+    async def slow(event: BaseEvent) -> None:
+        await asyncio.sleep(0)
+        heard.append(event)
+
+    await bus.subscribe(PriceEvent, slow)
+
+    def refused(use: Callable[[], Any]) -> str:
+        with pytest.raises(WrongLoop) as refusal:
+            use()
+        return str(refusal.value)
+
+    uses = [
+        lambda: asyncio.run(bus.emit(tick())),
+        lambda: asyncio.run(bus.subscribe(PriceEvent, heard.append)),
+        lambda: bus.post(tick()),
+    ]
+    for use in uses * 3:
+        emitting = asyncio.create_task(bus.emit(tick()))  # also while the bus is at work
+        assert "emit_threadsafe" in await asyncio.wait_for(asyncio.to_thread(refused, use), PATIENCE)
+        await emitting
+    assert len(heard) == 9, "and its own loop goes on"
+
+
+def test_a_bus_goes_on_in_the_next_loop_when_its_own_is_over() -> None:
+    bus, heard = EventBus(), []
+    asyncio.run(bus.subscribe(PriceEvent, heard.append))
+    asyncio.run(bus.emit(tick()))
+    assert len(heard) == 1
+
+
+async def test_an_emit_that_runs_out_of_time_still_reaches_the_handlers_after_the_slow_one(eventually_async: Any) -> None:
+    bus, heard = EventBus(), []
+    never = asyncio.Event()
+
+    async def hangs(event: PriceEvent) -> None:
+        heard.append(f"hangs on {event.symbol}")
+        await never.wait()
+
+    await bus.subscribe(PriceEvent, hangs)
+    await bus.subscribe(PriceEvent, lambda event: heard.append(f"price {event.symbol}"))
+    await bus.subscribe(MarketEvent, lambda event: heard.append(f"market {event.symbol}"))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(bus.emit(tick("A")), 0.01)
+    await eventually_async(lambda: heard == ["hangs on A", "price A", "market A"])
+    assert not never.is_set()
+
+
+async def test_a_queued_event_whose_deliverer_is_cancelled_reaches_its_remaining_handlers(eventually_async: Any) -> None:
+    bus, heard = EventBus(), []
+    inside, never = asyncio.Event(), asyncio.Event()
+
+    async def first(event: PriceEvent) -> None:
+        if event.symbol == "A":
+            bus.post(tick("B"))
+            return
+        inside.set()
+        await never.wait()
+
+    await bus.subscribe(PriceEvent, first)
+    await bus.subscribe(PriceEvent, lambda event: heard.append(event.symbol))
+    emitting = asyncio.create_task(bus.emit(tick("A")))
+    await asyncio.wait_for(inside.wait(), PATIENCE)
+    emitting.cancel()
+    await eventually_async(lambda: heard == ["A", "B"])
 
 
 def test_a_bus_nobody_subscribed_to_says_that_it_has_no_loop() -> None:

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import api, order, position, system  # noqa: F401 - imported for the classes they declare
-from events.base import BadField, BaseEvent, EventError, UnknownEventType, UnknownField, event_class, event_classes, new_id
+from events.base import BadField, BaseEvent, EventError, MissingField, UnknownEventType, UnknownField, event_class, event_classes, new_id
+from events.bus import EventBus
 from events.clock import unix_milliseconds
 from events.encoding import to_json
 from events.market import PriceEvent
@@ -223,3 +224,61 @@ def test_ids_are_proper_uuids_that_begin_with_the_time() -> None:
 def test_a_key_that_is_no_text_becomes_text() -> None:
     event = PriceEvent(metadata={1: "one", None: "none"})
     assert json.loads(to_json(event))["metadata"] == event.to_dict()["metadata"] == {"1": "one", "None": "none"}
+
+
+@dataclasses.dataclass
+class PlainEvent(BaseEvent):  # type: ignore[misc]
+    ticker: str = ""
+    value: float = 0.0
+    tags: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(kw_only=True)
+class PlainNeedyEvent(PlainEvent):  # type: ignore[misc]
+    needed: str
+
+    def __post_init__(self) -> None:
+        self.tags.append(f"made of {self.needed}")
+
+
+def test_a_plain_dataclass_below_an_event_is_an_event() -> None:
+    event = PlainEvent(ticker="AAPL", value=1.5)
+    assert (event.ticker, event.value, event.tags, event.source, event.event_type) == ("AAPL", 1.5, [], None, "PlainEvent")
+    assert event.timestamp.tzinfo is not None
+    assert len(event.event_id) == 36
+    assert PlainEvent.from_dict(event.to_dict()) == event
+    assert BaseEvent.from_dict(json.loads(json.dumps(event.to_dict()))).to_dict() == event.to_dict()
+    assert {event: "hashable"}[event]
+    assert "AAPL" in repr(event)
+    assert copy.deepcopy(event) == event
+    assert pickle.loads(pickle.dumps(event)) == event
+    for refused in (lambda: PlainEvent(colour="red"), lambda: PlainEvent(value=float("nan")), lambda: setattr(event, "value", 2.0)):
+        with pytest.raises((UnknownField, BadField, dataclasses.FrozenInstanceError)):
+            refused()
+    needy = PlainNeedyEvent(needed="wood", ticker="X")
+    assert needy.tags == ["made of wood"]
+    assert BaseEvent.from_dict(needy.to_dict()).event_id == needy.event_id
+    with pytest.raises(MissingField, match="needed"):
+        PlainNeedyEvent(ticker="X")
+
+
+async def test_the_bus_delivers_a_plain_dataclass_by_inheritance() -> None:
+    bus, heard = EventBus(), []
+    await bus.subscribe(PlainEvent, heard.append)
+    await bus.subscribe(BaseEvent, heard.append)
+    needy = PlainNeedyEvent(needed="wood")
+    await bus.emit(needy)
+    assert heard == [needy, needy]
+
+
+@pytest.mark.parametrize("kind", [PriceEvent, FillEvent])
+def test_an_event_can_be_copied_and_pickled(kind: type[BaseEvent]) -> None:
+    event = kind(symbol="AAPL")
+    assert copy.copy(event) == event
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+def test_an_event_has_no_source_until_somebody_names_one() -> None:
+    assert BaseEvent().source is None
+    assert PlainEvent().to_dict()["source"] is None
+    assert PriceEvent(symbol="A").source == "market"

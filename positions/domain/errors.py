@@ -5,20 +5,29 @@
     │   └── PositionClosed       … because it is closed for good
     ├── InvalidPrice             not finite, not positive, or on the wrong side of the market
     ├── InvalidQuantity          not finite, zero, or a sign that makes no sense here
+    ├── DuplicateId              a position of that id exists already
     ├── UnknownId                nothing is known under that id
     │   ├── UnknownPosition
     │   └── UnknownOrder
     └── CannotCalculate          a formula lacks one of its inputs
 
 They are for bugs and bad input. What a person can cause by an ordinary wish is a `Denied` value (`intent.py`).
-A raising call has changed nothing.
+A raising call has changed nothing, and is told to the log at DEBUG.
 """
 
 from __future__ import annotations
 
+import logging
+
+log = logging.getLogger(__name__)
+
 
 class PositionsError(Exception):
     """Root of the tree."""
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*words)
+        log.debug("refused: %s: %s", type(self).__name__, self)
 
 
 class IllegalTransition(PositionsError):
@@ -40,6 +49,10 @@ class InvalidPrice(PositionsError, ValueError):
 
 class InvalidQuantity(PositionsError, ValueError):
     """A quantity that is not finite, is zero, or has a sign that makes no sense here."""
+
+
+class DuplicateId(PositionsError, ValueError):
+    """A position of that id exists already, open or closed."""
 
 
 class UnknownId(PositionsError, LookupError):

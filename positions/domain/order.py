@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +18,8 @@ from positions.domain.ledger import Entry, Execution, FillLedger
 from positions.domain.order_states import ACKED, LIVE, TERMINAL, Trigger, next_state
 
 CANCEL_AGAIN = 30.0  # seconds
+log = logging.getLogger(__name__)
+
 _TIMES = ("created_at", "sent_at", "finished_at", "updated_at", "short_since", "unused_at")
 _PLAIN = (
     "order_id", "intent_id", "signal_id", "position_id", "parent_id", "order_ref", "oca_group", "oca_type", "symbol", "account",
@@ -171,11 +174,13 @@ class Order:
         target = next_state(self.state, trigger)
         if target is None:
             self.anomalies += 1
+            log.debug("%s: %s changes nothing while %s", self, trigger.value, self.state.value)
             return False
         if code or message:
             self.code, self.message = code, message
         if target is self.state:
             return False
+        log.debug("%s: %s → %s by %s%s", self, self.state.value, target.value, trigger.value, f": {message}" if message else "")
         self.state, self.reopened = target, target is OrderState.IN_DOUBT and (trigger is Trigger.UNFILLED or self.reopened)
         if target in TERMINAL:
             self.finished_at = self._now()

@@ -7,6 +7,7 @@ events and `order_manager.py` talks to the broker. Numbers in and out are plain 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -25,6 +26,8 @@ from positions.domain.position_row import position_row, restore_position
 from positions.domain.pricing import checked_price, checked_quantity
 
 __all__ = ["TRANSITIONS", "Position", "check_levels"]
+
+log = logging.getLogger(__name__)
 
 S = PositionStatus
 
@@ -413,6 +416,7 @@ class Position(PositionFacts):
 
     def _record(self, kind: str, changed: dict[str, Any], reason: str = "", by: str = "") -> None:
         self._touch()
+        log.debug("%r %s %s, now %s%s", self, kind, changed, self._status.value, f": {reason}" if reason else "")
         self.history.append(
             {"type": kind, "version": self.version, "time": self.update_time.isoformat(), "changed": changed, "reason": reason, "by": by}
         )

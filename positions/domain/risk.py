@@ -8,6 +8,7 @@ surroundings are in `risk_pace.py`, `risk_market.py`, `margin.py` and `shown.py`
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -46,6 +47,8 @@ from positions.domain.shown import is_still_as_shown
 
 __all__ = ["Check", "Lock", "RiskContext", "RiskGate", "RiskLimits", "Scope", "ScopedLimit", "TradingState", "entry_price"]
 
+log = logging.getLogger(__name__)
+
 LIVE_DATA = 1  # market_data_type of a live quote
 
 
@@ -63,6 +66,7 @@ class RiskGate:
         for check in checks:
             refusal = check(intent, context, self.limits)
             if refusal is not None:
+                log.debug("%s of %s refused: %s: %s", intent.kind, intent.symbol, refusal.code, refusal)
                 return refusal
         return None
 

@@ -21,7 +21,7 @@ from events.order import FillEvent
 from events.position import PositionEvent, PositionStatus
 from events.wording import EXCHANGE_ZONE
 from positions.domain import position_events
-from positions.domain.errors import UnknownPosition
+from positions.domain.errors import DuplicateId, UnknownPosition
 from positions.domain.fill_book import FillBook
 from positions.domain.holding import realized_on
 from positions.domain.levels import check_levels
@@ -145,9 +145,14 @@ class PositionTracker:
         position_id: str | None = None,
         signal_id: str = "",
     ) -> StockPosition:
-        """A planned position, tracked but not announced: its maker announces it when its orders are durable."""
+        """A planned position, tracked but not announced: its maker announces it when its orders are durable.
+
+        Raises DuplicateId when a position, open or closed, has that id.
+        """
         if quantity:
             checked_quantity(quantity)
+        if position_id and self.find(position_id) is not None:
+            raise DuplicateId(f"a position with the id {position_id!r} exists already")
         position = StockPosition(
             symbol, position_id, signal_id=signal_id, strategy=strategy, account=self.account, metadata=metadata, now=self._now
         )

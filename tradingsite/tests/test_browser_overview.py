@@ -65,7 +65,7 @@ def test_an_order_that_comes_while_somebody_is_at_the_table_waits_at_its_end(tra
 
 
 @pytest.mark.parametrize("width", [1440, 375])
-def test_the_line_under_the_curve_moves_nothing_when_it_comes_and_says_why_when_it_cannot(trader_page: Page, live_web: LiveWeb, width: int) -> None:
+def test_the_line_under_the_curve_moves_nothing_and_says_why_it_is_missing(trader_page: Page, live_web: LiveWeb, width: int) -> None:
     make_equity([f"{100_000 + n}" for n in range(9)], start=utc_now() - timedelta(minutes=30))
     trader_page.set_viewport_size({"width": width, "height": 900})
     title, note = trader_page.locator("#positions-title"), trader_page.locator("#equity-note")

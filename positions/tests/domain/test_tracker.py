@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from events.clock import ManualClock
 from events.market import PriceEvent
 from events.order import FillEvent, OrderSide
 from events.position import PositionCloseEvent, PositionEvent, PositionOpenEvent, PositionStatus, PositionUpdateEvent
-from positions.domain.errors import InvalidPrice, UnknownPosition
+from positions.domain.errors import DuplicateId, InvalidPrice, PositionClosed, UnknownPosition
 from positions.domain.packing import position_state
 from positions.domain.stock import StockPosition
 from positions.domain.tracker import PositionTracker
@@ -54,6 +55,40 @@ async def test_the_usage_example_of_the_specification() -> None:
     await position_tracker.close_position(position.position_id, 160.0, "Take profit")
     assert position.realized_pnl == 1000.0
     assert position.status is PositionStatus.CLOSED
+
+
+async def test_a_position_id_is_taken_once_also_when_its_position_is_closed(heard: Heard) -> None:
+    await heard.tracker.create_stock_position("AAPL", 100, 150.0, position_id="mine")
+    with pytest.raises(DuplicateId, match="'mine' exists"):
+        await heard.tracker.create_stock_position("MSFT", 10, 50.0, position_id="mine")
+    assert [position.symbol for position in await heard.tracker.get_all_positions()] == ["AAPL"]
+    await heard.tracker.close_position("mine", 151.0)
+    with pytest.raises(DuplicateId):
+        await heard.tracker.create_stock_position("AAPL", 100, 150.0, position_id="mine")
+    assert (await heard.tracker.get_position("mine")).realized_pnl == 100.0
+
+
+async def test_debug_logging_tells_what_a_position_went_through(heard: Heard, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="positions.domain")
+    position = await heard.tracker.create_stock_position("AAPL", 100, 150.0, stop_loss=145.0)
+    await heard.tracker.update_stop_loss(position.position_id, 147.0, "tighter")
+    with pytest.raises(InvalidPrice):
+        await heard.tracker.update_stop_loss(position.position_id, 999.0)
+    await heard.tracker.close_position(position.position_id, 151.0, "enough")
+    with pytest.raises(PositionClosed):
+        await heard.tracker.update_position_price(position.position_id, 150.0)
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    for part in (
+        "planned",
+        "filled",
+        "now open",
+        "levels {'stop_loss': [145.0, 147.0]}, now open: tighter",
+        "refused: InvalidPrice",
+        "now closed: enough",
+        "refused: PositionClosed",
+    ):
+        assert part in said, part
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
 
 
 async def test_the_event_example_of_the_specification(capsys: pytest.CaptureFixture[str]) -> None:
