@@ -90,8 +90,8 @@ def test_the_page_shows_what_became_of_the_wish(admin, held):
 def test_numbers_times_and_names_are_written_as_on_the_desk(admin):
     record = make_position(Trip(symbol="AAPL", exit=None, stop=145.5, target=160.0, last=151.0), "held")
     form = admin.get(page(record)).content.decode()
-    assert re.search(r'name="stop_loss" value="145.5"', form)
-    assert re.search(r'name="take_profit" value="160"', form)
+    assert re.search(r'name="stop_loss" value="145.50"', form)
+    assert re.search(r'name="take_profit" value="160.00"', form)
     listed = admin.get(reverse("admin:positions_positionrecord_changelist")).content.decode()
     for shown in (form, listed):
         assert "145.500000" not in shown.replace("145.5000000", "")
