@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 UNKNOWN = "–"
 MINUS = "\u2212"  # as wide as the plus sign, so that signed columns line up
 EXCHANGE_ZONE = ZoneInfo("America/New_York")
+NO_R = "No R: no stop, or one already in profit, rested when it was entered."
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 _STATE_NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 SECONDS_SAID = 120  # up to here an age is said in seconds

@@ -104,7 +104,7 @@ class PositionAdmin(OfTheShownAccount, BigListAdmin):
             {
                 "fields": cells(
                     PositionRecord, "symbol", "status", "quantity", "entry_price", "current_price", "price_at", "unrealized_pnl",
-                    "realized_pnl", "commission", "r_multiple", "max_favorable", "max_adverse",
+                    "realized_pnl", "commission", "risk_taken", "r_multiple", "max_favorable", "max_adverse",
                 )
             },
         ),

@@ -18,7 +18,8 @@ from positions.models import PositionRecord
 
 COLUMNS = (
     "position_id", "symbol", "side", "quantity", "opened_utc", "closed_utc", "exchange_date", "entry_price", "exit_price",
-    "commission", "realized_pnl_net", "r_multiple", "mfe", "mae", "strategy", "reason", "signal_id", "account",
+    "commission", "realized_pnl_net", "risk_taken", "r_multiple", "mfe", "mae", "mfe_r", "mae_r",
+    "strategy", "reason", "signal_id", "account",
 )  # fmt: skip
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
@@ -51,9 +52,12 @@ def _cells(record: PositionRecord) -> list[Any]:
         number_cell(record.exit_price),
         number_cell(record.commission),
         number_cell(record.realized_pnl),
-        "" if record.r_multiple is None else f"{record.r_multiple:.4f}",
+        number_cell(record.risk_taken),
+        ratio_cell(record.r_multiple),
         number_cell(record.max_favorable),
         number_cell(record.max_adverse),
+        ratio_cell(record.mfe_r),
+        ratio_cell(record.mae_r),
         text_cell(record.strategy),
         text_cell(record.reason),
         text_cell(record.signal_id),
@@ -64,6 +68,11 @@ def _cells(record: PositionRecord) -> list[Any]:
 def text_cell(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(_DANGEROUS) else text
+
+
+def ratio_cell(value: float | None) -> str:
+    """Empty where it is not known: no R is not zero R."""
+    return "" if value is None else f"{value:.4f}"
 
 
 def number_cell(value: Decimal | None) -> str:

@@ -13,6 +13,7 @@ from django.db import models
 
 from events.order import OrderState
 from events.wording import price_text, quantity_text, state_words
+from positions.domain.holding import in_r
 from positions.models_alarms import AlarmRecord, ErrorTrade
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck, TradedAccount
 from positions.models_growing import PositionChange, PositionEntry
@@ -221,8 +222,9 @@ class PositionRecord(models.Model):
     unrealized_pnl = models.DecimalField(default=0, **MONEY)
     realized_pnl = models.DecimalField(default=0, **MONEY)
     commission = models.DecimalField(default=0, **MONEY)
-    max_favorable = models.DecimalField(default=0, help_text="MFE in account currency.", **MONEY)
-    max_adverse = models.DecimalField(default=0, help_text="MAE in account currency, <= 0.", **MONEY)
+    max_favorable = models.DecimalField(default=0, help_text="MFE, realized and unrealized together, >= 0.", **MONEY)
+    max_adverse = models.DecimalField(default=0, help_text="MAE, <= 0.", **MONEY)
+    risk_taken = models.DecimalField(null=True, blank=True, help_text="What its stops risked at the entries; empty: no R.", **MONEY)
     r_multiple = models.FloatField(null=True, blank=True)
     stop_state = models.CharField(max_length=10, default="none", help_text="none, pending, resting, missing")
     reason = models.CharField(max_length=200, blank=True, help_text="Why it closed.")
@@ -256,6 +258,14 @@ class PositionRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.status}"
+
+    @property
+    def mfe_r(self) -> float | None:
+        return in_r(float(self.max_favorable), float(self.risk_taken or 0))
+
+    @property
+    def mae_r(self) -> float | None:
+        return in_r(float(self.max_adverse), float(self.risk_taken or 0))
 
     @property
     def total_pnl(self) -> Decimal:

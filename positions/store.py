@@ -175,6 +175,7 @@ def position_columns(row: dict[str, Any], epoch: int) -> dict[str, Any]:
         "commission": exact(row.get("commission") or 0),
         "max_favorable": exact(row.get("mfe") or 0),
         "max_adverse": exact(row.get("mae") or 0),
+        "risk_taken": exact(row.get("risk_taken")),
         "r_multiple": row.get("r_multiple"),
         "stop_state": row.get("stop_state") or "none",
         "reason": (row.get("reason") or "")[:200],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -21,7 +22,7 @@ from django.utils.safestring import SafeString
 from events.clock import utc_now
 from events.refusal_words import refusal_title
 from events.tape import order_state_words
-from events.wording import EXCHANGE_ZONE, UNKNOWN, class_words, plain_text, price_text, quantity_text, rounded, shares_words
+from events.wording import EXCHANGE_ZONE, NO_R, UNKNOWN, class_words, plain_text, price_text, quantity_text, rounded, shares_words
 
 register = template.Library()
 
@@ -136,8 +137,27 @@ def pct(value: Any, decimals: int = 1) -> str:
 
 @register.filter
 def multiple(value: Any) -> SafeString:
-    """An R multiple, signed."""
-    return _marked(_number(value), 2, "\u202fR")
+    """An R multiple, signed; without one the reason stands beside the dash."""
+    number = _number(value)
+    if number is None:
+        return format_html('<span class="num unknown" title="{}">{}</span>', NO_R, UNKNOWN)
+    return _marked(number, 2, "\u202fR")
+
+
+@register.filter
+def in_r(value: Any) -> str:
+    """An R multiple in brackets behind its amount; nothing where none is known."""
+    number = _number(value)
+    return "" if number is None else f"({plain_text(number, 2)}\u202fR)"
+
+
+@register.filter
+def risk_note(row: Any) -> str:
+    """What a position's row says of the risk that R is measured in: nothing before the entry, and in rows of earlier versions."""
+    if not isinstance(row, Mapping) or not row.get("opened_quantity") or "risk_taken" not in row:
+        return ""
+    risk = _number(row["risk_taken"])
+    return NO_R if risk is None else f"risk taken {plain_text(risk, 2)}"
 
 
 def age_text(seconds: float) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from events.order import OrderSide
 from events.wording import price_text, quantity_text
+from positions.domain.holding import in_r
 from positions.domain.pricing import increment_at, snap_stop
 
 BEFORE_SESSION_END = timedelta(minutes=2)  # a market order still fills in the session it was sent in
@@ -41,7 +42,7 @@ class Trail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialTarget:
-    """Close `percent` of the largest size held once the gain is `at_r` times the first risk. `intent_id` names its exit order."""
+    """Close `percent` of the largest size held once the gain is `at_r` times the risk taken. `intent_id` names its exit order."""
 
     at_r: float
     percent: float
@@ -105,13 +106,13 @@ class ExitRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What the rules look at of a position. Shares are absolute, prices per share."""
+    """What the rules look at of a position. Shares are absolute, prices per share; `risk` is one R per share, None without one."""
 
     direction: int
     shares: float
     opened: float
     entry: float
-    initial_stop: float | None
+    risk: float | None
     stop: float | None
     open_time: datetime | None
 
@@ -120,11 +121,8 @@ class Held:
         return (price - self.entry) * self.direction
 
     def gain_in_r(self, price: float) -> float | None:
-        """The gain in units of the first risk; None without a first stop."""
-        if self.initial_stop is None:
-            return None
-        risk = abs(self.entry - self.initial_stop)
-        return self.gain(price) / risk if risk > 0 else None
+        """The gain in units of the risk taken; None where no risk is known."""
+        return in_r(self.gain(price), self.risk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -289,7 +289,7 @@ def _held(position: Position) -> Held:
         shares=abs(position.held),
         opened=position.opened_quantity,
         entry=position.entry_price or 0.0,
-        initial_stop=position.initial_stop,
+        risk=position.risk_per_share,
         stop=position.stop_loss,
         open_time=position.open_time,
     )

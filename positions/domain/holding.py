@@ -6,7 +6,8 @@ correction equals one that never saw the wrong number. `positions.domain.ledger`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -22,7 +23,11 @@ class EntryKind(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class LedgerEntry:
-    """Signed shares at a price. `fill_id` is the broker's execution id without its revision; "" for what was no execution."""
+    """Signed shares at a price. `fill_id` is the broker's execution id without its revision; "" for what was no execution.
+
+    `stop` is the level of the stop that rested for these shares when they came; `low` and `high` are the market prices seen
+    from this entry to the next one, None while it is the last, or where none was seen.
+    """
 
     kind: EntryKind = EntryKind.FILL
     quantity: float
@@ -33,6 +38,9 @@ class LedgerEntry:
     commission: float = 0.0
     order_id: str = ""
     at: datetime
+    stop: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "kind": self.kind.value, "at": self.at.isoformat()}
@@ -63,16 +71,19 @@ class Fold:
     leftover: float = 0  # signed shares beyond zero: they belong to the next position
     over: bool = False  # back at zero after the first entry
     leftover_value: float = 0.0  # … times the prices they were executed at
+    risk: float | None = 0.0  # Σ |fill − stop resting then| × shares of what was entered; None: of some of it nobody can say
+    entered: float = 0.0  # shares that `risk` is of
 
     @property
     def exit_price(self) -> float | None:
         return self.exit_value / self.exit_shares if self.exit_shares else None
 
-    def take(self, quantity: float, price: float) -> float:
+    def take(self, quantity: float, price: float, stop: float | None = None) -> float:
         """Apply one fill; returns the gross P&L it realized. Shares beyond zero are left over, not applied."""
         held = self.quantity
         if not held or (held > 0) == (quantity > 0):
             total = held + quantity
+            self._risk_more(quantity, price, stop)
             self.entry_price = price if not held or self.entry_price is None else (held * self.entry_price + quantity * price) / total
             self.quantity = total
             self.largest = max(self.largest, abs(total))
@@ -87,25 +98,69 @@ class Fold:
         self._leave(quantity + closed * sign, price)
         return realized
 
-    def resize(self, quantity: float) -> None:
+    def resize(self, quantity: float, price: float = 0.0, stop: float | None = None) -> None:
+        """A size correction at `price`: shares that are added bring their own risk, those that never were take theirs along."""
+        more = abs(quantity) - abs(self.quantity)
+        if more > 0:
+            self._risk_more(math.copysign(more, quantity or self.quantity), price, stop)
+        elif more < 0 and self.risk and self.entered:
+            kept = max(0.0, self.entered + more) / self.entered
+            self.risk, self.entered = self.risk * kept, self.entered * kept
         self.quantity = quantity
         self.largest = max(self.largest, abs(quantity))
 
     def put(self, entry: LedgerEntry) -> float:
         """Any entry that counts; returns the gross P&L it realized. Once back at zero all that follows is left over."""
         if entry.kind is EntryKind.SIZE:
-            self.resize(entry.quantity)
+            self.resize(entry.quantity, entry.price, entry.stop)
             return 0.0
         if self.over:
             self._leave(entry.quantity, entry.price)
             return 0.0
-        realized = self.take(entry.quantity, entry.price)
+        realized = self.take(entry.quantity, entry.price, entry.stop)
         self.over = self.quantity == 0
         return realized
+
+    def _risk_more(self, quantity: float, price: float, stop: float | None) -> None:
+        risk = risk_taken(quantity, price, stop)
+        self.risk = None if self.risk is None or risk is None else self.risk + risk
+        self.entered += abs(quantity)
 
     def _leave(self, quantity: float, price: float) -> None:
         self.leftover += quantity
         self.leftover_value += quantity * price
+
+
+def risk_taken(quantity: float, price: float, stop: float | None) -> float | None:
+    """What `quantity` (signed) shares entered at `price` lose at `stop`; None without a stop, or with one already in profit."""
+    if stop is None or (price - stop) * quantity <= 0:
+        return None
+    return (price - stop) * quantity
+
+
+def in_r(amount: float, risk: float | None) -> float | None:
+    """An amount in units of the risk taken; None where no risk is known: that is not zero R."""
+    return amount / risk if risk else None
+
+
+def excursions(entries: Sequence[LedgerEntry], seen: tuple[float | None, float | None]) -> tuple[float, float]:
+    """(MFE >= 0, MAE <= 0): the best and the worst of realized and unrealized together, fees taken off, from the first entry to the
+    last exit. `seen` is the (low, high) of the market since the last entry."""
+    held, fees, best, worst = Fold(), 0.0, 0.0, 0.0
+    for number, entry in enumerate(entries):
+        at_fill = entry.price if entry.kind is EntryKind.FILL and not entry.busted else None  # a fill is a market price too
+        values = [best, worst] if at_fill is None else [best, worst, _worth(held, at_fill, fees)]
+        if not entry.busted:
+            held.put(entry)
+            fees += entry.commission
+        low, high = seen if number == len(entries) - 1 else (entry.low, entry.high)
+        values += [_worth(held, price, fees) for price in (at_fill, low, high) if price is not None]
+        best, worst = max(values), min(values)
+    return best, worst
+
+
+def _worth(held: Fold, price: float, fees: float) -> float:
+    return held.realized - fees + (price - (held.entry_price or 0.0)) * held.quantity
 
 
 def fold(entries: Iterable[LedgerEntry]) -> Fold:

@@ -28,7 +28,7 @@ FORMULAS: dict[str, str] = {
     "average_win": "Sum of all wins ÷ winning positions.",
     "average_loss": "Sum of all losses ÷ losing positions.",
     "payoff": "Average win ÷ average loss.",
-    "average_r": "Mean of net P&L ÷ money at risk at entry (entry to first stop). Positions without a stop are left out.",
+    "average_r": "Mean of net P&L ÷ risk taken (of each entry, |fill − stop resting then| × shares). Those without a stop are left out.",
     "max_drawdown": "Deepest fall of equity below its highest earlier value, over the points shown.",
     "sharpe": (
         "Mean daily return of equity ÷ its standard deviation × √252, risk-free rate 0. "

@@ -17,7 +17,7 @@ from events.clock import utc_now
 from events.position import PositionStatus
 from positions.domain.errors import IllegalTransition, InvalidQuantity, PositionClosed
 from positions.domain.exit_rules import ExitRules
-from positions.domain.holding import EntryKind, LedgerEntry, Leftover, fold
+from positions.domain.holding import EntryKind, LedgerEntry, Leftover, excursions, fold
 from positions.domain.ledger import split_exec_id
 from positions.domain.levels import check_levels
 from positions.domain.marks import Mark
@@ -91,8 +91,8 @@ class Position(PositionFacts):
         """Stop managing what is held: over without a trade and without a result. Returns the signed shares let go."""
         self._may(S.CLOSED)
         held = self._fold.quantity
-        self._entries.append(LedgerEntry(kind=EntryKind.SIZE, quantity=0.0, price=self.entry_price or 0.0, at=self._now()))
-        self._fold.resize(0.0)
+        self._put_size(0.0)
+        self._seal()
         self._status = S.CLOSED
         self._finish(reason)
         self._record("released", {"quantity": [held, 0]}, reason, by)
@@ -122,7 +122,7 @@ class Position(PositionFacts):
         checked_price(price)
         self._refuse_if_closed()
         self._catch_up()
-        self._price, self._price_at = price, self._now()
+        self._price, self._price_at, self._marked = price, self._now(), True
         self.observe(price)
         self._touch()
 
@@ -178,11 +178,13 @@ class Position(PositionFacts):
         base, revision = split_exec_id(fill_id) if fill_id else ("", 1)
         before = (self._fold.quantity, self._fold.entry_price)
         entry = LedgerEntry(
-            quantity=quantity, price=price, fill_id=base, revision=revision, order_id=order_id, at=at, commission=commission or 0.0
-        )
-        self.observe(price)  # a fill is a market price too: the excursions reach at least this far
+            quantity=quantity, price=price, fill_id=base, revision=revision, order_id=order_id, at=at, commission=commission or 0.0,
+            stop=self._resting_stop(),
+        )  # fmt: skip
+        self._note(price)  # a fill is a market price too: the excursions reach at least this far
+        self._seal()
         self._entries.append(entry)
-        realized = self._fold.take(quantity, price)
+        realized = self._fold.take(quantity, price, entry.stop)
         leftover, self._fold.leftover, self._fold.leftover_value = self._fold.leftover, 0, 0.0
         self._note_order(order_id)
         self._after_size_change(price, at, reason)
@@ -223,7 +225,8 @@ class Position(PositionFacts):
             if self._fold.quantity == 0 and all(e.busted for e in self._entries):
                 self._status = S.OPENING  # back to before its first fill, also when an exit was on its way
             else:
-                self._after_size_change(price, self._last_fill_at(), "correction")
+                self._after_correction(price)
+        self._fold_excursions()
         changed = {"fill_id": fill_id, "busted": busted, "price": price, "quantity": [before, self._fold.quantity]}
         self._record("fill_corrected", changed)
         return left
@@ -234,6 +237,7 @@ class Position(PositionFacts):
         for entry in self._entries:
             if entry.fill_id == base and entry.commission != commission:
                 entry.commission = commission
+                self._fold_excursions()
                 self._record("commission", {"fill_id": fill_id, "commission": commission})
                 return True
         return False
@@ -305,8 +309,7 @@ class Position(PositionFacts):
         if not self._fold.quantity:
             return
         self._low, self._high = min(self._low or price, price), max(self._high, price)
-        pnl = self._unrealized(price)
-        self.mfe, self.mae = max(self.mfe, pnl), min(self.mae, pnl)
+        self._note(price)
 
     def watch_band(self, price: float) -> tuple[float, float]:
         """(low, high): while the price stays inside, no extreme is made and no level is crossed."""
@@ -373,28 +376,76 @@ class Position(PositionFacts):
             self.planned_quantity, self._direction = quantity, 1 if quantity > 0 else -1
         else:
             self._go(S.ADJUSTING)
-            self._entries.append(LedgerEntry(kind=EntryKind.SIZE, quantity=quantity, price=self.entry_price or 0.0, at=self._now()))
-            self._fold.resize(quantity)
+            self._put_size(quantity)
             self._go(S.OPEN)
-            self._low = self._high = self._price or 0.0
+            self._see_anew()
         self._record("resized", {"quantity": [before, quantity]})
 
     def _after_size_change(self, price: float, at: datetime, reason: str) -> None:
         """Status, direction and extremes after the fold changed."""
-        held = self._fold.quantity
-        if held == 0 and self._entries:
-            self._status = S.CLOSED  # a fill is a fact: it closes from whatever state
-            self._price, self._price_at = price, at
-            self._finish(reason, at)
+        if self._fold.quantity == 0 and self._entries:
+            self._close_at(price, at, reason)
             return
-        self._direction = 1 if held > 0 else -1
+        self._opened_at(at)
+        if self._price is None or not self._marked:
+            self._price, self._price_at = price, at
+        self._see_anew()
+        self._note(price)
+        self._note(self._price)
+
+    def _after_correction(self, price: float) -> None:
+        """The same entries with another number in one of them: what the market did meanwhile is still what it did."""
+        if self._fold.quantity == 0 and self._entries:
+            self._close_at(price, self._last_fill_at(), "correction")
+            return
+        self._opened_at(self._last_fill_at())
+        if not self._marked:
+            self._price = next((e.price for e in reversed(self._entries) if e.kind is EntryKind.FILL and not e.busted), price)
+
+    def _close_at(self, price: float, at: datetime, reason: str) -> None:
+        self._status = S.CLOSED  # a fill is a fact: it closes from whatever state
+        self._price, self._price_at = price, at
+        self._note(price)
+        self._seal()
+        self._finish(reason, at)
+
+    def _opened_at(self, at: datetime) -> None:
+        self._direction = 1 if self._fold.quantity > 0 else -1
         if self._status in (S.PLANNED, S.OPENING):
             self._status = S.OPEN
             self.open_time = self.open_time or at
-        if self._price is None:
-            self._price, self._price_at = price, at
-        self._low = self._high = self._price
-        self.observe(self._price)
+
+    def _resting_stop(self) -> float | None:
+        """The level at which shares that come now are stopped; None while it is known that no stop rests at the broker."""
+        return None if self.stop_state == "missing" else self._stop_loss
+
+    def _put_size(self, quantity: float) -> None:
+        """A size correction at unchanged entry price."""
+        self._seal()
+        entry = LedgerEntry(
+            kind=EntryKind.SIZE, quantity=quantity, price=self.entry_price or 0.0, at=self._now(), stop=self._resting_stop()
+        )
+        self._entries.append(entry)
+        self._fold.resize(quantity, entry.price, entry.stop)
+
+    def _note(self, price: float) -> None:
+        """What the position would have made by now, were the rest sold at `price`."""
+        worth = self.realized_pnl + self._unrealized(price)
+        self.mfe, self.mae = max(self.mfe, worth), min(self.mae, worth)
+
+    def _seal(self) -> None:
+        """Write down with the last entry what the market did since; the next one begins anew."""
+        if self._entries and self._low:
+            self._entries[-1].low, self._entries[-1].high = self._low, self._high
+        self._low = self._high = 0.0
+
+    def _see_anew(self) -> None:
+        self._low = self._high = (self._price or 0.0) if self._marked else 0.0
+
+    def _fold_excursions(self) -> None:
+        """After a correction, or a fee that came later: as if the right numbers had been known from the start."""
+        last = self._entries[-1]
+        self.mfe, self.mae = excursions(self._entries, (self._low, self._high) if self._low else (last.low, last.high))
 
     def _last_fill_at(self) -> datetime:
         return max((e.at for e in self._entries if not e.busted and e.kind is EntryKind.FILL), default=self._now())

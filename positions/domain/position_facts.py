@@ -13,7 +13,7 @@ from typing import Any
 from events.clock import utc_now
 from events.position import PositionStatus
 from positions.domain.exit_rules import ExitRules
-from positions.domain.holding import EntryKind, Fold, LedgerEntry
+from positions.domain.holding import EntryKind, Fold, LedgerEntry, in_r
 from positions.domain.marks import Mark
 from positions.domain.protection_clock import ProtectionClock
 
@@ -55,8 +55,8 @@ class PositionFacts:
         self.update_time = self.create_time
         self.open_time: datetime | None = None
         self.close_time: datetime | None = None
-        self.mfe = 0.0  # best unrealized P&L so far, >= 0
-        self.mae = 0.0  # worst unrealized P&L so far, <= 0
+        self.mfe = 0.0  # best of realized and unrealized together so far, net, >= 0
+        self.mae = 0.0  # worst of them, <= 0
         self._now = now
         self._status = S.PLANNED
         self._stop_loss: float | None = None
@@ -68,7 +68,8 @@ class PositionFacts:
         self._direction = 1
         self._price: float | None = None
         self._price_at: datetime | None = None
-        self._low = self._high = 0.0  # extremes since the size last changed
+        self._low = self._high = 0.0  # extremes of the market since the size last changed; 0 while none was seen
+        self._marked = False  # the price is the market's, not only that of a fill
         self._mark: Mark | None = None
         self._seen: object = None  # the tick of `_mark` that `_price` is from
 
@@ -181,12 +182,20 @@ class PositionFacts:
         return self._fold.realized - self.commission
 
     @property
+    def risk_taken(self) -> float | None:
+        """Σ |fill − stop that rested for it then| × shares of the entries. A moved stop changes nothing of it. None: no stop rested
+        for some of them, or one that was in profit already."""
+        return self._fold.risk or None
+
+    @property
+    def risk_per_share(self) -> float | None:
+        """What one R is, per share entered."""
+        return in_r(self._fold.risk, self._fold.entered) if self._fold.risk else None
+
+    @property
     def r_multiple(self) -> float | None:
-        """(realized + unrealized) / what the first stop put at risk; None without a stop."""
-        if self.initial_stop is None or self.entry_price is None:
-            return None
-        risk = abs(self.entry_price - self.initial_stop) * self.opened_quantity
-        return (self.realized_pnl + self.unrealized_pnl) / risk if risk else None
+        """(realized, net of fees, + unrealized) / risk taken; None without one: that is not zero R."""
+        return in_r(self.realized_pnl + self.unrealized_pnl, self.risk_taken)
 
     @property
     def open_risk(self) -> float:
@@ -219,4 +228,4 @@ class PositionFacts:
         if mark is not None and mark.tick is not self._seen and self._status is not S.CLOSED:
             self._seen = mark.tick
             if mark.price is not None:
-                self._price, self._price_at = mark.price, mark.at
+                self._price, self._price_at, self._marked = mark.price, mark.at, True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from events.position import PositionStatus
 from positions.domain.exit_rules import ExitRules
-from positions.domain.holding import Fold, LedgerEntry, fold
+from positions.domain.holding import Fold, LedgerEntry, fold, in_r
 from positions.domain.protection_clock import ProtectionClock
 
 if TYPE_CHECKING:
@@ -45,9 +45,12 @@ def position_row(position: Position) -> dict[str, Any]:
         "exit_rules": position.exit_rules.to_dict(),
         "protection": position.protection.to_dict(),
         "open_risk": position.open_risk,
+        "risk_taken": position.risk_taken,
         "r_multiple": position.r_multiple,
         "mfe": position.mfe,
         "mae": position.mae,
+        "mfe_r": in_r(position.mfe, position.risk_taken),
+        "mae_r": in_r(position.mae, position.risk_taken),
         "create_time": position.create_time.isoformat(),
         "open_time": _iso(position.open_time),
         "close_time": _iso(position.close_time),
@@ -83,12 +86,23 @@ def restore_position(position: Position, row: dict[str, Any]) -> None:
     position._told_lines = len(position.history)
     position._price, position._price_at = row["last"], _time(row["last_at"])
     position._low, position._high = row["extremes"]
-    position._entries = [LedgerEntry.from_dict(entry) for entry in row.get("fills", ())]
+    position._entries = _entries(row)
+    position._marked = row["last"] is not None and (not position._entries or bool(position._low))
     position._told_fills = {number: entry.to_dict() for number, entry in enumerate(position._entries)}
     position._fold = fold(position._entries) if position._entries else Fold()
     position._fold.leftover, position._fold.leftover_value = 0, 0.0
     if position._status is PositionStatus.CLOSED:
         position._fold.quantity = 0
+
+
+def _entries(row: dict[str, Any]) -> list[LedgerEntry]:
+    """Those of earlier versions say neither stop nor prices seen: then the first stop is taken, and the excursions are kept."""
+    rows = row.get("fills", ())
+    entries = [LedgerEntry.from_dict({"stop": row["initial_stop"]} | entry) for entry in rows]
+    if len(entries) > 1 and "low" not in rows[0] and entries[0].quantity:
+        moves = [row[name] / entries[0].quantity for name in ("mae", "mfe")]
+        entries[0].low, entries[0].high = min(moves) + entries[0].price, max(moves) + entries[0].price
+    return entries
 
 
 def news(position: Position) -> tuple[list[dict[str, Any]], list[list[Any]]]:

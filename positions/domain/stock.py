@@ -81,8 +81,8 @@ class StockPosition(Position):
         await self.update_stop_loss(candidate, reason="trailing stop")
         return True
 
-    def observe(self, price: float) -> None:
-        super().observe(price)
+    def _note(self, price: float) -> None:
+        super()._note(price)
         value = self.entry_value + self._unrealized(price)
         self._peak_value = max(self._peak_value, value)
         if self._peak_value > 0:
@@ -103,11 +103,17 @@ class StockPosition(Position):
         self._peak_value = 0.0  # re-based: the value changed because the size did, not the market
         super()._after_size_change(price, at, reason)
 
+    def _after_correction(self, price: float) -> None:
+        self._peak_value = 0.0
+        super()._after_correction(price)
+        if self.held and self._price is not None:
+            self._note(self._price)
+
     def _resize(self, quantity: float) -> None:
         super()._resize(quantity)
         self._peak_value = 0.0
         if self._price is not None:
-            self.observe(self._price)
+            self._note(self._price)
 
     def state(self) -> dict[str, Any]:
         row = super().state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from datetime import timedelta
@@ -11,7 +12,8 @@ from django.test import Client
 from django.urls import reverse
 
 from events.models import CommandRecord
-from positions.models import MinuteBar
+from positions.export import csv_lines
+from positions.models import MinuteBar, PositionRecord
 from positions.tests.people import logged_in
 from positions.tests.rows import NOON, Trip, make_order, make_position
 from positions.views_positions import span_text
@@ -232,6 +234,22 @@ def test_the_first_picture_carries_the_same_rows_as_the_live_topic(trader: Clien
     [row] = json.loads(page[start : page.index("</script>", start)])
     assert row["id"] == held
     assert {"v", "at", "quantity", "last", "unrealized_pnl", "stop_state", "r_multiple", "mfe", "mae"} <= row.keys()
+
+
+def test_a_position_without_a_stop_at_its_entry_says_that_it_has_no_r_and_never_zero(trader: Client) -> None:
+    make_position(Trip(symbol="BARE", exit=None, stop=None), "bare-1")
+    page = trader.get("/positions/bare-1/").content.decode()
+    assert "No R: no stop, or one already in profit, rested when it was entered." in page
+    assert "0.00\u202fR" not in page
+
+
+def test_the_detail_page_and_the_export_give_risk_and_excursions_in_r(trader: Client) -> None:
+    make_position(Trip(symbol="RISK", entry=150.0, exit=160.0, stop=145.0), "risk-1")
+    record = PositionRecord.objects.get(pk="risk-1")
+    assert (float(record.risk_taken or 0), record.mfe_r) == (500.0, float(record.max_favorable) / 500.0)
+    assert "risk taken 500.00" in trader.get("/positions/risk-1/").content.decode()
+    [line] = csv.DictReader(csv_lines(PositionRecord.objects.filter(pk="risk-1")))
+    assert (line["risk_taken"], line["r_multiple"], line["mfe_r"]) == ("500.0000", f"{record.r_multiple:.4f}", f"{record.mfe_r:.4f}")
 
 
 def test_a_hundred_of_many_open_positions_are_shown_with_a_way_to_the_rest_and_the_list_is_read_fast(trader: Client) -> None:

@@ -159,10 +159,10 @@ class Replay:
         if position.status is not PositionStatus.OPEN or position.open_time is None or position.entry_price is None:
             return
         age = (self._clock.now() - position.open_time).total_seconds()
-        risk = abs(position.entry_price - (position.initial_stop or position.entry_price))
+        risk = position.risk_taken
         if flatten or age >= HORIZON:
             await self._manager.close_position(position.position_id, reason="end of day" if flatten else "time exit")
-        elif risk and position.stop_loss == position.initial_stop and position.unrealized_pnl >= risk * abs(position.held):
+        elif risk and position.stop_loss == position.initial_stop and position.unrealized_pnl >= risk:
             await self._manager.change_stop(position.position_id, position.entry_price)
         await self._pump()
         await self._look(position.symbol)

@@ -72,7 +72,17 @@ export function setSigned(element, value, decimals = 2, suffix = "") {
 }
 
 export const setSignedPct = (element, fraction, decimals = 2) => setSigned(element, isNumber(fraction) ? shifted(fraction, 2) : null, decimals, `${THIN}%`);
-export const setMultiple = (element, value) => setSigned(element, value, 2, `${THIN}R`);
+export const NO_R = "No R: no stop, or one already in profit, rested when it was entered.";
+
+/* An R multiple; without one the reason stands beside the dash. */
+export function setMultiple(element, value) {
+  setSigned(element, value, 2, `${THIN}R`);
+  if (!isNumber(value)) element.firstElementChild?.setAttribute("title", NO_R);
+}
+
+/* events/templatetags/desk.py in_r and risk_note. */
+export const inR = (value) => (isNumber(value) ? `(${plain(value, 2)}${THIN}R)` : "");
+export const riskNote = (row) => (!row.opened_quantity || row.risk_taken === undefined ? "" : isNumber(row.risk_taken) ? `risk taken ${plain(row.risk_taken, 2)}` : NO_R);
 
 export function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;

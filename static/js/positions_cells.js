@@ -3,7 +3,7 @@
  */
 
 import { age, flash } from "./positions_marks.js";
-import { money, pct, price, quantity, setBadge, setMultiple, setSigned, setSignedPct, setText } from "./format.js";
+import { inR, money, pct, price, quantity, riskNote, setBadge, setMultiple, setSigned, setSignedPct, setText } from "./format.js";
 
 const WORDS = { 1: "Long", [-1]: "Short" };
 
@@ -41,6 +41,9 @@ const writers = {
   r_multiple: (element, row) => setMultiple(element, row.r_multiple),
   mfe: (element, row) => setText(element, money(row.mfe, 0)),
   mae: (element, row) => setText(element, money(row.mae, 0)),
+  mfe_r: (element, row) => setText(element, inR(row.mfe_r)),
+  mae_r: (element, row) => setText(element, inR(row.mae_r)),
+  risk_taken: (element, row) => setText(element, riskNote(row)),
   open_time: (element, row) => age(element, row.open_time),
 };
 

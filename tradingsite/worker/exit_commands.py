@@ -78,8 +78,8 @@ class ExitDesk:
         words = "break-even off" if command.at_r is None else f"break-even at {quantity_text(command.at_r)} R armed"
 
         def change(position: Position, rules: ExitRules) -> tuple[ExitRules, str] | Outcome:
-            if command.at_r is not None and position.initial_stop is None:
-                return _no_first_stop()
+            if command.at_r is not None and position.risk_per_share is None:
+                return _no_risk()
             return replace(rules, break_even_r=command.at_r, break_even_at=None), words
 
         return await self._change(command.position_id, record, change)
@@ -99,8 +99,8 @@ class ExitDesk:
         target = PartialTarget(at_r=command.at_r, percent=command.percent)
 
         def change(position: Position, rules: ExitRules) -> tuple[ExitRules, str] | Outcome:
-            if position.initial_stop is None:
-                return _no_first_stop()
+            if position.risk_per_share is None:
+                return _no_risk()
             others = tuple(t for t in rules.targets if t.done_at or t.intent_id or t.at_r != command.at_r)
             if len(others) >= MOST_TARGETS:
                 return Outcome.refused("too_many", f"A position has at most {MOST_TARGETS} partial targets.")
@@ -156,14 +156,14 @@ class ExitDesk:
         position = self._tracker.find(command.position_id)
         if position is None or not position.held or position.entry_price is None:
             return Outcome.refused("not_open", "There is no such open position.")
-        if position.initial_stop is None:
-            return _no_first_stop()
+        if position.risk_per_share is None:
+            return _no_risk()
         await self._subscriptions.one(position.symbol)
         reward = None if position.take_profit is None else abs(position.take_profit - position.entry_price)
         wish = Reverse(
             intent_id=f"reverse-{record.pk}",
             quantity=abs(position.held),
-            risk=abs(position.entry_price - position.initial_stop),
+            risk=position.risk_per_share,
             reward=reward,
             expires_at=utc_now() + REVERSE_LIFE,
         )
@@ -176,8 +176,9 @@ class ExitDesk:
         return Outcome.done(f"closing {position.symbol}; the other side is opened when it is flat")
 
 
-def _no_first_stop() -> Outcome:
-    return Outcome.refused("no_first_stop", "The position has no first stop, so R is not known.")
+def _no_risk() -> Outcome:
+    words = "No stop below the fill rested for some of its shares when they were entered, so R is not known."
+    return Outcome.refused("no_first_stop", words)
 
 
 def _who(record: CommandRecord) -> str:

@@ -17,7 +17,7 @@ PACE = Pace(seconds=5, ticks=1)
 
 def held(**changes: object) -> Held:
     """100 shares long from 100 with a first stop at 95: one R is five dollars."""
-    long = Held(direction=1, shares=100, opened=100, entry=100.0, initial_stop=95.0, stop=95.0, open_time=NOW)
+    long = Held(direction=1, shares=100, opened=100, entry=100.0, risk=5.0, stop=95.0, open_time=NOW)
     return replace(long, **changes)  # type: ignore[arg-type]
 
 
@@ -46,7 +46,7 @@ def test_an_atr_trail_waits_for_an_atr() -> None:
 
 
 def test_a_short_position_trails_downwards() -> None:
-    short = held(direction=-1, initial_stop=105.0, stop=105.0)
+    short = held(direction=-1, risk=5.0, stop=105.0)
     assert asked(percent(2), short, market(90.0)) == [(Ask.MOVE_STOP, 91.8)]
     assert asked(percent(2, best=90.0), short, market(91.0)) == [(Ask.MOVE_STOP, 91.8)]
 
@@ -98,7 +98,7 @@ def test_a_partial_target_that_covers_what_is_left_closes_everything() -> None:
 
 def test_without_a_first_stop_rules_in_r_stay_silent() -> None:
     rules = ExitRules(break_even_r=1.0, targets=(PartialTarget(at_r=1, percent=50),))
-    assert asked(rules, held(initial_stop=None), market(200.0)) == []
+    assert asked(rules, held(risk=None), market(200.0)) == []
 
 
 def test_rules_survive_the_row() -> None:
@@ -123,7 +123,7 @@ trails = st.one_of(
 @given(prices=prices, trail=trails, direction=st.sampled_from([1, -1]), break_even=st.none() | st.floats(0.2, 3))
 def test_on_any_path_the_stop_only_tightens_stays_off_the_market_and_keeps_its_pace(prices, trail, direction, break_even) -> None:
     rules = ExitRules(trail=trail, break_even_r=break_even)
-    position = held(direction=direction, initial_stop=100 - 5.0 * direction, stop=100 - 5.0 * direction)
+    position = held(direction=direction, stop=100 - 5.0 * direction)
     moved: list[float] = []
     for second, price in enumerate(prices):
         moment = market(price, float(second), atr=0.7)

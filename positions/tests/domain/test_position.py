@@ -185,14 +185,145 @@ async def test_a_position_closed_when_its_last_fill_was_executed_however_late_it
     assert (position.open_time, position.close_time) == (yesterday - timedelta(hours=2), yesterday)
 
 
-async def test_r_is_measured_against_the_first_stop() -> None:
+async def test_r_is_measured_against_the_stop_that_rested_at_the_fill() -> None:
     position = Position("AAPL")
     position.plan(100, stop_loss=145.0)
     await position.open(100, 150.0)
     await position.update_price(160.0)
     await position.update_stop_loss(155.0)
+    assert (position.risk_taken, position.r_multiple) == (500.0, 2.0)
+    assert position.open_risk == 0.0
+    assert (position.to_dict()["risk_taken"], position.to_dict()["r_multiple"]) == (500.0, 2.0)
+
+
+async def test_r_is_net_of_fees_also_of_those_that_come_after_the_close() -> None:
+    position = Position("AAPL")
+    position.plan(100, stop_loss=145.0)
+    position.apply_fill(100, 150.0, fill_id="a.01")
+    position.apply_fill(-100, 160.0, fill_id="b.01")
     assert position.r_multiple == 2.0
-    assert position.to_dict()["r_multiple"] == 2.0
+    position.add_commission("a.01", 50.0)
+    assert position.r_multiple == 1.9
+
+
+@pytest.mark.parametrize(("direction", "stop", "risk"), [(1, 145.0, 500.0), (-1, 155.0, 500.0), (1, None, None)])
+async def test_an_entry_in_parts_risks_what_each_part_does(direction: int, stop: float | None, risk: float | None) -> None:
+    position = Position("AAPL")
+    position.plan(100 * direction, stop_loss=stop)
+    position.apply_fill(60 * direction, 150.0 + direction)
+    position.apply_fill(40 * direction, 150.0 - 1.5 * direction)
+    assert position.risk_taken == risk
+    assert (position.r_multiple is None) == (risk is None)
+
+
+async def test_added_shares_bring_their_own_risk_and_change_nothing_of_the_first() -> None:
+    position = Position("AAPL")
+    position.plan(100, stop_loss=95.0)
+    position.apply_fill(100, 100.0)
+    await position.update_price(110.0)
+    await position.update_stop_loss(102.0)  # in profit for the first shares, not for those that come
+    position.apply_fill(50, 110.0)
+    assert position.risk_taken == 500.0 + 50 * 8.0
+    await position.update_stop_loss(109.0)
+    assert position.risk_taken == 900.0
+
+
+async def test_without_a_stop_or_with_one_in_profit_there_is_no_r_and_not_zero() -> None:
+    position = Position("AAPL")
+    position.plan(100)
+    position.apply_fill(100, 100.0)
+    await position.update_stop_loss(95.0)  # after the entry: nobody knew then what it risked
+    await position.update_price(105.0)
+    assert (position.risk_taken, position.r_multiple, position.state()["mfe_r"]) == (None, None, None)
+    added = Position("AAPL")
+    added.plan(100, stop_loss=95.0)
+    added.apply_fill(100, 100.0)
+    added.follow_broker(stop_loss=120.0)
+    added.apply_fill(50, 119.0)
+    assert (added.risk_taken, added.r_multiple) == (None, None)
+
+
+async def test_a_stop_that_the_broker_does_not_have_is_none() -> None:
+    position = Position("AAPL")
+    position.plan(100, stop_loss=95.0)
+    position.apply_fill(50, 100.0)
+    assert position.risk_taken == 250.0
+    position.set_stop_state("missing")
+    position.apply_fill(50, 100.0)
+    assert position.risk_taken is None
+
+
+def test_a_corrected_or_busted_entry_corrects_the_risk_taken() -> None:
+    position = Position("AAPL")
+    position.plan(100, stop_loss=95.0)
+    position.apply_fill(60, 100.0, fill_id="a.01")
+    position.apply_fill(40, 100.0, fill_id="b.01")
+    position.correct_fill("a.02", 60, 101.0)
+    assert position.risk_taken == 60 * 6.0 + 40 * 5.0
+    position.correct_fill("b.02", 40, 100.0, busted=True)
+    assert position.risk_taken == 360.0
+
+
+async def test_a_size_correction_takes_the_risk_of_shares_that_never_were_along() -> None:
+    position = Position("AAPL")
+    position.plan(100, stop_loss=95.0)
+    position.apply_fill(100, 100.0)
+    await position.adjust(quantity=80)
+    assert position.risk_taken == 400.0
+    await position.adjust(quantity=100)
+    assert position.risk_taken == 500.0
+
+
+def test_a_row_of_an_earlier_version_takes_the_first_stop_and_keeps_its_excursions() -> None:
+    position = Position("AAPL")
+    position.plan(100, stop_loss=95.0)
+    position.apply_fill(50, 100.0, fill_id="a.01")
+    position.apply_fill(50, 100.0, fill_id="b.01")
+    row = position.to_dict() | {"mfe": 300.0, "mae": -200.0}
+    for entry in row["fills"]:
+        for name in ("stop", "low", "high"):
+            del entry[name]
+    again = Position.from_dict(row)
+    assert again.risk_taken == 500.0
+    again.add_commission("b.01", 0.0)
+    again.correct_fill("b.02", 50, 100.0)
+    assert (again.mfe, again.mae) == (300.0, -200.0)
+
+
+async def test_excursions_are_of_what_is_realized_and_unrealized_together() -> None:
+    position = Position("AAPL")
+    position.plan(100, stop_loss=145.0)
+    position.apply_fill(100, 150.0)
+    await position.update_price(155.0)
+    position.apply_fill(-50, 155.0)
+    await position.update_price(160.0)
+    await position.update_price(149.0)
+    position.apply_fill(-50, 149.0)
+    assert (position.mfe, position.mae) == (750.0, 0.0)  # 250 realized and 500 open at 160
+    assert (position.state()["mfe_r"], position.state()["mae_r"]) == (1.5, 0.0)
+
+
+async def test_excursions_are_folded_again_when_a_fill_is_corrected() -> None:
+    position = Position("AAPL")
+    position.apply_fill(100, 150.0, fill_id="a.01")
+    await position.update_price(152.0)
+    await position.update_price(149.0)
+    position.apply_fill(-100, 150.0, fill_id="b.01")
+    assert (position.mfe, position.mae) == (200.0, -100.0)
+    position.correct_fill("a.02", 100, 148.0)
+    assert (position.mfe, position.mae) == (400.0, 0.0)
+    position.correct_fill("b.02", -100, 155.0)
+    assert (position.mfe, position.mae) == (700.0, 0.0)
+
+
+async def test_a_wrong_fill_price_that_was_corrected_was_never_an_excursion() -> None:
+    position = Position("AAPL")
+    position.apply_fill(100, 150.0, fill_id="a.01")
+    await position.update_price(150.0)
+    position.apply_fill(-50, 15.0, fill_id="b.01")
+    assert position.mae == -13500.0
+    position.correct_fill("b.02", -50, 150.0)
+    assert (position.mfe, position.mae) == (0.0, 0.0)
 
 
 async def test_excursions_are_the_best_and_the_worst_it_ever_stood() -> None:
