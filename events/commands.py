@@ -50,7 +50,8 @@ class Command:
 class ApproveSignal(Command):
     """Trade this signal. Prices per share, quantity in shares; `version` is the signal version the person saw.
 
-    `action` is open_long, open_short, close_long or close_short; to close takes neither stop nor target.
+    `action` is open_long, open_short, close_long or close_short; to close takes neither stop nor target. `expected_price` is the
+    fill that the numbers were made for.
     """
 
     signal_id: str
@@ -64,6 +65,7 @@ class ApproveSignal(Command):
     take_profit: float | None
     reference_price: float
     decided_by: str
+    expected_price: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,6 +371,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "stop_loss": _number(0, MAX_PRICE, optional=True),
         "take_profit": _number(0, MAX_PRICE, optional=True),
         "reference_price": _PRICE,
+        "expected_price": _number(0, MAX_PRICE, optional=True),
         "decided_by": _text(150, required=True),
     },
     "RejectSignal": {"signal_id": _ID, "reason": _text(300, required=True), "decided_by": _text(150, required=True)},

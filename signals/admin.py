@@ -69,7 +69,9 @@ class SignalSettingsAdmin(WarnsBeyondTheBudget):
         ("Decisions", {"fields": ["pending_seconds", "approval_seconds", "max_drift_pct", "max_drift_atr"]}),
         ("Size", {"fields": ["sizing", "shares", "dollars", "equity_pct", "risk_dollars"]}),
         ("Stop, target and entry", {
-            "fields": ["atr_period", "stop_atr_multiple", "min_stop_pct", "reward_risk", "entry_offset_pct", "entry_life_seconds"],
+            "fields": [
+                "atr_period", "stop_atr_multiple", "min_stop_pct", "reward_risk", "entry_offset_pct", "slippage_pct", "entry_life_seconds",
+            ],
         }),
     ]  # fmt: skip
 

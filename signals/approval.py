@@ -74,7 +74,7 @@ def approve(
         if proposal.objections:
             return _refusal(proposal.objections)
         try:
-            command = _approval(signal, decision, ticket, reference=proposal.quote.last if proposal.quote else ticket.entry)
+            command = _approval(proposal, decision, ticket)
         except BadCommand as error:
             return Refusal(code="bad_number", message=f"Refused: {error}.", status=REFUSED)
         kept: dict[str, Any] = {
@@ -87,6 +87,7 @@ def approve(
             kept["margin"] = proposal.margin.to_dict()
         kept["shown"] = _shown(proposal, facts).to_dict()
         kept |= {"edited": edited, "key": decision.key, "reference_price": command.reference_price}
+        kept["expected_price"] = command.expected_price
         if not store.change(signal, state=State.APPROVED, decided_by=decision.name, decided_at=now, decision=kept):
             return _lost(signal_id)
         failpoint("approve.signal")
@@ -138,11 +139,12 @@ def _shown(proposal: Proposal, facts: Facts) -> Shown:
         held=proposal.held,
         session=facts.now.astimezone(EXCHANGE_ZONE).date().isoformat(),
         limits_version=gate.version if gate else "",
-        risk_dollars=proposal.risk_dollars,
+        risk_dollars=proposal.worst_risk,
     )
 
 
-def _approval(signal: SignalRecord, decision: Decision, ticket: Ticket, *, reference: float) -> ApproveSignal:
+def _approval(proposal: Proposal, decision: Decision, ticket: Ticket) -> ApproveSignal:
+    signal, quote = proposal.signal, proposal.quote
     return ApproveSignal(
         signal_id=signal.signal_id,
         version=signal.version,
@@ -153,7 +155,8 @@ def _approval(signal: SignalRecord, decision: Decision, ticket: Ticket, *, refer
         limit_price=ticket.entry,
         stop_loss=ticket.stop,
         take_profit=ticket.target,
-        reference_price=reference,
+        reference_price=quote.last if quote else ticket.entry,
+        expected_price=proposal.expected,
         decided_by=decision.name,
     )
 

@@ -132,6 +132,7 @@ def intent_of(proposal: Proposal) -> OrderIntent | None:
         stop_loss=ticket.stop,
         take_profit=ticket.target,
         reference_price=proposal.quote.last if proposal.quote else ticket.entry,
+        expected_price=proposal.expected,
     )
     return replace(intent, margin=_margin(proposal, ticket.quantity))
 

@@ -69,12 +69,23 @@ class SignalSettings(models.Model):
     dollars = models.DecimalField(default=20_000, validators=[MinValueValidator(0)], **MONEY)
     equity_pct = models.FloatField(default=5.0, validators=PERCENT)
     risk_dollars = models.DecimalField(default=500, validators=[MinValueValidator(0)], **MONEY)
-    atr_period = models.PositiveIntegerField(default=14, validators=[MinValueValidator(1), MaxValueValidator(500)])
-    stop_atr_multiple = models.FloatField(default=2.0, validators=MULTIPLE)
-    min_stop_pct = models.FloatField(default=0.4, validators=PERCENT, help_text="The stop is at least this far from the entry, percent.")
+    atr_period = models.PositiveIntegerField(
+        default=14, validators=[MinValueValidator(1), MaxValueValidator(500)], help_text="One-minute bars that the ATR looks back over."
+    )
+    stop_atr_multiple = models.FloatField(
+        default=2.0, validators=MULTIPLE, help_text="The stop is so many ATR of one-minute bars from the expected fill."
+    )
+    min_stop_pct = models.FloatField(
+        default=0.4, validators=PERCENT, help_text="The stop is at least this far from the expected fill, percent."
+    )
     reward_risk = models.FloatField(default=2.0, validators=MULTIPLE)
     entry_offset_pct = models.FloatField(
         default=0.15, validators=PERCENT, help_text="The entry limit is this far through the market, percent."
+    )
+    slippage_pct = models.FloatField(
+        default=0.01,
+        validators=[MinValueValidator(0.0), MaxValueValidator(5.0)],
+        help_text="An entry is expected to fill this much worse than the quote, percent; size, risk, target and R come from that price.",
     )
     entry_life_seconds = models.PositiveIntegerField(
         default=120, validators=[MinValueValidator(5)], help_text="An unfilled entry is cancelled after this."

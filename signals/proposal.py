@@ -14,10 +14,11 @@ from django.db.models import QuerySet
 
 from events.clock import utc_now
 from events.order import OrderSide
-from events.wording import shares_words
+from events.wording import percent_text, price_text, shares_words
+from positions.domain.expected import expected_fill, money_between
 from positions.domain.margin import Margin
-from positions.domain.pricing import snap_limit, snap_stop
-from signals.domain.sizing import Caps, Sizing, SizingMethod, size
+from signals.domain.plan import EntryMarket, PlanRules, entry_limit, plan_entry
+from signals.domain.sizing import Caps, SizingMethod
 from signals.facts import Facts, Quote, gather
 from signals.models import SignalRecord, SignalSettings
 from signals.objections import CLOSES, Objection, objections_to
@@ -50,6 +51,7 @@ class Proposal:
     atr: float | None = None
     held: float = 0.0
     ticket: Ticket | None = None
+    slippage_pct: float = 0.0  # how much worse than the quote the fill is expected, percent
     sizing: str = ""  # how the size came about, or why there is none
     drift: float | None = None  # the last price against the predicted one, a fraction
     allowed_drift: float | None = None  # a fraction
@@ -58,14 +60,33 @@ class Proposal:
     objections: tuple[Objection, ...] = ()
 
     @property
+    def expected(self) -> float | None:
+        """The price per share the entry is expected to fill at: the quote's, slippage added, never beyond the limit."""
+        ticket, quote = self.ticket, self.quote
+        if ticket is None or quote is None:
+            return None if ticket is None else ticket.entry
+        side = OrderSide.BUY if self.signal.direction > 0 else OrderSide.SELL
+        return expected_fill(side, bid=quote.bid, ask=quote.ask, last=quote.last, slippage_pct=self.slippage_pct, limit=ticket.entry)
+
+    @property
     def risk_dollars(self) -> float | None:
-        ticket = self.ticket
-        return None if ticket is None or ticket.stop is None else ticket.quantity * abs(ticket.entry - ticket.stop)
+        """At the expected fill."""
+        return None if self.ticket is None else money_between(self.ticket.quantity, self.expected, self.ticket.stop)
 
     @property
     def reward_dollars(self) -> float | None:
-        ticket = self.ticket
-        return None if ticket is None or ticket.target is None else ticket.quantity * abs(ticket.target - ticket.entry)
+        return None if self.ticket is None else money_between(self.ticket.quantity, self.expected, self.ticket.target)
+
+    @property
+    def worst_risk(self) -> float | None:
+        """At the limit: what limits bind."""
+        return None if self.ticket is None else money_between(self.ticket.quantity, self.ticket.entry, self.ticket.stop)
+
+    @property
+    def worst_reward_risk(self) -> float | None:
+        ticket, risk = self.ticket, self.worst_risk
+        reward = None if ticket is None else money_between(ticket.quantity, ticket.entry, ticket.target)
+        return reward / risk if risk and reward is not None else None
 
     @property
     def reward_risk(self) -> float | None:
@@ -74,7 +95,19 @@ class Proposal:
 
     @property
     def notional(self) -> float | None:
+        return None if self.ticket is None or self.expected is None else self.ticket.quantity * self.expected
+
+    @property
+    def worst_notional(self) -> float | None:
         return None if self.ticket is None else self.ticket.quantity * self.ticket.entry
+
+    def _expected_words(self) -> str:
+        if self.ticket is None or self.quote is None or self.expected is None:
+            return ""
+        quoted = ("ask", self.quote.ask) if self.signal.direction > 0 else ("bid", self.quote.bid)
+        side = quoted[0] if quoted[1] else "last price"
+        slip = f" and {percent_text(self.slippage_pct / 100)} slippage" if self.slippage_pct else ""
+        return f"expected to fill at {price_text(self.expected)}: the {side}{slip}, not beyond the limit"
 
     def as_row(self) -> dict[str, Any]:
         """The signal's row and the proposal, as pages show them."""
@@ -89,6 +122,11 @@ class Proposal:
             "entry": ticket.entry if ticket else None,
             "stop": ticket.stop if ticket else None,
             "target": ticket.target if ticket else None,
+            "expected": self.expected,
+            "slippage_pct": self.slippage_pct,
+            "worst_risk": self.worst_risk,
+            "worst_reward_risk": self.worst_reward_risk,
+            "worst_notional": self.worst_notional,
             "risk_dollars": self.risk_dollars,
             "reward_dollars": self.reward_dollars,
             "reward_risk": self.reward_risk,
@@ -98,7 +136,7 @@ class Proposal:
             "margin_commission": self.margin.commission if self.margin else None,
             "margin_share_pct": self.margin.share_pct if self.margin else None,
             "held": self.held,
-            "sizing": self.sizing,
+            "sizing": "; ".join(words for words in (self.sizing, self._expected_words()) if words),
             "warnings": list(self.warnings),
             "refusals": [objection.as_row() for objection in self.objections],
         }
@@ -118,6 +156,7 @@ def _base(signal: SignalRecord, facts: Facts) -> Proposal:
         quote=quote,
         atr=facts.atrs.get(signal.symbol),
         held=facts.held.get(signal.symbol, 0.0),
+        slippage_pct=facts.settings.slippage_pct,
         drift=_drift(signal, quote),
         allowed_drift=_allowed_drift(signal, facts),
         margin=facts.margins.get(signal.signal_id),
@@ -158,37 +197,35 @@ def _with_ticket(base: Proposal, facts: Facts) -> Proposal:
     signal, quote = base.signal, base.quote
     if quote is None:
         return base
-    buying = signal.direction > 0
-    side = OrderSide.BUY if buying else OrderSide.SELL
-    market = (quote.ask if buying else quote.bid) or quote.last
-    offset = facts.settings.entry_offset_pct / 100
-    entry = snap_limit(market * (1 + offset if buying else 1 - offset), side)
+    side = OrderSide.BUY if signal.direction > 0 else OrderSide.SELL
+    market = EntryMarket(bid=quote.bid, ask=quote.ask, last=quote.last, atr=base.atr)
+    rules = plan_rules(facts.settings)
     if signal.action in CLOSES:
         held = max(0.0, -base.held * signal.direction)
-        ticket = Ticket(quantity=held, entry=entry, stop=None, target=None) if held else None
+        ticket = Ticket(quantity=held, entry=entry_limit(side, market, rules), stop=None, target=None) if held else None
         return replace(
             base,
             ticket=ticket,
             sizing=("all that is held" if base.held > 0 else "all that is short") if held else "nothing is held any more",
         )
-    distance = max(facts.settings.stop_atr_multiple * (base.atr or 0.0), facts.settings.min_stop_pct / 100 * entry)
-    exit_side = OrderSide.SELL if buying else OrderSide.BUY
-    sign = 1 if buying else -1
-    stop = entry - sign * distance
-    if stop <= 0:
-        return replace(base, sizing="the stop would be below zero; the price moves too much for this size of stop")
-    stop = snap_stop(stop, exit_side)
-    target = snap_limit(max(0.01, entry + sign * abs(entry - stop) * facts.settings.reward_risk), exit_side)
-    sized = _size(facts, entry=entry, stop=stop)
-    if sized.quantity is None:
-        return replace(base, sizing=sized.reason)
-    return replace(base, ticket=Ticket(quantity=sized.quantity, entry=entry, stop=stop, target=target), sizing=sized.reason)
-
-
-def _size(facts: Facts, *, entry: float, stop: float) -> Sizing:
-    method, amount = _METHODS[SignalSettings.Sizing(facts.settings.sizing)]
     caps = Caps(max_quantity=facts.limits.max_order_quantity, max_notional=float(facts.limits.max_order_notional))
-    return size(method, float(getattr(facts.settings, amount)), price=entry, stop=stop, equity=facts.equity, caps=caps)
+    plan = plan_entry(side, market, rules, equity=facts.equity, caps=caps)
+    if plan.quantity is None:
+        return replace(base, sizing=plan.reason)
+    return replace(base, ticket=Ticket(quantity=plan.quantity, entry=plan.limit, stop=plan.stop, target=plan.target), sizing=plan.reason)
+
+
+def plan_rules(settings: SignalSettings) -> PlanRules:
+    method, amount = _METHODS[SignalSettings.Sizing(settings.sizing)]
+    return PlanRules(
+        slippage_pct=settings.slippage_pct,
+        offset_pct=settings.entry_offset_pct,
+        atr_multiple=settings.stop_atr_multiple,
+        least_stop_pct=settings.min_stop_pct,
+        reward_risk=settings.reward_risk,
+        method=method,
+        amount=float(getattr(settings, amount)),
+    )
 
 
 def _warnings(proposal: Proposal, facts: Facts) -> tuple[str, ...]:
@@ -200,7 +237,7 @@ def _warnings(proposal: Proposal, facts: Facts) -> tuple[str, ...]:
         said += _near(proposal, facts)
     signal = proposal.signal
     if proposal.ticket is not None and signal.action not in CLOSES and proposal.atr is None:
-        said.append("No volatility known yet: the stop is at the minimum distance.")
+        said.append("No ATR of one-minute bars known yet: the stop is at the minimum distance.")
     if signal.action not in CLOSES and proposal.held * signal.direction > 0:
         said.append(f"Already {'long' if proposal.held > 0 else 'short'} {shares_words(abs(proposal.held))}: this adds to them.")
     if proposal.drift is not None and proposal.allowed_drift and abs(proposal.drift) > proposal.allowed_drift / 2:
@@ -213,11 +250,11 @@ def _warnings(proposal: Proposal, facts: Facts) -> tuple[str, ...]:
 
 
 def _near(proposal: Proposal, facts: Facts) -> list[str]:
-    """The soft level: close to a limit that would refuse it."""
+    """The soft level: close to a limit that would refuse it, in the worst case as the limits see it."""
     pairs = (
-        ("the value of one order", proposal.notional, float(facts.limits.max_order_notional)),
-        ("the risk of one symbol", proposal.risk_dollars, float(facts.limits.max_symbol_risk)),
-        ("the open risk", facts.open_risk + (proposal.risk_dollars or 0.0), float(facts.limits.max_open_risk)),
+        ("the value of one order", proposal.worst_notional, float(facts.limits.max_order_notional)),
+        ("the risk of one symbol", proposal.worst_risk, float(facts.limits.max_symbol_risk)),
+        ("the open risk", facts.open_risk + (proposal.worst_risk or 0.0), float(facts.limits.max_open_risk)),
     )
     return [
         f"More than {SOFT:.0%} of the limit on {what} would be used."

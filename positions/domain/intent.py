@@ -22,7 +22,8 @@ class OrderIntent:
 
     `quantity` is absolute shares, prices are per share. `expires_at` is when the wish lapses before it is sent (I8);
     `entry_life_seconds` how long an unfilled entry may rest at the broker. `position_id` is for exits; `signal_id`,
-    `source`, `strategy` and `reference_price` (the price the person saw) say where the wish came from; `margin` is what the
+    `source`, `strategy` and `reference_price` (the price the person saw) say where the wish came from, `expected_price` the fill
+    that size and levels were made for; `margin` is what the
     broker's what-if said of it, as `Margin.to_dict`; `shown` what its card showed, as `Shown.to_dict`.
     """
 
@@ -38,6 +39,7 @@ class OrderIntent:
     source: str = ""
     strategy: str = ""
     reference_price: float | None = None
+    expected_price: float | None = None
     expires_at: datetime | None = None
     entry_life_seconds: float | None = None
     position_id: str = ""

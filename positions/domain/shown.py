@@ -21,7 +21,7 @@ AGAIN = "Nothing was sent. If you still want it, decide again by the new numbers
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """Prices per share; `allowed_drift` a fraction; `held` signed shares of the symbol; `session` the exchange's date; risk in
-    dollars. What is None or empty was not known and is not compared."""
+    dollars, at the limit. What is None or empty was not known and is not compared."""
 
     last: float | None = None
     quote_at: str = ""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from positions.domain.errors import CannotCalculate
+from positions.domain.levels import atr_distance, checked_trail, planned_stop, planned_target
 from positions.domain.position import Position
+from positions.domain.pricing import checked_price
 
 STOCK_FIELDS = ("avg_volume", "beta", "dividend_yield", "sector", "industry", "market_cap")
 
@@ -57,21 +59,22 @@ class StockPosition(Position):
         return max(0.0, (self._peak_value - self.adjusted_value) / self._peak_value)
 
     async def calculate_optimal_stop_loss(self, atr_multiple: float = 2.0, atr_value: float | None = None) -> float:
-        """entry ∓ atr * multiple; `atr_value` in dollars, else metadata "atr". Raises CannotCalculate without one."""
+        """entry ∓ atr * multiple; `atr_value` in dollars, else metadata "atr". Raises CannotCalculate without one, and where the
+        stop would be no price."""
         atr = atr_value if atr_value is not None else self.metadata.get("atr")
-        if atr is None or atr <= 0 or self.entry_price is None:
-            raise CannotCalculate("an ATR stop needs an entry price and a positive ATR")
-        return self.entry_price - self.direction * float(atr) * atr_multiple
+        if self.entry_price is None:
+            raise CannotCalculate("an ATR stop needs an entry price")
+        return planned_stop(self.direction, self.entry_price, atr_distance(atr, atr_multiple))
 
     async def calculate_optimal_take_profit(self, risk_reward_ratio: float = 2.0) -> float:
-        """entry ± |entry - stop| * ratio. Raises CannotCalculate without a stop."""
+        """entry ± |entry - stop| * ratio. Raises CannotCalculate without a stop, and where the target would be no price."""
         if self.stop_loss is None or self.entry_price is None:
             raise CannotCalculate("a risk-reward target needs an entry price and a stop")
-        return self.entry_price + self.direction * abs(self.entry_price - self.stop_loss) * risk_reward_ratio
+        return planned_target(self.direction, self.entry_price, self.stop_loss, risk_reward_ratio)
 
     async def calculate_trailing_stop(self, price: float, trail_percentage: float = 0.03) -> float:
-        """price * (1 ∓ trail); 0.03 is three percent."""
-        return price * (1 - self.direction * trail_percentage)
+        """price * (1 ∓ trail); 0.03 is three percent. Raises InvalidPrice for a trail that makes no sense."""
+        return checked_price(price) * (1 - self.direction * checked_trail(trail_percentage))
 
     async def apply_trailing_stop(self, price: float, trail_percentage: float = 0.03) -> bool:
         """Move the stop of the record if the trail is tighter; it never loosens. True if it moved."""

@@ -36,13 +36,22 @@ from positions.gateway.hours import Hours
 from positions.gateway.market import Market
 from signals.demo.in_process_broker import InProcessBroker, moment
 from signals.demo.world import HORIZON, World
-from signals.domain.sizing import Caps, risk_dollars
+from signals.domain.plan import EntryMarket, PlanRules, plan_entry
+from signals.domain.sizing import Caps, SizingMethod
 
 STRATEGY = "demo-history"
 DECIDED_BY = "demo"
 THRESHOLD = 0.75
-RISK_DOLLARS, MOST_DOLLARS = 500.0, 95_000.0
-LEAST_STOP, STOP_ATRS, REWARD, THROUGH = 0.004, 2.0, 2.0, 0.0015  # as the settings a new desk starts with
+MOST_DOLLARS = 95_000.0
+RULES = PlanRules(  # as the settings a new desk starts with
+    slippage_pct=0.01,
+    offset_pct=0.15,
+    atr_multiple=2.0,
+    least_stop_pct=0.4,
+    reward_risk=2.0,
+    method=SizingMethod.RISK_DOLLARS,
+    amount=500.0,
+)
 LAST_MINUTES = 5  # before the close everything is sold
 GOOD_PASSED_OVER, BAD_PASSED_OVER = 0.10, 0.50
 REASONS = ("spread too wide", "news due", "against the trend of the day", "already enough risk on", "do not like the entry")
@@ -218,20 +227,20 @@ class Replay:
         atr = wilder_atr(await self._broker.history(symbol, 30))
         if price is None or atr is None:
             return {"refused": "no quote"}
-        limit = round(price * (1 + direction * THROUGH), 2)
-        distance = max(STOP_ATRS * atr, LEAST_STOP * price)
-        stop, target = round(price - direction * distance, 2), round(price + direction * REWARD * distance, 2)
-        sized = risk_dollars(RISK_DOLLARS, entry=limit, stop=stop, caps=Caps(max_notional=MOST_DOLLARS))
-        if sized.quantity is None:
-            return {"refused": sized.reason}
+        side = OrderSide.BUY if direction > 0 else OrderSide.SELL
+        market = EntryMarket(bid=tick.bid, ask=tick.ask, last=tick.last or price, atr=atr)
+        plan = plan_entry(side, market, RULES, equity=None, caps=Caps(max_notional=MOST_DOLLARS))
+        if plan.quantity is None:
+            return {"refused": plan.reason}
         intent = OrderIntent(
             intent_id=str(uuid.uuid5(uuid.NAMESPACE_OID, signal_id)),
             symbol=symbol,
-            side=OrderSide.BUY if direction > 0 else OrderSide.SELL,
-            quantity=sized.quantity,
-            limit_price=limit,
-            stop_loss=stop,
-            take_profit=target,
+            side=side,
+            quantity=plan.quantity,
+            limit_price=plan.limit,
+            stop_loss=plan.stop,
+            take_profit=plan.target,
+            expected_price=plan.expected,
             signal_id=signal_id,
             strategy=STRATEGY,
             reference_price=tick.last,
@@ -243,7 +252,8 @@ class Replay:
         await self._pump()
         self._clock_on(1)
         await self._look(symbol)
-        return {"quantity": sized.quantity, "limit_price": limit, "stop_loss": stop, "take_profit": target, "edited": []}
+        ticket = {"quantity": plan.quantity, "limit_price": plan.limit, "stop_loss": plan.stop, "take_profit": plan.target}
+        return ticket | {"expected_price": plan.expected, "edited": []}
 
     # ---- the machinery ----------------------------------------------------------------------------------------------
 

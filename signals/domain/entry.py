@@ -19,6 +19,7 @@ def entry_intent(
     stop_loss: float | None,
     take_profit: float | None,
     reference_price: float | None,
+    expected_price: float | None,
 ) -> OrderIntent:
     """A limit bracket in the direction (+1, -1) of the signal; shares, and prices per share. Its life is the caller's matter."""
     return OrderIntent(
@@ -34,4 +35,5 @@ def entry_intent(
         source=SOURCE,
         strategy=SOURCE,
         reference_price=reference_price,
+        expected_price=expected_price,
     )

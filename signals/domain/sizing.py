@@ -23,11 +23,15 @@ class SizingMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """The most one order may be: shares, dollars, and share of buying power. None = no cap."""
+    """The most one order may be: shares, dollars, and share of buying power. None = no cap.
+
+    Dollars are reckoned at `worst_price`, the limit of the entry, where that is not the price that the size comes from.
+    """
 
     max_quantity: int | None = None
     max_notional: float | None = None
     buying_power: float | None = None
+    worst_price: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,7 @@ def _size(shares: float, price: float, caps: Caps, *, bad: str, how: str) -> Siz
     if bad:
         return Sizing(quantity=None, reason=bad)
     limits: list[tuple[int, str]] = [(_floor(shares), how)]
+    price = price if caps.worst_price is None else caps.worst_price
     if caps.max_quantity is not None:
         limits.append((caps.max_quantity, f"capped at {shares_words(caps.max_quantity)}"))
     if caps.max_notional is not None:

@@ -22,10 +22,11 @@ export const asks = dialog !== null;
 function fill(row) {
   const closes = CLOSES.includes(row.action);
   setText(part("title"), `${sideOf(row)} ${quantity(row.quantity)} ${row.symbol}`);
-  setText(part("order"), `limit ${price(row.entry)}`);
+  setText(part("order"), `limit ${price(row.entry)}${row.expected ? `, expected at ${price(row.expected)}` : ""}`);
   setText(part("levels"), closes ? "closes the position" : `${price(row.stop)} / ${price(row.target)}`);
   setText(part("notional"), money(row.notional));
   setText(part("risk"), closes ? "–" : money(row.risk_dollars));
+  setText(part("worst"), closes ? "–" : money(row.worst_risk));
   setText(part("margin"), money(row.margin));
   setText(part("changed"), "");
 }

@@ -77,10 +77,13 @@ function writeTicket(card, row) {
     setText(cell(card, name), name === "quantity" ? quantity(row[name]) : price(row[name]));
   }
   for (const label of card.querySelectorAll("[data-levels]")) hideIf(label, CLOSES.includes(row.action));
-  for (const name of ["notional", "risk_dollars", "reward_dollars", "margin"]) setText(cell(card, name), money(row[name]));
-  const ratio = cell(card, "reward_risk");
-  if (row.reward_risk) setMultiple(ratio, row.reward_risk);
-  else { ratio.replaceChildren(); delete ratio.dataset.written; }
+  for (const name of ["notional", "risk_dollars", "reward_dollars", "worst_risk", "margin"]) setText(cell(card, name), money(row[name]));
+  setText(cell(card, "expected"), row.expected ? `at ${price(row.expected)}` : "");
+  for (const name of ["reward_risk", "worst_reward_risk"]) {
+    const ratio = cell(card, name);
+    if (row[name]) setMultiple(ratio, row[name]);
+    else { ratio.replaceChildren(); delete ratio.dataset.written; }
+  }
   setText(cell(card, "margin_commission"), row.margin_commission ? `fee ${money(row.margin_commission)}` : "");
   setText(cell(card, "margin_share_pct"), typeof row.margin_share_pct === "number" ? `${money(row.margin_share_pct, 1)}%` : "–");
 }

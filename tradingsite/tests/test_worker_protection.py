@@ -35,9 +35,9 @@ def health():
 
 
 def hold_at(truth, position, r):
-    """The market stands still `r` first risks above the entry."""
+    """The market stands still `r` times the risk taken above the entry."""
     row = record(position)
-    price = round(float(row.entry_price) + r * (float(row.entry_price) - float(row.initial_stop)), 2)
+    price = round(float(row.entry_price) + r * float(row.risk_taken) / float(row.quantity), 2)
     truth.ask(set_price=row.symbol, price=price, hold=True)
     return price
 
@@ -98,8 +98,9 @@ def test_a_trailing_stop_ratchets_by_modifying_the_same_order(live_worker, truth
     truth.ask(set_price="MSFT", price=higher, hold=True)
     eventually(lambda: stops(truth, "MSFT")[0]["stop_price"] == pytest.approx(higher * 0.98, abs=0.011), what="and again")
     assert [stop["order_id"] for stop in stops(truth, "MSFT")] == [order_id]
-    moves = [change.as_line() for change in PositionChange.objects.filter(position_id=position.pk, kind="stop moved by rule")]
-    assert len(moves) >= 2
+    written = PositionChange.objects.filter(position_id=position.pk, kind="stop moved by rule")
+    eventually(lambda: written.count() >= 2, what="both moves are written down")
+    moves = [change.as_line() for change in written]
     assert all("trailing 2 %" in move["reason"] and move["changed"]["last price"] for move in moves)
 
 

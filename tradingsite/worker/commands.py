@@ -192,6 +192,7 @@ class CommandDesk:
             stop_loss=command.stop_loss,
             take_profit=command.take_profit,
             reference_price=command.reference_price,
+            expected_price=command.expected_price,
         )
         return replace(
             intent,

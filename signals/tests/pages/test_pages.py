@@ -29,9 +29,12 @@ def test_a_card_shows_size_entry_stop_target_risk_and_drift(make_signal: Maker, 
     desk.quote("AAPL", 150.3)
     row = pending_row(signed_in())
     assert row["entry"] == pytest.approx(150.53, abs=0.01)  # the ask and 0.15 % through it
-    assert row["stop"] == pytest.approx(row["entry"] - 1.0, abs=0.02)  # two ATR of 0.50
-    assert row["target"] == pytest.approx(row["entry"] + 2.0, abs=0.03)  # twice the risk
+    assert row["expected"] == pytest.approx(150.31 * 1.0001)  # the ask and the slippage
+    assert row["stop"] == pytest.approx(row["expected"] - 1.0, abs=0.02)  # two ATR of 0.50
+    assert row["target"] == pytest.approx(row["expected"] + 2.0, abs=0.03)  # twice the risk
     assert row["risk_dollars"] == pytest.approx(500, abs=2)
+    assert row["worst_risk"] == pytest.approx(row["quantity"] * (row["entry"] - row["stop"]))
+    assert "expected to fill at 150.33: the ask and 0.01% slippage" in row["sizing"]
     assert row["reward_risk"] == pytest.approx(2, abs=0.05)
     assert row["drift_pct"] == pytest.approx(0.002)
     assert row["refusals"] == []
@@ -46,6 +49,16 @@ def test_a_short_is_the_mirror_image(make_signal: Maker, signed_in: Maker) -> No
     row = pending_row(signed_in())
     assert row["target"] < row["entry"] < 150 < row["stop"]
     assert row["refusals"] == []
+
+
+def test_a_stop_or_target_that_would_be_no_price_is_refused_in_words(make_signal: Maker, signed_in: Maker, desk: Any) -> None:
+    make_signal(price=5.0)
+    desk.quote("AAPL", 5.0)
+    MinuteBar.objects.update(open=5.0, high=8.0, low=2.0, close=5.0)  # an ATR of dollars
+    row = pending_row(signed_in())
+    assert (row["stop"], row["quantity"]) == (None, None)
+    assert "no_size" in [refusal["code"] for refusal in row["refusals"]]
+    assert "12.00 away from 5.01 makes no sense" in row["sizing"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +94,7 @@ def test_without_bars_the_stop_is_at_the_minimum_distance_with_a_warning(make_si
     make_signal()
     MinuteBar.objects.all().delete()
     row = pending_row(signed_in())
-    assert row["entry"] - row["stop"] == pytest.approx(0.004 * row["entry"], abs=0.02)
+    assert row["expected"] - row["stop"] == pytest.approx(0.004 * row["expected"], abs=0.02)
     assert any("minimum distance" in warning for warning in row["warnings"])
 
 

@@ -55,8 +55,18 @@ def test_a_browser_without_scripts_is_asked_by_the_server(make_signal: Maker, si
     assert question.status_code == 200
     assert SignalRecord.objects.get().state == "pending"
     said = question.content.decode()
-    worth = f"{40 * float(form['entry']):,.2f}"
-    for part in ("Buy 40 AAPL?", "SIMULATED", "DUSIM001", worth, "Not now", "Approve and send"):
+    expected = 150.01 * 1.0001
+    worst = f"{40 * (float(form['entry']) - float(form['stop'])):,.2f}"
+    for part in (
+        "Buy 40 AAPL?",
+        "SIMULATED",
+        "DUSIM001",
+        f"{40 * expected:,.2f}",
+        "expected at 150.03",
+        worst,
+        "Not now",
+        "Approve and send",
+    ):
         assert part in " ".join(said.split()), part
     sure = form_of(question.content, "")
     assert "ask" not in sure
@@ -117,10 +127,13 @@ def test_a_typed_size_is_judged_and_the_fields_left_alone_are_the_proposals(make
     proposed = judged(client)["row"]
     typed = judged(client, quantity=10)["row"]
     assert (typed["quantity"], typed["entry"], typed["stop"]) == (10, proposed["entry"], proposed["stop"])
-    assert typed["risk_dollars"] == pytest.approx(10 * (proposed["entry"] - proposed["stop"]))
-    assert typed["notional"] == pytest.approx(10 * proposed["entry"])
+    assert typed["risk_dollars"] == pytest.approx(10 * (proposed["expected"] - proposed["stop"]))
+    assert typed["worst_risk"] == pytest.approx(10 * (proposed["entry"] - proposed["stop"]))
+    assert typed["notional"] == pytest.approx(10 * proposed["expected"])
+    passive = judged(client, quantity=10, entry=149.9)["row"]  # below the ask: it fills at its limit, if at all
+    assert passive["expected"] == 149.9
     assert typed["proposed"]["quantity"] == proposed["quantity"]
-    half = judged(client, stop=proposed["entry"] - 2 * (proposed["entry"] - proposed["stop"]))["row"]
+    half = judged(client, stop=round(proposed["expected"] - 2 * (proposed["expected"] - proposed["stop"]), 4))["row"]
     assert half["reward_risk"] == pytest.approx(proposed["reward_risk"] / 2, rel=0.01)
 
 
