@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -44,6 +45,13 @@ class Environment:
         if word not in options:
             raise ImproperlyConfigured(f"{name} must be one of {', '.join(options)}, not {word!r}.")
         return word
+
+    def time_zone(self, name: str, default: str) -> str:
+        word = self.text(name, default)
+        try:
+            return ZoneInfo(word).key
+        except (KeyError, ValueError, OSError):
+            raise ImproperlyConfigured(f"{name} must be a time zone like America/New_York, not {word[:40]!r}.") from None
 
     def names(self, name: str, default: list[str]) -> list[str]:
         return [part.strip() for part in self.text(name).split(",") if part.strip()] or default

@@ -27,6 +27,7 @@ LIVE_TRADING_CONFIRMED = env.text("LIVE_TRADING_CONFIRMED")  # the live account'
 IB_HOST = env.text("IB_HOST", "127.0.0.1")
 IB_ACCOUNT = env.text("IB_ACCOUNT")
 IB_CLIENT_ID = env.whole("IB_CLIENT_ID", 17, low=0, high=999_999)
+IB_TIME_ZONE = env.time_zone("IB_TIME_ZONE", "UTC")  # of times that the gateway sends without one
 IB_MARKET_DATA_LINES = env.whole("IB_MARKET_DATA_LINES", 100, low=1, high=5_000)  # streams that IB serves this login
 # Without IB_PORT the simulated gateway of `manage.py desk` is meant, on the port it keeps; else IB Gateway's usual paper port.
 _own_gateway_port = kept_text(DATA_DIR / "gateway" / "port") if TRADING_MODE == "simulated" else ""

@@ -53,7 +53,7 @@ class IbSettings:
     port: int = 4002
     client_id: int = 17
     account: str = ""
-    time_zone: str = "UTC"  # of the gateway; execution times carry none below server version 200
+    time_zone: str = "UTC"  # of the gateway, for times that it sends without one: gateways of today name it, older ones do not
     connect_timeout: float = 4.0
     request_timeout: float = 5.0
     heartbeat_seconds: float = 3.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,8 @@ from positions.broker.ib_library import IbContract, IbOrder
 from positions.domain.ports import Bar, CommissionReport, Contract, ExecutionReport, OrderReport, OrderTicket, PositionReport, Tick
 
 MAX_NUMBER = 1e13  # no share count and no account of people is larger; IB writes 1.8e308 for "not set"
+UNSET = (sys.float_info.max, "")  # a double that IB has not set
+NOT_RECKONED = -1.0  # a commission
 MAX_QUANTITY = 10_000_000
 MAX_PRICE = 10_000_000.0
 SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9. -]{0,20}\Z")
@@ -246,8 +249,11 @@ def execution(contract: Any, report: Any, *, received_at: datetime, from_query: 
     )
 
 
-def commission(report: Any, *, received_at: datetime) -> CommissionReport:
+def commission(report: Any, *, received_at: datetime) -> CommissionReport | None:
+    """None while IB has not reckoned it: it then writes -1, or its mark for "not set". Any other negative one is a rebate."""
     amount = number(report.commission)
+    if report.execId and (report.commission in UNSET or amount == NOT_RECKONED):
+        return None
     if amount is None or not report.execId or abs(amount) > 1_000_000:
         raise BadFrame(f"commission {report.commission!r} of {words(report.execId, 64)!r}")
     name, currency = words(report.execId, 64), words(report.currency, 3)

@@ -19,11 +19,13 @@ from events.clock import monotonic, utc_now
 from positions.broker import ib_convert
 from positions.broker.ib_convert import BadFrame
 from positions.broker.ib_library import Wrapper
+from positions.broker.ib_times import UnknownTime, moment
 from positions.domain.ports import BrokerListener, CommissionReport, ErrorReport, ExecutionReport, OrderReport, OrderTicket, PositionReport
 
 log = logging.getLogger(__name__)
 
 EXECUTION_FRAME = "11"
+TIME_OF_EXECUTION = 15  # its place in that frame
 # orderStatus, updateAccountValue, updatePortfolio, updateAccountTime; openOrder, execDetails, commissionReport, position, completedOrder
 LIST_FRAMES = frozenset({"3", "6", "7", "8", "5", EXECUTION_FRAME, "59", "61", "101"})
 NO_MORE_LINES = 101
@@ -84,6 +86,7 @@ class Ear(Wrapper):
         self.next_id: asyncio.Future[int] | None = None
         self.row_at = 0.0  # when a row of the lists that `connect` and `snapshot` read last came
         self._known: dict[Key, OrderReport] = {}
+        self._alarmed: set[str] = set()  # the time zones nobody knows that an alarm was about
 
     def decoding(self, handlers: Mapping[int, Callable[[list[str]], None]]) -> Callable[[list[str]], None]:
         """What decodes each frame instead of the library's own loop, which drops what it cannot read and tells nobody.
@@ -95,6 +98,9 @@ class Ear(Wrapper):
             if fields and fields[0] in LIST_FRAMES:
                 self.row_at = monotonic()
             try:
+                if fields[0] == EXECUTION_FRAME:  # what was executed counts, also where only the time of receipt is known
+                    at = self._epoch(fields[TIME_OF_EXECUTION], "an execution")
+                    fields[TIME_OF_EXECUTION] = at or str(int(utc_now().timestamp()))
                 handlers[int(fields[0])](fields)
             except Exception as error:
                 failure = BadFrame(f"{type(error).__name__}: {error} in {str(fields)[:200]}")
@@ -103,6 +109,16 @@ class Ear(Wrapper):
                 self.refuse("a frame", failure)
 
         return decode
+
+    def _epoch(self, text: str, what: str) -> str:
+        """The moment as epoch seconds, which the library cannot misread; "" and an alarm, once for a zone, when it cannot be read."""
+        try:
+            return str(int(moment(text, zone=self.ib.TimezoneTWS or "UTC").timestamp()))
+        except UnknownTime as error:
+            if error.zone not in self._alarmed:
+                self._alarmed.add(error.zone)
+                self.on_fault(f"time of {what}", error)
+            return ""
 
     # --- orders ---
 
@@ -234,10 +250,21 @@ class Ear(Wrapper):
     @guarded
     def commissionReport(self, commissionReport: Any) -> None:
         report = ib_convert.commission(commissionReport, received_at=utc_now())
+        if report is None:
+            return  # it comes again, or a reading brings it
         if self.reading is not None and self._in("executions"):
             self.reading.commissions.append(report)
         else:
             self.listener.on_commission(report)
+
+    # --- bars ---
+
+    def historicalData(self, reqId: int, bar: Any) -> None:
+        """A bar whose time cannot be read is left out: no time of receipt could stand for it."""
+        if len(str(bar.date)) > len("YYYYMMDD"):
+            bar.date = self._epoch(str(bar.date), "a bar")
+        if bar.date:
+            super().historicalData(reqId, bar)
 
     # --- positions and account ---
 

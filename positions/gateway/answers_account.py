@@ -142,7 +142,8 @@ def _executions(session: Session, request: Request) -> None:
     broker = session.gateway.broker
     for execution in broker.executions:
         if _wanted(request, execution):
-            session.send(execution_frame(execution, broker.contracts.info(execution.symbol), request["reqId"]))
+            moment = session.moment(execution.at)
+            session.send(execution_frame(execution, broker.contracts.info(execution.symbol), moment, request["reqId"]))
             session.send(commission_frame(execution))
     session.send(out.message("execDetailsEnd", request["reqId"]))
 

@@ -128,7 +128,7 @@ def _historical_data(session: Session, request: Request) -> None:
         session.error(request_id, *refusal)
         return
     try:
-        query = history.parse_query(request, gateway.now())
+        query = history.parse_query(request, gateway.now(), session.moment, forced=bool(gateway.time_form))
     except history.BadHistory as error:
         session.error(request_id, 321, f"Error validating request.-'bW' : cause - {error}")
         return
@@ -137,7 +137,7 @@ def _historical_data(session: Session, request: Request) -> None:
         session.error(request_id, 162, NO_DATA)
         return
     rows = [history.bar_row(query, bar) for bar in bars]
-    session.send(out.historical_data(request_id, _moment(query.begin), _moment(query.end), rows))
+    session.send(out.historical_data(request_id, session.moment(query.begin), session.moment(query.end), rows))
     if request["keepUpToDate"]:
         session.streams.bars[request_id] = BarLine(symbol=info.symbol, query=query)
 
@@ -152,7 +152,7 @@ def _head_timestamp(session: Session, request: Request) -> None:
     if _contract(session, request) is None:
         return
     first = datetime(2000, 1, 3, 14, 30, tzinfo=UTC)
-    text = str(int(first.timestamp())) if request["formatDate"] == 2 else f"{first:%Y%m%d  %H:%M:%S}"
+    text = str(int(first.timestamp())) if request["formatDate"] == 2 else session.moment(first.timestamp())
     session.send(out.message("headTimestamp", request["reqId"], text))
 
 
@@ -169,10 +169,6 @@ def _dropper(name: str) -> Callable[[Session, Request], None]:
 
 def _nothing(_session: Session, _request: Request) -> None:
     """A request that needs no answer."""
-
-
-def _moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y%m%d  %H:%M:%S}"
 
 
 HANDLERS: dict[Incoming, Handler] = {

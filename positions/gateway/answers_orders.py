@@ -7,9 +7,9 @@ comes too late.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from positions.gateway import messages_out as out
+from positions.gateway import times
 from positions.gateway.account import INITIAL_MARGIN, MAINTENANCE_MARGIN, commission_for
 from positions.gateway.contracts import NoContract
 from positions.gateway.faults import CANCEL_FAULTS, ORDER_FAULTS, Rule
@@ -110,11 +110,11 @@ def _kind(word: str) -> Kind:
 
 
 def _moment(text: str) -> float | None:
-    """`YYYYMMDD HH:MM:SS [zone]` or `YYYYMMDD-HH:MM:SS`, in UTC."""
+    """Epoch seconds; a zone that is named counts."""
     if not text:
         return None
     try:
-        return datetime.strptime(text.replace("-", " ")[:17], "%Y%m%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+        return times.read(text)
     except ValueError as error:
         raise ValueError(f"Invalid time {text[:30]}") from error
 

@@ -11,6 +11,7 @@ Commands:
   {"release": SYMBOL}                                        a held stock ticks again
   {"fill": {"client_id": 1, "order_id": 7}, "quantity": 40, "price": 100.0}
   {"set_cash": 1000000}
+  {"time_form": "met"}                                       how moments are written, one of times.py; "" as the client's version has it
   {"clear_faults": true}
 """
 
@@ -33,6 +34,7 @@ from positions.gateway.hours import ZONE
 from positions.gateway.orders import BookOrder, OrderRefused, OrderSpec
 from positions.gateway.prices import Prices
 from positions.gateway.statement import activity_statement, flex_statement
+from positions.gateway.times import FORMS
 from positions.gateway.transport import Mode
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class Control:
             "release": self._release,
             "fill": self._fill,
             "set_cash": self._set_cash,
+            "time_form": self._time_form,
             "clear_faults": self._clear,
         }
         self._now: dict[str, Callable[[Command], Answer]] = {
@@ -323,6 +326,13 @@ class Control:
             raise Refused("no such live order")
         price = _number(command.get("price") or broker.last(order.spec.symbol))
         self._gateway.deliver(broker.fill(order, _number(command.get("quantity", order.remaining)), price))
+        return {}
+
+    def _time_form(self, command: Command) -> Answer:
+        form = str(command["time_form"])
+        if form and form not in FORMS:
+            raise Refused(f"no time form {form!r}; known: {sorted(FORMS)}")
+        self._gateway.time_form = form
         return {}
 
     def _set_cash(self, command: Command) -> Answer:

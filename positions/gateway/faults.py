@@ -14,7 +14,7 @@ from typing import Any
 
 from positions.gateway.brokerage import Executed, Report
 from positions.gateway.orders import BookOrder, OrderSpec, OrderUpdated, QuoteLike, Status
-from positions.gateway.reports import Note, NoteKind, status_note
+from positions.gateway.reports import Note, NoteKind, placeholder, status_note
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,9 @@ OMISSIONS = frozenset({"omit"})  # one report of an execution in `every` is neve
 RULE_KINDS = ORDER_FAULTS | CANCEL_FAULTS | REPORT_FAULTS | SIZE_FAULTS | CLIENT_FAULTS | HISTORY_FAULTS | HELLO_FAULTS | OMISSIONS
 ORDER_FACTS = frozenset({"symbol", "client_id", "order_id", "order_ref", "side", "kind", "parent_id"})
 MATCHABLE = ORDER_FACTS | {"request"}
-DISORDERS = frozenset({"status_first", "exec_only", "commission_first", "duplicate", "stale_submitted", "no_commission"})
+DISORDERS = frozenset(
+    {"status_first", "exec_only", "commission_first", "duplicate", "stale_submitted", "no_commission", "commission_placeholder"}
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,5 +184,6 @@ def _disorder(mode: str, notes: list[Note], order: BookOrder, reports: list[Repo
         "duplicate": executions * 2 + rest * 2 + commissions * 2,
         "stale_submitted": executions + rest + commissions + [status_note(update, status=Status.SUBMITTED)],
         "no_commission": executions + rest,
+        "commission_placeholder": executions + rest + [placeholder(report) for report in reports if isinstance(report, Executed)],
     }
     return arranged[mode] + others

@@ -78,6 +78,7 @@ class Gateway:
         self.handlers = {**answers_data.HANDLERS, **answers_account.HANDLERS, **answers_orders.HANDLERS}
         self.received: deque[Received] = deque(maxlen=_RECEIVED_KEPT)
         self.line_limit = line_limit
+        self.time_form = ""  # how moments are written: one of times.FORMS; "" as the version of the client has it
         self.farms_broken = False
         self.upstream_lost = False
         self.upstream_drops = False  # while the link is lost, requests about orders vanish instead of waiting
@@ -135,7 +136,7 @@ class Gateway:
         """Sends reports to the clients that own the orders. While the link to IB is lost they are lost too."""
         if not reports or self.upstream_lost:
             return
-        notes = notes_of(reports, self.broker.contracts.info)
+        notes = notes_of(reports, self.broker.contracts.info, self.time_form)
         for note in self.faults.disturb(notes, reports):
             session = self.sessions.get(note.client_id)
             if session is not None:
@@ -146,7 +147,7 @@ class Gateway:
         """Pushes every execution of the day and its commission once more; returns how many that were."""
         for execution in self.broker.executions:
             session = self.sessions.get(execution.client_id)
-            for note in (execution_note(execution, self.broker.contracts.info), commission_note(execution)):
+            for note in (execution_note(execution, self.broker.contracts.info, self.time_form), commission_note(execution)):
                 if session is not None:
                     session.send(note.build(session.version))
         return len(self.broker.executions)

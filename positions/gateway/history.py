@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from positions.gateway import times
 from positions.gateway.market import Bar
 from positions.gateway.market_calendar import date_of, day_of, day_start
 from positions.gateway.messages_in import Request
@@ -26,7 +25,6 @@ _SIZES = {
 }
 _SHOWN = frozenset({"TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "ADJUSTED_LAST"})
 _MAX_BARS = 20_000
-_WHEN = re.compile(r"(\d{8})[ -]+(\d{2}:\d{2}:\d{2})(?: (\S+))?")
 
 
 class BadHistory(ValueError):
@@ -41,6 +39,7 @@ class HistoryQuery:
     end: int
     seconds: int
     epoch_dates: bool
+    write: Callable[[float], str]  # how the client reads a moment
 
     @property
     def daily(self) -> bool:
@@ -53,14 +52,15 @@ class HistoryQuery:
 
     def date_text(self, start: float) -> str:
         """The bar's date as the client asked for it: formatDate 2 is epoch seconds, daily bars always a date."""
-        moment = datetime.fromtimestamp(start, UTC)
         if self.daily:
             return f"{date_of(day_of(start)):%Y%m%d}"
-        return str(int(start)) if self.epoch_dates else f"{moment:%Y%m%d  %H:%M:%S}"
+        return str(int(start)) if self.epoch_dates else self.write(start)
 
 
-def parse_query(request: Request, now: float) -> HistoryQuery:
-    """Raises BadHistory when a word is none of IB's."""
+def parse_query(
+    request: Request, now: float, write: Callable[[float], str] = times.FORMS["plain"], *, forced: bool = False
+) -> HistoryQuery:
+    """`forced`: also where the client asks for epoch seconds. Raises BadHistory when a word is none of IB's."""
     seconds = _SIZES.get(request["barSize"])
     if seconds is None:
         raise BadHistory(f"Historical data bar size setting is invalid: {request['barSize'][:20]}")
@@ -72,7 +72,7 @@ def parse_query(request: Request, now: float) -> HistoryQuery:
     span = _parse_duration(request["duration"])
     if span / seconds > _MAX_BARS:
         raise BadHistory("Historical data query would return too many bars")
-    query = HistoryQuery(begin=0, end=0, seconds=seconds, epoch_dates=request["formatDate"] == 2)
+    query = HistoryQuery(begin=0, end=0, seconds=seconds, epoch_dates=request["formatDate"] == 2 and not forced, write=write)
     start = query.start_of(end)
     last = start + seconds if end > start else start
     return replace(query, begin=last - span, end=last)
@@ -115,12 +115,7 @@ def _parse_duration(text: str) -> int:
 def _parse_end(text: str, now: float) -> float:
     if not text:
         return now
-    found = _WHEN.fullmatch(text)
-    if found is None:
-        raise BadHistory(f"Invalid end date time: {text[:40]}")
     try:
-        zone = ZoneInfo(found[3]) if found[3] else UTC
-        moment = datetime.strptime(f"{found[1]} {found[2]}", "%Y%m%d %H:%M:%S").replace(tzinfo=zone)
-    except (ValueError, ZoneInfoNotFoundError) as error:
+        return min(times.read(text), now)
+    except ValueError as error:
         raise BadHistory(f"Invalid end date time: {text[:40]}") from error
-    return min(moment.timestamp(), now)

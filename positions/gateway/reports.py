@@ -7,11 +7,12 @@ named, so that a scripted fault can reorder, repeat or drop them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from events.accounts import SIMULATED_ACCOUNT
+from positions.gateway import times
 from positions.gateway.brokerage import Charged, Executed, Report
 from positions.gateway.market import SymbolInfo
 from positions.gateway.messages_out import error, message
@@ -42,14 +43,14 @@ class Note:
     status: Status | None = None
 
 
-def notes_of(reports: Iterable[Report], info: Callable[[str], SymbolInfo]) -> list[Note]:
-    """All messages of a batch of reports, first to last."""
+def notes_of(reports: Iterable[Report], info: Callable[[str], SymbolInfo], form: str = "") -> list[Note]:
+    """All messages of a batch of reports, first to last; `form` is how times are written, see times.py."""
     notes: list[Note] = []
     for report in reports:
         if isinstance(report, OrderUpdated):
             notes += _update_notes(report, info)
         elif isinstance(report, Executed):
-            notes.append(execution_note(report.execution, info))
+            notes.append(execution_note(report.execution, info, form))
         elif isinstance(report, Charged):
             notes.append(commission_note(report.execution))
         else:
@@ -136,7 +137,8 @@ def snapshot(order: BookOrder, at: float) -> OrderUpdated:
     )
 
 
-def execution_frame(execution: Execution, info: SymbolInfo, request_id: int = LIVE) -> bytes:
+def execution_frame(execution: Execution, info: SymbolInfo, moment: str, request_id: int = LIVE) -> bytes:
+    """`moment` is the time of the execution as the client reads it."""
     side = "BOT" if execution.side is Side.BUY else "SLD"
     return message(
         "execDetails",
@@ -144,7 +146,7 @@ def execution_frame(execution: Execution, info: SymbolInfo, request_id: int = LI
         execution.order_id,
         *contract_fields(info, info.primary_exchange),
         execution.exec_id,
-        f"{datetime.fromtimestamp(execution.at, UTC):%Y%m%d  %H:%M:%S}",
+        moment,
         SIMULATED_ACCOUNT,
         info.primary_exchange,
         side,
@@ -163,19 +165,24 @@ def execution_frame(execution: Execution, info: SymbolInfo, request_id: int = LI
     )
 
 
-def execution_note(execution: Execution, info: Callable[[str], SymbolInfo]) -> Note:
-    frame = execution_frame(execution, info(execution.symbol))
+def execution_note(execution: Execution, info: Callable[[str], SymbolInfo], form: str = "") -> Note:
+    found = info(execution.symbol)
     return Note(
         client_id=execution.client_id,
         order_id=execution.order_id,
         kind=NoteKind.EXECUTION,
-        build=lambda _version: frame,
+        build=lambda version: execution_frame(execution, found, times.written(execution.at, version, form)),
     )
 
 
 def commission_frame(execution: Execution) -> bytes:
     realized = UNSET_DOUBLE if execution.realized is None else execution.realized
     return message("commissionReport", execution.exec_id, execution.commission, "USD", realized, UNSET_DOUBLE, "")
+
+
+def placeholder(report: Executed) -> Note:
+    """The commission before IB has reckoned it: -1, which is no credit."""
+    return commission_note(replace(report.execution, commission=-1.0))
 
 
 def commission_note(execution: Execution) -> Note:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from events.accounts import SIMULATED_ACCOUNT
 from positions.gateway import messages_out as out
-from positions.gateway import wire
+from positions.gateway import times, wire
 from positions.gateway.messages_in import Request, message_kind, parse_request
 from positions.gateway.order_codec import PlacedOrder, parse_place_order
 from positions.gateway.pacing import MessageRate
@@ -58,6 +58,10 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         self.transport.write(frame)
+
+    def moment(self, at: float) -> str:
+        """Epoch seconds as this client reads them."""
+        return times.written(at, self.version, self.gateway.time_form)
 
     def error(self, request_id: int, code: int, text: str) -> None:
         self.send(out.error(self.version, request_id, code, text))

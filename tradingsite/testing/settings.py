@@ -22,6 +22,7 @@ for _name in (
     "IB_HOST",
     "IB_PORT",
     "IB_CLIENT_ID",
+    "IB_TIME_ZONE",
     "FLOW_API_URL",
     "FLOW_REQUESTS_PER_MINUTE",
     "FLOW_HEAVY_REQUESTS_PER_MINUTE",

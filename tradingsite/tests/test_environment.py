@@ -25,6 +25,7 @@ LIVE = {"account": "U1234567", "confirmed": "U1234567", "flow_given": True, "ib_
         ("PORT", "-1"),
         ("IB_PORT", "40.5"),
         ("IB_CLIENT_ID", "one"),
+        ("IB_TIME_ZONE", "Mars/Olympus"),
         ("TRADING_MODE", "real"),
         ("REDIS_URL", "localhost:6379"),
         ("DATABASE_URL", "mysql://somewhere/desk"),

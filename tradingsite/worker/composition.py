@@ -70,7 +70,7 @@ class WorkerSettings:
     def from_django(cls) -> WorkerSettings:
         """Asks the database which account was traded last: call it outside the loop."""
         s = django_settings
-        ib = IbSettings(host=s.IB_HOST, port=s.IB_PORT, client_id=s.IB_CLIENT_ID, account=s.IB_ACCOUNT)
+        ib = IbSettings(host=s.IB_HOST, port=s.IB_PORT, client_id=s.IB_CLIENT_ID, account=s.IB_ACCOUNT, time_zone=s.IB_TIME_ZONE)
         lines = s.IB_MARKET_DATA_LINES
         return cls(mode=s.TRADING_MODE, live_confirmed=s.LIVE_TRADING_CONFIRMED, ib=ib, account=traded_account(), market_data_lines=lines)
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from positions.domain.ports import BrokerError, LinkState
+from positions.tests.broker.conftest import bracket
 from positions.tests.broker.damager import GENTLE, WEDGING, Damager
-from positions.tests.broker.test_ib_broker import Heard, bracket, desk, heard  # noqa: F401 - fixtures
 from tradingsite.testing.patience import eventually_async
 
 JUNK = st.one_of(
@@ -58,11 +58,11 @@ def believable(value):
     return not isinstance(value, float) or (math.isfinite(value) and abs(value) < 1e15)
 
 
-def everything(heard):  # noqa: F811
+def everything(heard):
     return [*heard.orders, *heard.executions, *heard.commissions, *heard.errors, *heard.ticks, *heard.account.values()]
 
 
-async def test_no_mutated_frame_breaks_the_decoding_or_is_believed(desk, heard):  # noqa: F811
+async def test_no_mutated_frame_breaks_the_decoding_or_is_believed(desk, heard):
     """Every kind of frame of a real session, mutated hundreds of times, into the real library and our ears."""
     broker = desk.broker(heard)
     await broker.connect()
@@ -99,7 +99,7 @@ async def test_no_mutated_frame_breaks_the_decoding_or_is_believed(desk, heard):
     assert broker.link is not LinkState.CONNECTING
 
 
-async def test_a_list_with_a_row_that_cannot_be_decoded_is_not_a_complete_picture(desk, heard):  # noqa: F811
+async def test_a_list_with_a_row_that_cannot_be_decoded_is_not_a_complete_picture(desk, heard):
     broker = desk.broker(heard)
     await broker.connect()
     await bracket(broker, limit=1.0)
@@ -152,7 +152,7 @@ class Garbler:
         b"\x00" * 3,  # every later length is read askew
     ],
 )
-async def test_a_garbled_stream_is_noticed_and_a_new_session_is_whole(desk, heard, garbage):  # noqa: F811
+async def test_a_garbled_stream_is_noticed_and_a_new_session_is_whole(desk, heard, garbage):
     garbler = Garbler(desk.server.port)
     port = await garbler.start()
     broker = desk.broker(heard)
@@ -194,7 +194,7 @@ async def again(broker):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_hundreds_of_damaged_frames_on_the_socket_are_survived_and_cause_no_order(desk, heard, seed):  # noqa: F811
+async def test_hundreds_of_damaged_frames_on_the_socket_are_survived_and_cause_no_order(desk, heard, seed):
     damager = Damager(desk.server.port, seed)
     broker = desk.broker(heard)
     broker.settings = dataclasses.replace(broker.settings, port=await damager.start())
