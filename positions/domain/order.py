@@ -207,12 +207,14 @@ class Order:
             self.pending, self.desired = PendingRequest.NONE, {}
             self.touch()
 
-    def refuse_request(self) -> None:
-        """The broker refused the cancel or the change: what was true before stays true."""
-        if self.pending is PendingRequest.REPLACE:
+    def refuse_request(self, *, for_good: bool = True) -> None:
+        """The broker refused the cancel or the change: what was true before stays true. `for_good`: it would refuse the same again;
+        else it only came at a wrong moment."""
+        if self.pending is PendingRequest.REPLACE and for_good:
             self.refused_change = dict(self.desired)
         elif self.pending is PendingRequest.CANCEL:
-            self.cancel_asked, self.cancel_refused_at = False, self._now().isoformat()
+            self.cancel_asked = False
+            self.cancel_refused_at = self._now().isoformat() if for_good else ""
         self.clear_pending()
 
     def take_objection(self, code: str, message: str) -> None:

@@ -60,7 +60,7 @@ def read_error(order: Order, report: ErrorReport) -> str:
             return ""
     if order.pending is not PendingRequest.NONE and code in REQUEST_REFUSED:
         order.code, order.message = str(code), message
-        order.refuse_request()
+        order.refuse_request(for_good=code in REFUSALS)
         return f"{code} answered our request"
     if code in REFUSALS and order.state is OrderState.SUSPENDED:
         order.move(Trigger.WIRE_REJECTED, code=str(code), message=message)

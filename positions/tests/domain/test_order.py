@@ -168,7 +168,15 @@ def test_an_error_about_a_request_leaves_the_order_alive_and_asks(code: int) -> 
     assert read_error(made, error(code))
     assert made.state is OrderState.WORKING
     assert made.pending is PendingRequest.NONE
-    assert made.refused_change == {"limit_price": 101.0}
+    assert made.refused_change == {}  # it came at a wrong moment, and may be asked for again
+
+
+@pytest.mark.parametrize("code", [110, 201, 321])
+def test_a_change_that_is_refused_for_what_it_asks_is_remembered(code: int) -> None:
+    made = order()
+    made.ask_replace(limit_price=101.0)
+    assert read_error(made, error(code))
+    assert (made.pending, made.refused_change) == (PendingRequest.NONE, {"limit_price": 101.0})
 
 
 def test_a_number_nobody_has_seen_waits_for_a_reading_to_say_what_it_refused() -> None:
