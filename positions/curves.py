@@ -10,18 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
 from django.db import connection
 
-from positions.exchange_days import day_start, exchange_date
+from positions.domain.flow_adjusted import FlowAdjusted
+from positions.domain.performance import Falls, deepest_falls
+from positions.exchange_days import day_start, exchange_date, sessions_between
 from positions.models import EquityPoint, MinuteBar
 
 MAX_POINTS = 2000
 MAX_BARS = 1500
+MOST_SCANNED = 100_000  # twice what thinning leaves of many years
 BAR_STEPS = (60, 300, 900, 3600, 14400, 86400)  # seconds a candle may span
 EVERY_POINT_SPAN = timedelta(days=2)  # a longer range is always sought in equal steps
 MAX_BAR_SPAN = timedelta(days=60)
@@ -80,15 +83,43 @@ def from_opening(curve: Curve, *, account: str, first: date | None) -> Curve:
     return Curve(at=[at, *curve.at], equity=[before, *curve.equity])
 
 
-def day_ends(account: str, *, first: date | None, last: date) -> list[Decimal]:
-    """Equity at the end of each exchange day on which any point was stored, oldest first."""
-    span = EquityPoint.objects.filter(account=account).order_by("at").values_list("at", flat=True)
-    start = first or (exchange_date(oldest) if (oldest := span.first()) else None)
-    if start is None:
+def session_ends(account: str, *, first: date | None, last: date, adjusted: FlowAdjusted) -> list[float]:
+    """The index of equity at the end of each day the exchange trades on which any point was stored, oldest first.
+
+    What moves between sessions, as the simulated market does at the weekend, belongs to the next one.
+    """
+    if first is None:
+        oldest = EquityPoint.objects.filter(account=account).order_by("at").values_list("at", flat=True).first()
+        if oldest is None:
+            return []
+        first = exchange_date(oldest)
+    ends = [day_start(day + timedelta(days=1)) - timedelta(microseconds=1) for day in sessions_between(first, last)]
+    if not ends:
         return []
-    days = [start + timedelta(days=n) for n in range((last - start).days + 1)]
-    ends = [day_start(day + timedelta(days=1)) - timedelta(microseconds=1) for day in days]
-    return [equity for _, equity in _seek(account, ends, day_start(start))]
+    sought = _seek(account, ends, day_start(first))
+    return [adjusted.index(datetime.fromtimestamp(at, UTC), float(equity)) for at, equity in sought]
+
+
+def falls(account: str, *, first: date | None, last: date, adjusted: FlowAdjusted) -> Falls | None:
+    """The deepest falls over every stored point of the exchange days `first` to `last`, and what the range opened with.
+
+    Thinning keeps what makes them, so the figure of a range is the same years later. A range with more points than thinning
+    ever leaves is judged by those that are drawn.
+    """
+    mine = EquityPoint.objects.filter(account=account)
+    within = mine.filter(at__lt=day_start(last + timedelta(days=1))).order_by("at")
+    opening: list[tuple[datetime, float]] = []
+    if first is not None:
+        start = day_start(first)
+        within = within.filter(at__gte=start)
+        before = mine.filter(at__lt=start).order_by("-at").values_list("at", "equity").first()
+        opening = [(before[0], float(before[1]))] if before is not None else []
+    if within[MOST_SCANNED : MOST_SCANNED + 1].values_list("id", flat=True).exists():
+        drawn = equity_curve(account, first=first, last=last)
+        stored = [(datetime.fromtimestamp(at, UTC), float(equity)) for at, equity in zip(drawn.at, drawn.equity, strict=True)]
+    else:
+        stored = [(at, float(equity)) for at, equity in within.values_list("at", "equity").iterator(chunk_size=5000)]
+    return deepest_falls([*opening, *stored], adjusted)
 
 
 def _seek(account: str, moments: Sequence[datetime], start: datetime) -> list[tuple[int, Decimal]]:

@@ -16,6 +16,7 @@ from events.wording import price_text, quantity_text, state_words
 from positions.domain.holding import in_r
 from positions.models_alarms import AlarmRecord, ErrorTrade
 from positions.models_broker import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor, StatementCheck, TradedAccount
+from positions.models_cash import CashFlow
 from positions.models_growing import PositionChange, PositionEntry
 from positions.models_protection import OperatorTask, ProtectionSettings
 from positions.models_risk import LimitChange, MarginAnswer, RiskLock, ScopedLimitRecord
@@ -27,6 +28,7 @@ __all__ = [
     "BrokerCheck",
     "BrokerHolding",
     "CashAnchor",
+    "CashFlow",
     "EquityPoint",
     "ErrorTrade",
     "FillRecord",

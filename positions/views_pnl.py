@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,9 +16,11 @@ from events.clock import utc_now
 from positions import analytics
 from positions.accounts import shown_account
 from positions.analytics import PERIODS, DayTotal, Period, closed_positions, daily_totals, first_day
+from positions.cash_flows import flow_adjusted
 from positions.current import current_positions
-from positions.curves import MAX_POINTS, Curve, day_ends, equity_curve, from_opening
-from positions.domain.performance import FORMULAS, max_drawdown, sharpe
+from positions.curves import MAX_POINTS, Curve, equity_curve, falls, from_opening, session_ends
+from positions.domain.flow_adjusted import FlowAdjusted
+from positions.domain.performance import FORMULAS, Fall, Falls, sharpe
 from positions.exact_sql import TenThousandths, money_of
 from positions.exchange_days import exchange_date
 from positions.export import csv_lines
@@ -64,7 +66,7 @@ def pnl(request: HttpRequest) -> HttpResponse:
         "realized_fills": sum(total.fills for total in days),
         "figures": analytics.performance_of(symbols),
         "formulas": FORMULAS,
-        "sharpe": sharpe(day_ends(account, first=window.first, last=window.last)),
+        "sharpe": sharpe(session_ends(account, first=window.first, last=window.last, adjusted=flow_adjusted(account))),
         "days": days[::-1][:MOST_DAYS],
         "days_left_out": max(0, len(days) - MOST_DAYS),
         "daily_data": chart_days(days),
@@ -124,21 +126,34 @@ def equity_json(request: HttpRequest) -> HttpResponse:
     window = window_of(form)
     account = shown_account(request)
     curve = from_opening(equity_curve(account, first=window.first, last=window.last), account=account, first=window.first)
-    return JsonResponse({"account": account, **curve_columns(curve)})
+    adjusted = flow_adjusted(account)
+    deepest = falls(account, first=window.first, last=window.last, adjusted=adjusted)
+    return JsonResponse({"account": account, **curve_columns(curve, deepest, adjusted)})
 
 
-def curve_columns(curve: Curve) -> dict[str, Any]:
-    """The curve as the browser reads it, cents and no more, with the deepest drawdown of exactly these points."""
-    deepest = max_drawdown(curve.equity)
-    found = None
-    if deepest is not None:
-        found = {
-            "amount": float(deepest.amount),
-            "fraction": deepest.fraction,
-            "peak_at": curve.at[deepest.peak],
-            "trough_at": curve.at[deepest.trough],
-        }
-    return {"at": curve.at, "equity": [round(float(value), 2) for value in curve.equity], "drawdown": found}
+def curve_columns(curve: Curve, deepest: Falls | None, adjusted: FlowAdjusted) -> dict[str, Any]:
+    """The curve as the browser reads it, cents and no more; the deepest falls of all points; the cash flows that lie on it."""
+    flows = [[int(flow.at.timestamp()), round(flow.amount, 2)] for flow in adjusted.flows]
+    on_it = [flow for flow in flows if curve.at and curve.at[0] < flow[0] <= curve.at[-1]]
+    return {
+        "at": curve.at,
+        "equity": [round(float(value), 2) for value in curve.equity],
+        "drawdown": None if deepest is None else {"percent": _fall_row(deepest.percent), "money": _fall_row(deepest.money)},
+        "flows": on_it,
+        "return": _time_weighted(curve, adjusted),
+    }
+
+
+def _fall_row(fall: Fall) -> dict[str, Any]:
+    return {"size": fall.size, "peak_at": int(fall.peak.timestamp()), "trough_at": int(fall.trough.timestamp())}
+
+
+def _time_weighted(curve: Curve, adjusted: FlowAdjusted) -> float | None:
+    """The return over the curve as a fraction, cash flows taken out; None without two points above zero."""
+    if len(curve) < 2 or curve.equity[0] <= 0:
+        return None
+    first, last = (adjusted.index(datetime.fromtimestamp(curve.at[n], UTC), float(curve.equity[n])) for n in (0, -1))
+    return last / first - 1.0 if first > 0 else None
 
 
 @require_GET

@@ -6,25 +6,19 @@ Says what the exchange's calendar says on the server's clock; nothing here is wo
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from typing import Any
 
 from django.conf import settings
 
 from events.clock import utc_now
 from events.wording import EXCHANGE_ZONE, left_words
-from positions.gateway.market_calendar import ExchangeCalendar
+from positions.exchange_days import exchange_calendar
 from positions.models import RiskLimits
 from signals.domain import session_clock
 from signals.domain.session_clock import Session, SessionClock, SessionState
 
 ROUND_CLOCK = "The simulated market trades round the clock, also while the exchange is closed."
 ROUND_CLOCK_APPROVAL = "An approval now is sent at once to the simulated market."
-
-
-@cache
-def _calendar() -> ExchangeCalendar:
-    return ExchangeCalendar()
 
 
 def load_calendar() -> None:
@@ -39,7 +33,7 @@ def never_closes() -> bool:
 
 def exchange_session(on: date) -> Session | None:
     """The regular session of an exchange day, whatever market this desk trades on."""
-    found = _calendar().session(on)
+    found = exchange_calendar().session(on)
     if found is None:
         return None
     return Session(opens=datetime.fromtimestamp(found[0], UTC), closes=datetime.fromtimestamp(found[1], UTC))

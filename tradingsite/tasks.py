@@ -6,16 +6,20 @@ All of it may take long on years of data, so each is a long task: claimed by a r
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from celery import shared_task
 from django.core.management import call_command
 from django.db import connection
-from django.db.models import Max
 from django.db.models.functions import Trunc
 
 from events.clock import utc_now
 from events.long_tasks import long_task
 from events.long_work import Work
+from events.wording import EXCHANGE_ZONE
+from positions.cash_flows import flow_adjusted
+from positions.domain.performance import deepest_falls
+from positions.exchange_days import day_start, exchange_date
 from positions.models import EquityPoint
 from tradingsite import archive, backup, pulses, replay
 from tradingsite.replay import KEPT_WHOLE
@@ -37,28 +41,32 @@ def thin_equity_points(work: Work) -> int:
 
 
 def thin(*, before: datetime, resolution: str, step: Callable[[], None] = lambda: None) -> int:
-    """Of all finer points before that time keep the last of each period and account: the curve passes only through true points.
-    One account's day at a time, with a `step` after each, so that memory does not grow with what has piled up."""
+    """Of all finer points before that time keep the last, the lowest, the highest and the deepest fall of each period and account:
+    the curve passes only through true points, and its drawdown stays what it was. One account's day at a time, with a `step`
+    after each, so that memory does not grow with what has piled up."""
     gone = 0
     for account in EquityPoint.objects.order_by().values_list("account", flat=True).distinct():
         for finer in FINER[resolution]:
             points = EquityPoint.objects.filter(account=account, resolution=finer, at__lt=before)
             since = datetime.min.replace(tzinfo=UTC)
             while (oldest := points.filter(at__gte=since).order_by("at").values_list("at", flat=True).first()) is not None:
-                since = _start_of("day", oldest) + ONE_DAY
+                since = day_start(exchange_date(oldest) + ONE_DAY)
                 gone += _thin_stretch(account, _start_of("day", oldest), min(since, before), resolution)
                 step()
     return gone
 
 
 def _thin_stretch(account: str, start: datetime, end: datetime, resolution: str) -> int:
-    finer = EquityPoint.objects.filter(account=account, at__gte=start, at__lt=end, resolution__in=FINER[resolution]).order_by()
-    periods = finer.annotate(period=Trunc("at", resolution, tzinfo=UTC)).values("period")
-    last = set(periods.annotate(last=Max("at")).values_list("last", flat=True))
+    finer = EquityPoint.objects.filter(account=account, at__gte=start, at__lt=end, resolution__in=FINER[resolution]).order_by("at")
+    adjusted = flow_adjusted(account)
     keep: list[int] = []
     drop: list[int] = []
-    for key, at in finer.values_list("id", "at"):
-        (keep if at in last else drop).append(key)
+    rows = finer.annotate(period=Trunc("at", resolution, tzinfo=EXCHANGE_ZONE)).values_list("id", "at", "equity", "period")
+    for _, period in groupby(rows, key=lambda row: (row[3], adjusted.number(row[1]))):
+        points = [(key, at, float(equity)) for key, at, equity, _ in period]
+        kept = _telling(points)
+        for key, at, _ in points:
+            (keep if at in kept else drop).append(key)
     for chunk in _chunks(drop):
         EquityPoint.objects.filter(id__in=chunk).delete()
     for chunk in _chunks(keep):
@@ -66,12 +74,23 @@ def _thin_stretch(account: str, start: datetime, end: datetime, resolution: str)
     return len(drop)
 
 
+def _telling(points: list[tuple[int, datetime, float]]) -> set[datetime]:
+    """The times of the points of a period that its drawdown needs, and of its last one."""
+    lowest, highest = min(points, key=lambda point: point[2]), max(points, key=lambda point: point[2])
+    kept = {points[-1][1], lowest[1], highest[1]}
+    falls = deepest_falls((at, equity) for _, at, equity in points)
+    for fall in (falls.percent, falls.money) if falls is not None else ():
+        if fall.size < 0:
+            kept |= {fall.peak, fall.trough}
+    return kept
+
+
 def _start_of(period: str, at: datetime) -> datetime:
-    """The period's beginning: a period is thinned only once it lies wholly behind us."""
+    """The period's beginning: a period is thinned only once it lies wholly behind us. Days are the exchange's, as ranges are."""
+    if period == "day":
+        return day_start(exchange_date(at))
     at = at.replace(second=0, microsecond=0)
-    if period == "minute":
-        return at
-    return at.replace(minute=0) if period == "hour" else at.replace(hour=0, minute=0)
+    return at if period == "minute" else at.replace(minute=0)
 
 
 def _chunks(keys: list[int]) -> list[list[int]]:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
+
+from positions.domain.flow_adjusted import FlowAdjusted
 
 TRADING_DAYS_PER_YEAR = 252
 MIN_DAYS_FOR_SHARPE = 20  # below this the figure is mostly noise, so none is given
@@ -29,10 +32,14 @@ FORMULAS: dict[str, str] = {
     "average_loss": "Sum of all losses ÷ losing positions.",
     "payoff": "Average win ÷ average loss.",
     "average_r": "Mean of net P&L ÷ risk taken (of each entry, |fill − stop resting then| × shares). Those without a stop are left out.",
-    "max_drawdown": "Deepest fall of equity below its highest earlier value, over the points shown.",
+    "max_drawdown": (
+        "Deepest fall of equity below its highest earlier value, in percent of that value, over every stored point of the range. "
+        "Deposits and withdrawals are no rise and no fall."
+    ),
+    "deepest_fall": "Deepest fall in money, which may be another one: the same percent is more money when the account is larger.",
     "sharpe": (
-        "Mean daily return of equity ÷ its standard deviation × √252, risk-free rate 0. "
-        f"Needs {MIN_DAYS_FOR_SHARPE} days; deposits and withdrawals count as returns."
+        "Mean return of equity from session to session of the exchange ÷ its standard deviation × √252, risk-free rate 0. "
+        f"Needs {MIN_DAYS_FOR_SHARPE} sessions; deposits and withdrawals are taken out (time-weighted)."
     ),
 }
 
@@ -100,13 +107,20 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawdown:
-    """The deepest fall: `amount` <= 0 in money, `fraction` <= 0 of the peak; indexes point into the series given."""
+class Fall:
+    """From a peak to a trough: `size` <= 0, a fraction of the peak or money; 0 where nothing fell."""
 
-    amount: Decimal
-    fraction: float
-    peak: int
-    trough: int
+    size: float
+    peak: datetime
+    trough: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Falls:
+    """The deepest fall in percent and the deepest in money, which need not be the same."""
+
+    percent: Fall
+    money: Fall
 
 
 def totals_of(results: Iterable[Result]) -> Totals:
@@ -164,41 +178,55 @@ def ratio(above: Decimal, below: Decimal) -> float | None:
     return float(above / below) if below > 0 else None
 
 
-def drawdown_series(equity: Sequence[Decimal]) -> list[Decimal]:
-    """For each point the fall below the highest value so far: equity − running peak, always <= 0."""
-    falls: list[Decimal] = []
-    peak: Decimal | None = None
-    for value in equity:
-        peak = value if peak is None or value > peak else peak
-        falls.append(value - peak)
-    return falls
-
-
-def max_drawdown(equity: Sequence[Decimal]) -> Drawdown | None:
-    """The deepest fall in money with the fraction of the peak it fell from; None for an empty series."""
-    if not equity:
+def deepest_falls(points: Iterable[tuple[datetime, float]], adjusted: FlowAdjusted | None = None) -> Falls | None:
+    """The deepest falls of a curve of (time, equity), oldest first; None without points. The percent one is empyrical's max_drawdown."""
+    adjusted = adjusted or FlowAdjusted()
+    percent, money = _Deepest(), _Deepest()
+    for at, equity in points:
+        index = adjusted.index(at, equity)
+        if index > percent.top:
+            percent.top, percent.top_at = index, at
+        elif percent.top > 0:
+            percent.fell(index / percent.top - 1.0, at)
+        net = adjusted.net(at, equity)
+        if net > money.top:
+            money.top, money.top_at = net, at
+        else:
+            money.fell(net - money.top, at)
+    if percent.top_at is None or money.top_at is None:
         return None
-    best = Drawdown(amount=ZERO, fraction=0.0, peak=0, trough=0)
-    peak = 0
-    for index, value in enumerate(equity):
-        if value > equity[peak]:
-            peak = index
-        fall = value - equity[peak]
-        if fall < best.amount:
-            top = equity[peak]
-            best = Drawdown(amount=fall, fraction=float(fall / top) if top > 0 else 0.0, peak=peak, trough=index)
-    return best
+    return Falls(percent=percent.found(percent.top_at), money=money.found(money.top_at))
 
 
-def sharpe(day_ends: Sequence[Decimal]) -> float | None:
-    """Annualised Sharpe ratio of a series of day-end equity, oldest first; see FORMULAS.
+class _Deepest:
+    """The highest value so far, and the deepest fall so far."""
+
+    __slots__ = ("peak", "size", "top", "top_at", "trough")
+
+    def __init__(self) -> None:
+        self.top = -math.inf
+        self.top_at: datetime | None = None
+        self.size = 0.0
+        self.peak: datetime | None = None
+        self.trough: datetime | None = None
+
+    def fell(self, size: float, at: datetime) -> None:
+        if size < self.size:
+            self.size, self.peak, self.trough = size, self.top_at, at
+
+    def found(self, anywhere: datetime) -> Fall:
+        return Fall(size=self.size, peak=self.peak or anywhere, trough=self.trough or anywhere)
+
+
+def sharpe(day_ends: Sequence[float]) -> float | None:
+    """Annualised Sharpe ratio of a series of equity at the ends of sessions, oldest first; see FORMULAS.
 
     mean(r) / stdev(r) · √252 with r = e[i]/e[i−1] − 1 and the sample deviation (n − 1). None below
     MIN_DAYS_FOR_SHARPE returns, when a value is not positive, or when the returns do not vary.
     """
     if len(day_ends) <= MIN_DAYS_FOR_SHARPE or any(value <= 0 for value in day_ends):
         return None
-    returns = [float(now / before) - 1.0 for before, now in pairwise(day_ends)]
+    returns = [now / before - 1.0 for before, now in pairwise(day_ends)]
     mean = math.fsum(returns) / len(returns)
     variance = math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1)
     deviation = math.sqrt(variance)

@@ -12,7 +12,8 @@ from django.db.models import Case, Sum, Value, When
 
 from positions import analytics
 from positions.analytics import Breakdown, Period, closed_positions, first_day
-from positions.curves import candles, day_ends, equity_curve, from_opening
+from positions.curves import candles, equity_curve, falls, from_opening, session_ends
+from positions.domain.flow_adjusted import Flow, FlowAdjusted
 from positions.domain.performance import Result, figures, totals_of
 from positions.exchange_days import day_start, exchange_date
 from positions.models import FillRecord, MinuteBar
@@ -171,10 +172,37 @@ def test_points_of_other_accounts_and_other_days_stay_out() -> None:
     assert len(equity_curve("nobody", first=None, last=TODAY)) == 0
 
 
-def test_day_ends_are_the_last_point_of_each_exchange_day_that_has_one() -> None:
-    make_equity(["1.00", "2.00"])
-    make_equity(["5.00", "7.00"], start=NOON + timedelta(days=2))
-    assert day_ends(ACCOUNT, first=TODAY, last=TODAY + timedelta(days=4)) == [Decimal("2.0000"), Decimal("7.0000")]
+def test_sharpe_has_one_point_for_each_session_and_none_for_a_weekend_or_holiday() -> None:
+    friday = datetime(2026, 4, 3, 17, tzinfo=UTC)  # Good Friday: closed
+    for days, value in ((-1, "100.00"), (0, "101.00"), (1, "102.00"), (3, "103.00"), (4, "104.00")):
+        make_equity(["1.00", value], start=friday + timedelta(days=days))
+    ends = session_ends(ACCOUNT, first=date(2026, 4, 2), last=date(2026, 4, 8), adjusted=FlowAdjusted())
+    assert ends == [100.0, 103.0, 104.0]  # Thursday, Monday, Tuesday; no point was stored on Wednesday
+
+
+def test_a_withdrawal_is_no_return_of_the_session_it_falls_into() -> None:
+    make_equity(["250000.00"])
+    taken = Flow(at=NOON + timedelta(hours=1), amount=-50_000, before=250_000)
+    make_equity(["200000.00"], start=NOON + timedelta(days=1))
+    assert session_ends(ACCOUNT, first=TODAY, last=TODAY + timedelta(days=1), adjusted=FlowAdjusted([taken])) == [250_000, 250_000]
+
+
+def test_the_deepest_fall_is_found_between_the_points_that_are_drawn() -> None:
+    values = ["1000.00"] * 3000
+    values[1501] = "900.00"
+    make_equity(values, start=NOON - timedelta(days=3))
+    assert Decimal(900) not in equity_curve(ACCOUNT, first=None, last=TODAY, points=200).equity
+    found = falls(ACCOUNT, first=None, last=TODAY, adjusted=FlowAdjusted())
+    assert found is not None
+    assert (found.percent.size, found.money.size) == (pytest.approx(-0.1), -100)
+
+
+def test_a_range_may_begin_with_its_fall() -> None:
+    make_equity(["200.00"], start=NOON - timedelta(days=1))
+    make_equity(["150.00"])
+    found = falls(ACCOUNT, first=TODAY, last=TODAY, adjusted=FlowAdjusted())
+    assert found is not None
+    assert found.percent.size == -0.25
 
 
 def _store_bars(count: int) -> None:

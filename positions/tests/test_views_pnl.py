@@ -13,7 +13,7 @@ from django.http import StreamingHttpResponse
 from django.test import Client
 
 from positions.export import COLUMNS, text_cell
-from positions.models import PositionRecord
+from positions.models import CashFlow, EquityPoint, PositionRecord
 from positions.tests.people import logged_in
 from positions.tests.rows import ACCOUNT, NOON, Trip, make_equity, make_position
 
@@ -110,9 +110,24 @@ def test_the_curve_has_columns_of_equal_length_and_the_drawdown_of_those_points(
     answer = viewer.get("/pnl/equity.json?range=max").json()
     assert answer["equity"] == [100.0, 120.0, 90.0, 125.5]
     assert len(answer["at"]) == 4
-    assert answer["drawdown"]["amount"] == -30.0
-    assert answer["drawdown"]["fraction"] == -0.25
-    assert answer["drawdown"]["peak_at"] == answer["at"][1]
+    percent, money = answer["drawdown"]["percent"], answer["drawdown"]["money"]
+    assert (percent["size"], money["size"]) == (-0.25, -30.0)
+    assert percent["peak_at"] == money["peak_at"] == answer["at"][1]
+    assert (answer["flows"], answer["return"]) == ([], pytest.approx(0.255))
+
+
+def test_a_withdrawal_is_told_beside_the_curve_and_is_no_fall_of_it(viewer: Client) -> None:
+    make_equity(["255000.00", "250000.00", "200000.00", "202000.00"], start=NOON - timedelta(minutes=10))
+    taken = NOON - timedelta(minutes=9, seconds=30)
+    CashFlow.objects.create(account=ACCOUNT, at=taken, amount=-50_000, kind="withdrawal", source="broker", equity_before=250_000)
+    CashFlow.objects.create(account=ACCOUNT, at=taken, amount=1_000, kind="dividend", source="person", equity_before=250_000)
+    CashFlow.objects.create(account="U999", at=taken, amount=9, kind="deposit", source="broker", equity_before=1)
+    EquityPoint.objects.filter(equity=250_000).update(at=taken - timedelta(seconds=1))
+    answer = viewer.get("/pnl/equity.json?range=max").json()
+    assert answer["flows"] == [[int(taken.timestamp()), -50_000]]
+    assert answer["drawdown"]["percent"]["size"] == pytest.approx(250 / 255 - 1)
+    assert answer["drawdown"]["money"]["size"] == -5_000
+    assert answer["return"] == pytest.approx(250 / 255 * 202 / 200 - 1)
 
 
 def test_a_long_curve_stays_within_two_thousand_points_and_sixty_kilobytes(viewer: Client) -> None:
@@ -123,7 +138,14 @@ def test_a_long_curve_stays_within_two_thousand_points_and_sixty_kilobytes(viewe
 
 
 def test_without_points_the_curve_is_empty_and_not_an_error(viewer: Client) -> None:
-    assert viewer.get("/pnl/equity.json").json() == {"account": ACCOUNT, "at": [], "equity": [], "drawdown": None}
+    assert viewer.get("/pnl/equity.json").json() == {
+        "account": ACCOUNT,
+        "at": [],
+        "equity": [],
+        "drawdown": None,
+        "flows": [],
+        "return": None,
+    }
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2", "@SUM(A1)", "\tx", "\rx", "\nx", '=HYPERLINK("http://x")'])

@@ -5,7 +5,7 @@
 import { fetchJson, sentence } from "./answers.js";
 import { chartTime, colours, faded, frameOptions, makeChart, moneyText, onTheme, rising, setState } from "./chart_base.js";
 import { rounded } from "./decimals.js";
-import { et, pct, setSigned, setText } from "./format.js";
+import { et, pct, setText } from "./format.js";
 
 const LIVE_STEPS = 1500; // the curve's own number of points, about
 
@@ -47,9 +47,11 @@ class EquityChart {
     const points = rising(data.at.map((at, index) => ({ time: chartTime(at), value: data.equity[index] })));
     this.base = points[0].value;
     this.peak = -Infinity;
-    const falls = points.map(({ time, value }) => ({ time, value: this.fall(value) }));
+    this.flows = data.flows.map(([at, amount]) => ({ time: chartTime(at), amount }));
+    const falls = points.map(({ time, value }) => ({ time, value: this.fall(time, value) }));
     this.curve = this.chart.addSeries(library.BaselineSeries, { baseValue: { type: "price", price: this.base }, lineWidth: 2, priceLineVisible: true, priceLineStyle: library.LineStyle.Dotted });
     this.curve.setData(points);
+    this.markFlows(library, points);
     this.drawdown = this.chart.addSeries(library.BaselineSeries, { baseValue: { type: "price", price: 0 }, lineWidth: 1, priceLineVisible: false }, 1);
     this.drawdown.setData(falls);
     const [upper, lower] = this.chart.panes();
@@ -62,9 +64,21 @@ class EquityChart {
     this.ready = true;
   }
 
-  fall(value) {
-    this.peak = Math.max(this.peak, value);
-    return rounded(value - this.peak, 2);
+  /* Below the highest so far; what was paid in or out is no rise and no fall. */
+  fall(time, value) {
+    const own = value - this.flows.reduce((sum, flow) => sum + (flow.time <= time ? flow.amount : 0), 0);
+    this.peak = Math.max(this.peak, own);
+    return rounded(own - this.peak, 2);
+  }
+
+  /* An arrow where cash came in or went out, at the first point after it. */
+  markFlows(library, points) {
+    const markers = this.flows.flatMap(({ time, amount }) => {
+      const point = points.find((each) => each.time >= time);
+      const into = amount > 0;
+      return point ? [{ time: point.time, position: into ? "belowBar" : "aboveBar", shape: into ? "arrowUp" : "arrowDown", color: colours().amber, text: `${into ? "paid in" : "paid out"} ${moneyText(Math.abs(amount))}` }] : [];
+    });
+    if (markers.length) library.createSeriesMarkers(this.curve, markers);
   }
 
   paint() {
@@ -89,12 +103,15 @@ class EquityChart {
     const iso = (epoch) => new Date(epoch * 1000).toISOString();
     const ends = [data.at[0], data.at.at(-1)].map(iso);
     const shape = et(ends[0], "day") === et(ends[1], "day") ? "minute" : "day";
-    const fell = found && found.amount < 0 ? ` Deepest drawdown ${moneyText(found.amount)} (${pct(found.fraction, 2)}), from ${et(iso(found.peak_at), shape)} to ${et(iso(found.trough_at), shape)}.` : " No drawdown.";
-    setText(document.getElementById("equity-summary"), `Equity went from ${moneyText(first)} to ${moneyText(last)} USD (${sign}${moneyText(last - first)}, ${sign}${pct((last - first) / first, 2)}) between ${et(ends[0], shape)} and ${et(ends[1], shape)}.${fell}`);
+    const span = ({ peak_at, trough_at }) => `from ${et(iso(peak_at), shape)} to ${et(iso(trough_at), shape)}`;
+    const fell = found && found.percent.size < 0 ? ` Deepest drawdown ${pct(found.percent.size, 2)}, ${span(found.percent)}; deepest fall in money ${moneyText(found.money.size)}, ${span(found.money)}.` : " No drawdown.";
+    const paid = data.flows.reduce((sum, [, amount]) => sum + amount, 0);
+    const own = data.flows.length && data.return !== null ? ` Of that ${paid > 0 ? "+" : ""}${moneyText(paid)} was paid in or out; the return without it is ${data.return > 0 ? "+" : ""}${pct(data.return, 2)}.` : "";
+    setText(document.getElementById("equity-summary"), `Equity went from ${moneyText(first)} to ${moneyText(last)} USD (${sign}${moneyText(last - first)}, ${sign}${pct((last - first) / first, 2)}) between ${et(ends[0], shape)} and ${et(ends[1], shape)}.${own}${fell}`);
     const figure = document.querySelector("[data-drawdown]");
-    setSigned(figure, found ? found.amount : null, 0);
+    setText(figure, found ? pct(found.percent.size, 2) : "–");
     figure.classList.remove("waiting");
-    if (found && found.amount < 0) setText(document.querySelector("[data-drawdown-note]"), `${pct(found.fraction, 2)} of its peak`);
+    if (found) setText(document.querySelector("[data-drawdown-note]"), `deepest fall in money ${moneyText(found.money.size)}`);
   }
 
   follow(row) {
@@ -106,6 +123,6 @@ class EquityChart {
     if (time - this.last >= this.step) this.last = time;
     const value = rounded(row.equity, 2);
     this.curve.update({ time: this.last, value });
-    this.drawdown.update({ time: this.last, value: this.fall(value) });
+    this.drawdown.update({ time: this.last, value: this.fall(this.last, value) });
   }
 }

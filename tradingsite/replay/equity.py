@@ -13,6 +13,7 @@ from django.db.models import Max, Q
 from events.clock import utc_now
 from events.models import EventRecord
 from events.system import EquityEvent
+from positions.exchange_days import day_start, exchange_date
 from positions.models import EquityPoint
 from positions.store import exact
 from tradingsite.replay import journal
@@ -82,10 +83,10 @@ def _thinned(missing: set[Point]) -> set[Point]:
     for account, at in missing:
         if at >= horizon:
             continue
-        day = (account, at.date())
+        day = (account, exchange_date(at))
         if day not in newest:
-            start = at.replace(hour=0, minute=0, second=0, microsecond=0)
-            of_day = EquityPoint.objects.filter(account=account, at__gte=start, at__lt=start + timedelta(days=1))
+            start, end = day_start(day[1]), day_start(day[1] + timedelta(days=1))
+            of_day = EquityPoint.objects.filter(account=account, at__gte=start, at__lt=end)
             newest[day] = of_day.aggregate(last=Max("at"))["last"]
         last = newest[day]
         if last is not None and last > at:

@@ -1,10 +1,14 @@
 """Housekeeping: thinning keeps true points, and running it again changes nothing."""
 
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from positions.curves import falls
+from positions.domain.flow_adjusted import FlowAdjusted
+from positions.domain.performance import Falls
 from positions.models import EquityPoint
 from tradingsite.celery import app
 from tradingsite.schedule import HOUSEKEEPING
@@ -26,26 +30,26 @@ def kept(account: str) -> list[tuple[float, str]]:
 
 
 def test_the_last_point_of_each_minute_stays_as_it_was() -> None:
-    add("A", 0, 5, 55, 60, 119, 3600)
-    assert thin(before=NOON + timedelta(hours=2), resolution="minute") == 3
-    assert kept("A") == [(55, "minute"), (119, "minute"), (3600, "minute")]
+    add("A", 0, 5, 55, 60, 90, 119, 3600)
+    assert thin(before=NOON + timedelta(hours=2), resolution="minute") == 2
+    assert kept("A") == [(second, "minute") for second in (0, 55, 60, 119, 3600)]  # its lowest too, here the first
     assert EquityPoint.objects.get(at=NOON + timedelta(seconds=55)).equity == 55
 
 
 def test_accounts_are_thinned_each_for_itself_and_newer_points_are_left_alone() -> None:
-    add("A", 0, 5, 100)
-    add("B", 1, 6)
+    add("A", 0, 3, 5, 100)
+    add("B", 1, 4, 6)
     thin(before=NOON + timedelta(seconds=60), resolution="minute")
-    assert kept("A") == [(5, "minute"), (100, "tick")]
-    assert kept("B") == [(6, "minute")]
+    assert kept("A") == [(0, "minute"), (5, "minute"), (100, "tick")]
+    assert kept("B") == [(1, "minute"), (6, "minute")]
 
 
 def test_minutes_become_hours_and_hours_days() -> None:
     add("A", 0, 60, 3599, 3600, 7199, 90_000)
     thin(before=NOON + timedelta(days=3), resolution="hour")
-    assert kept("A") == [(3599, "hour"), (7199, "hour"), (90_000, "hour")]
+    assert kept("A") == [(second, "hour") for second in (0, 3599, 3600, 7199, 90_000)]
     thin(before=NOON + timedelta(days=3), resolution="day")
-    assert kept("A") == [(7199, "day"), (90_000, "day")]
+    assert kept("A") == [(second, "day") for second in (0, 7199, 90_000)]
 
 
 def test_thinning_again_changes_nothing() -> None:
@@ -54,6 +58,26 @@ def test_thinning_again_changes_nothing() -> None:
     first = kept("A")
     assert thin_equity_points() == 0
     assert kept("A") == first
+
+
+def test_thinning_keeps_the_drawdown_of_any_range_whatever_it_is_thinned_to() -> None:
+    rng = random.Random(3)
+    start, equity = NOON - timedelta(days=800), 100_000.0
+    points = []
+    for number in range(4000):
+        equity *= 1 + rng.gauss(0, 0.004)
+        points.append(EquityPoint(account="A", at=start + timedelta(minutes=17 * number), equity=Decimal(f"{equity:.4f}"), cash=0))
+    EquityPoint.objects.bulk_create(points)
+
+    def figures() -> list[Falls | None]:
+        last = (start + timedelta(days=60)).date()
+        return [falls("A", first=first, last=last, adjusted=FlowAdjusted()) for first in (None, last - timedelta(days=30))]
+
+    before = figures()
+    for resolution in ("minute", "hour", "day"):
+        thin(before=NOON, resolution=resolution)
+        assert figures() == before
+    assert EquityPoint.objects.count() < 400
 
 
 def test_every_scheduled_task_exists_and_a_backlog_expires() -> None:
