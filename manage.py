@@ -11,6 +11,7 @@ BARE = {"desk": "tradingsite", "ibgateway": "positions", "flowapi": "signals"}  
 def main() -> None:
     if sys.version_info < (3, 11) or sys.version_info >= (3, 14):
         sys.exit(f"The desk runs on Python 3.11, 3.12 or 3.13; this is {sys.version_info.major}.{sys.version_info.minor}.")
+    os.umask(0o077)  # what the desk writes is for its owner alone
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingsite.settings")
     from django.core.exceptions import ImproperlyConfigured
 

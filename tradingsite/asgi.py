@@ -16,6 +16,8 @@ django_application = get_asgi_application()  # loads the apps; what is imported 
 from events.routing import websocket_application  # noqa: E402
 from signals.session import load_calendar  # noqa: E402
 
+os.umask(0o077)  # what the web process writes is for its owner alone
+
 application = ProtocolTypeRouter({"http": django_application, "websocket": websocket_application})
 
 Thread(target=load_calendar, name="calendar", daemon=True).start()  # every page shows the session; the first one need not wait

@@ -6,7 +6,7 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingsite.settings")
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, celeryd_init, setup_logging
 
 from tradingsite import broker_link
 from tradingsite.schedule import SCHEDULE
@@ -16,6 +16,12 @@ app = Celery("desk")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["signals", "tradingsite"])
 app.conf.beat_schedule = SCHEDULE
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _write_for_the_owner_alone(**_: Any) -> None:
+    os.umask(0o077)
 
 
 @setup_logging.connect

@@ -2,14 +2,17 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
 
 MODES = ("simulated", "paper", "live")
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+LEAST_KEY = 32  # characters of a SECRET_KEY that signs sessions of an account with real money
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
@@ -68,6 +71,19 @@ class Environment:
             raise ImproperlyConfigured(f"{name} must be an address like {schemes[0]}://host:port.")
         return address
 
+    def private_folder(self, name: str, default: Path) -> Path:
+        """A folder of ours alone: what it allows to others is taken away. A folder that is shared is refused."""
+        path = self.folder(name, default)
+        status = path.stat()
+        if status.st_mode & stat.S_ISVTX:
+            raise ImproperlyConfigured(f"{name}: {path} is a folder that everybody uses; give one of its own, such as {path / 'desk'}.")
+        if status.st_mode & 0o077:
+            try:
+                path.chmod(0o700)
+            except OSError as error:
+                raise ImproperlyConfigured(f"{name}: others can read {path}; its owner must say: chmod 700 {path}") from error
+        return path
+
     def folder(self, name: str, default: Path) -> Path:
         """A folder of ours, made when missing and readable by its owner only."""
         path = Path(self.text(name, str(default))).expanduser().resolve()
@@ -104,6 +120,34 @@ def check_trading(mode: str, *, account: str, confirmed: str, flow_given: bool, 
         raise ImproperlyConfigured("IB_PORT must be given when TRADING_MODE=live.")
     if not flow_given:
         raise ImproperlyConfigured("FLOW_API_URL must be given when TRADING_MODE=live: the demo API knows only the simulated market.")
+
+
+def check_live_surroundings(*, debug: bool, hosts: Sequence[str], secret_key: str, https: bool, redis_url: str, database_url: str) -> None:
+    """Real money is not traded behind an open door. Raises ImproperlyConfigured with what to change."""
+    if debug:
+        raise ImproperlyConfigured("DEBUG must be false when TRADING_MODE=live: its error pages show the inside of the desk.")
+    if any("*" in host or host.startswith(".") for host in hosts):
+        raise ImproperlyConfigured("ALLOWED_HOSTS must name each host when TRADING_MODE=live, without * and without a leading dot.")
+    if len(secret_key) < LEAST_KEY or len(set(secret_key)) < 10:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY must have at least {LEAST_KEY} random characters when TRADING_MODE=live; leave it out and one is made."
+        )
+    if not https:
+        raise ImproperlyConfigured("HTTPS must be true when TRADING_MODE=live: serve the desk through TLS (README, several hosts).")
+    redis = urlsplit(redis_url)
+    if redis.scheme != "rediss" and _is_remote(redis.hostname):
+        raise ImproperlyConfigured("REDIS_URL must begin with rediss:// when TRADING_MODE=live and Redis is on another host.")
+    database = urlsplit(database_url)
+    ssl = parse_qs(database.query).get("sslmode", [""])[-1]
+    if database.scheme != "sqlite" and _is_remote(database.hostname) and ssl not in ("require", "verify-ca", "verify-full"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL must end with ?sslmode=verify-full (or require) when TRADING_MODE=live and PostgreSQL is on another host."
+        )
+
+
+def _is_remote(host: str | None) -> bool:
+    """A host without a name, or a path, is a socket of this machine."""
+    return bool(host) and host not in LOOPBACK and not str(host).lower().startswith(("%2f", "/"))
 
 
 def kept_text(path: Path) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from tradingsite.environment import MODES, Environment, check_trading, database_url_problem, kept_secret, kept_text
+from tradingsite.environment import MODES, Environment, check_live_surroundings, check_trading, database_url_problem, kept_secret, kept_text
 from tradingsite.logs import logging_settings, password_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
 
-DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
+DATA_DIR = env.private_folder("DATA_DIR", BASE_DIR / "var")
 SECRET_KEY = env.text("SECRET_KEY") or kept_secret(DATA_DIR / "secret_key")
 DEBUG = env.flag("DEBUG")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
@@ -184,9 +184,11 @@ CELERY_BEAT_SCHEDULER = "tradingsite.beat_pulse:PulsingScheduler"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "tradingsite.passwords.GuessablePasswordValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 3600  # seconds that the link of a first start is good for
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"
@@ -199,6 +201,8 @@ AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
+# A failed try is written down with its form: never with what is a secret in it.
+AXES_SENSITIVE_PARAMETERS = ["step_up_password", "old_password", "new_password1", "new_password2", "password1", "password2"]
 AXES_LOCKOUT_TEMPLATE = "429.html"
 
 # --- the browser's rules --------------------------------------------------------------------------------------------
@@ -236,6 +240,11 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
+
+if TRADING_MODE == "live":
+    check_live_surroundings(
+        debug=DEBUG, hosts=ALLOWED_HOSTS, secret_key=SECRET_KEY, https=HTTPS, redis_url=REDIS_URL, database_url=_database_url
+    )
 
 # --- language, time, files -----------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

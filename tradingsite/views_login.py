@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
+from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -34,6 +36,14 @@ class LogIn(LoginView):
         answer = super().form_valid(form)
         remember(self.request)
         return answer
+
+
+@method_decorator(login_not_required, name="dispatch")
+class FirstPassword(PasswordResetConfirmView):
+    """Where the link of a first start leads: choose a password, then log in with it. The link is void from then on."""
+
+    template_name = "registration/first_password.html"
+    success_url = reverse_lazy("login")
 
 
 class LogOut(LogoutView):

@@ -70,6 +70,7 @@ def _desk_pages() -> Iterator[tuple[str, str]]:
     """Everything outside the admin."""
     for name in PLAIN:
         yield name, reverse(name)
+    yield "first_password", reverse("first_password", args=["none", "none"])
     for topic in TOPICS:
         yield "events:live", reverse("events:live", args=[topic]) + ("?symbol=SPY" if topic == "bars" else "")
     for name, queries in _filters().items():

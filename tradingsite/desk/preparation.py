@@ -12,10 +12,14 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.contrib.auth.password_validation import validate_password
 from django.contrib.staticfiles.finders import get_finders
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.db import transaction
 
-from tradingsite.environment import kept_text, write_private
+from tradingsite.environment import LOOPBACK, kept_text, write_private
+from tradingsite.first_person import FIRST_USER, first_link
 from tradingsite.soundness import damage
 
 DEMO_USER = "demo"
@@ -35,12 +39,15 @@ def prepare(*, data_dir: Path, web_url: str, gateway_state: Path | None, mode: s
     _collect_static_files(data_dir, step)
     if gateway_state and settings.DEMO_HISTORY:
         _fill_history(gateway_state, step)
-    if mode == "live":
+    if mode == "simulated" and set(settings.ALLOWED_HOSTS) <= LOOPBACK:
+        step("checking the demo user")
+        if password := _demo_user(data_dir, demo_password):
+            return f"Log in at {web_url} as {DEMO_USER} with password {password}"
+    else:
         get_user_model().objects.filter(username=DEMO_USER, is_active=True).update(is_active=False)
-        return f"Log in at {web_url} (make the first user with: manage.py createsuperuser)"
-    step("checking the demo user")
-    password = _demo_user(data_dir, demo_password)
-    return f"Log in at {web_url} as {DEMO_USER} with password {password}"
+    if link := first_link(web_url):
+        return f"Choose the password of the user {FIRST_USER} at {link} (works once, for an hour; a new start makes a new one)"
+    return f"Log in at {web_url}"
 
 
 def _collect_static_files(data_dir: Path, step: Step) -> None:
@@ -77,17 +84,24 @@ def _fill_history(gateway_state: Path, step: Step) -> None:
 
 
 def _demo_user(data_dir: Path, given: str) -> str:
-    """The person of the simulated desk, with all of the admin role's rights. Returns the password."""
-    path = data_dir / "demo_password"
+    """The person of the simulated desk, with all of the admin role's rights. Returns the password while it is still the first one.
+
+    Made once: one that was switched off, or has another password by now, is left as it is.
+    """
+    path, users = data_dir / "demo_password", get_user_model().objects
+    user = users.filter(username=DEMO_USER).first()
+    if user is not None:
+        password = given or kept_text(path)
+        return password if user.is_active and user.check_password(password) else ""
     password = given or kept_text(path) or secrets.token_urlsafe(12)
-    if not given:
+    if given:
+        try:
+            validate_password(password, get_user_model()(username=DEMO_USER))
+        except ValidationError as error:
+            raise CommandError(f"DEMO_PASSWORD is refused: {' '.join(error.messages)}") from error
+    else:
         write_private(path, password)
-    user, _ = get_user_model().objects.get_or_create(username=DEMO_USER)
-    if not (user.is_active and user.is_staff and user.check_password(password)):
-        user.is_active = user.is_staff = True
-        user.set_password(password)
-        user.save()
-    group = Group.objects.filter(name="admin").first()
-    if group is not None:
-        user.groups.add(group)
+    with transaction.atomic():
+        user = users.create_user(DEMO_USER, password=password, is_staff=True)
+        user.groups.add(Group.objects.get(name="admin"))
     return password

@@ -71,6 +71,7 @@ TABLE = {
     "trading_flatten": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302)),
     "clear_lock": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302), ids=("lock",)),
     "login": Address(get=(200, 302, 302, 302), post=(200, 302, 302, 302)),
+    "first_password": Address(get=(200, 200, 200, 200), post=(200, 200, 200, 200), ids=("uid", "token")),  # a link that is void
     "logout": Address(get=(302, 405, 405, 405), post=(302, 302, 302, 302)),
     "review_now": Address(get=(302, 302, 302, 302), post=(302, 405, 405, 405)),
     "review": page("week"),
@@ -134,6 +135,8 @@ def ids(live_redis: RedisServer) -> dict[str, str]:
     made = {"position": held_position(), "order": working_order(), "signal": pending_signal(), "statement": statement}
     return {kind: str(record.pk) for kind, record in made.items()} | {
         "topic": "positions",
+        "uid": "none",
+        "token": "none",
         "week": "2026-W10",
         "alarm": str(alarm_row().pk),
         "lock": "987654",
@@ -180,7 +183,8 @@ def test_everybody_meets_what_the_table_says(name: str, role: str, ids: dict[str
     [
         name
         for name, address in TABLE.items()
-        if address.ids and name not in ("events:live", "clear_lock", "positions:task_done", "positions:error_trade_settle")
+        if address.ids
+        and name not in ("first_password", "events:live", "clear_lock", "positions:task_done", "positions:error_trade_settle")
     ],
 )
 def test_an_id_that_nothing_has_is_not_found(name: str, role: str, ids: dict[str, str]) -> None:

@@ -70,9 +70,10 @@ GOOD: dict[str, Any] = {
     "ask": "", "shown_entry": "500",
     "shown_quantity": "10", "shown_stop": "480", "shown_target": "540", "kind": "percent", "value": "5", "at_r": "1", "minutes": "30",
     "at_session_end": "on", "percent": "50", "limit_price": "151", "username": "ann", "password": "secret", FIELD: "secret",
+    "new_password1": "secret", "new_password2": "secret",
     "outcome": "found", "account": "0123456789abcdef",
 }  # fmt: skip
-FORMLESS = {"confirm_person": [FIELD]}  # a password is compared as it was typed
+FORMLESS = {"confirm_person": [FIELD], "first_password": ["new_password1", "new_password2"]}  # passwords are taken as they were typed
 ASKED = [
     "page",
     "symbol",
@@ -208,7 +209,7 @@ def typed_for(path: str) -> str:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_no_form_of_any_address_breaks_it(name: str, desk: dict[str, str]) -> None:
-    walker, path = Walker("stranger" if name == "login" else "admin"), path_of(name, desk)
+    walker, path = Walker("stranger" if name in ("login", "first_password") else "admin"), path_of(name, desk)
     fields = fields_of(walker, path) or FORMLESS.get(name, [])
     assert fields, f"{path} reads no form: nothing is checked before it is used"
     for value in [*NUMBERS, *WORDS]:

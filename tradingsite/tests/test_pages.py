@@ -15,7 +15,7 @@ from tradingsite.tests.page_data import equity_point, event_row, fit_to_trade, h
 
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
-OPEN_TO_ALL = {"login", "healthz", "readyz"}
+OPEN_TO_ALL = {"login", "first_password", "healthz", "readyz"}
 PAGES = ["overview", "signals:list", "positions:list", "positions:orders", "positions:pnl", "trading", "events:trace", "events:journal"]
 
 

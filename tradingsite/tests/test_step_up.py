@@ -51,9 +51,8 @@ def approval(**more):
 
 
 def test_live_mode_cannot_do_without_it():
-    code = (
-        "import os; os.environ.update(TRADING_MODE='live', IB_ACCOUNT='U1', LIVE_TRADING_CONFIRMED='U1', IB_PORT='4001', STEP_UP='false', "
-    )
+    code = "import os, string; os.environ.update(TRADING_MODE='live', IB_ACCOUNT='U1', LIVE_TRADING_CONFIRMED='U1', IB_PORT='4001', "
+    code += "STEP_UP='false', HTTPS='true', SECRET_KEY=string.ascii_letters, "
     code += "FLOW_API_URL='https://x.example/api/v1'); from tradingsite import settings; print(settings.STEP_UP)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "True"
 
