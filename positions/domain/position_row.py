@@ -66,7 +66,8 @@ def position_row(position: Position) -> dict[str, Any]:
 
 
 def restore_position(position: Position, row: dict[str, Any]) -> None:
-    """Put `row` into a fresh position; the holding is folded again from its fills, not believed."""
+    """Put `row` into a fresh position; the holding is folded again from its fills, not believed. Only a state that was stored without
+    its fills (they have rows of their own) is taken at its word."""
     position.version = row["v"]
     position._status = PositionStatus(row["status"])
     position._direction = row["direction"]
@@ -89,10 +90,16 @@ def restore_position(position: Position, row: dict[str, Any]) -> None:
     position._entries = _entries(row)
     position._marked = row["last"] is not None and (not position._entries or bool(position._low))
     position._told_fills = {number: entry.to_dict() for number, entry in enumerate(position._entries)}
-    position._fold = fold(position._entries) if position._entries else Fold()
+    position._fold = fold(position._entries) if "fills" in row else _believed(row)
     position._fold.leftover, position._fold.leftover_value = 0, 0.0
     if position._status is PositionStatus.CLOSED:
         position._fold.quantity = 0
+
+
+def _believed(row: dict[str, Any]) -> Fold:
+    held = row["quantity"] if row["status"] != PositionStatus.PLANNED else 0
+    booked = row["realized_pnl"] + row["commission"]
+    return Fold(quantity=held, entry_price=row["entry_price"], realized=booked, largest=row["opened_quantity"], risk=row.get("risk_taken"))
 
 
 def _entries(row: dict[str, Any]) -> list[LedgerEntry]:

@@ -15,6 +15,7 @@ from events.commands import parse_command
 from events.models import CommandRecord, WorkerLease
 from positions.domain.risk import ENTRY_CHECKS, not_expired
 from positions.models import OrderRecord, PositionRecord, RiskLimits, ScopedLimitRecord, TradingState
+from positions.tests.rows import Trip, make_position
 from signals import facts
 from signals.domain.entry import entry_intent
 from signals.facts import gather
@@ -74,6 +75,15 @@ def test_what_the_worker_would_refuse_the_card_and_the_decision_refuse(code, arr
     answer = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert SignalRecord.objects.get().state == "pending"
+
+
+def test_what_is_held_counts_by_the_rows_that_the_worker_writes(make_signal, signed_in, ticket):
+    make_signal("s1")
+    make_position(Trip(symbol="MSFT", exit=None, stop=140.0))  # its fills are in rows of their own
+    limits(max_open_risk=1_050)()
+    answer = signed_in().post("/signals/s1/approve", ticket(), headers={"accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "max_risk")
+    assert ["at risk in all", "$1,000.00"] in answer.json()["refusals"][0]["figures"]
 
 
 @pytest.mark.parametrize("whose", ["the web server's", "the worker's"])
