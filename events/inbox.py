@@ -104,6 +104,15 @@ def _announce(record: CommandRecord) -> None:
     publish("commands", [command_row(record)])
 
 
+def amend_outcome(key: int, outcome: Outcome) -> CommandRecord | None:
+    """A later part of a command that was carried out has come to something else: its row says so. None while the row is not finished,
+    or when there is none any more. In the caller's transaction."""
+    finished = CommandRecord.objects.filter(pk=key).exclude(state__in=(CommandRecord.State.PENDING, CommandRecord.State.CLAIMED))
+    if not finished.update(state=outcome.state, code=outcome.code[:40], reason=outcome.reason[:500]):
+        return None
+    return CommandRecord.objects.select_related("created_by").get(pk=key)
+
+
 class Inbox:
     """The worker's end. `run()` until `stop()`; commands are handled one at a time, oldest first, those named in `first` before all
     others: what stops trading must not stand in line behind what it is to stop."""

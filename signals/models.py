@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from events.clock import utc_now
+from positions.domain.expected import SLIPPAGE_PCT
 
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 PERCENT = [MinValueValidator(0.0), MaxValueValidator(100.0)]
@@ -83,7 +84,7 @@ class SignalSettings(models.Model):
         default=0.15, validators=PERCENT, help_text="The entry limit is this far through the market, percent."
     )
     slippage_pct = models.FloatField(
-        default=0.01,
+        default=SLIPPAGE_PCT,
         validators=[MinValueValidator(0.0), MaxValueValidator(5.0)],
         help_text="An entry is expected to fill this much worse than the quote, percent; size, risk, target and R come from that price.",
     )

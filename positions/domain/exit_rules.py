@@ -20,6 +20,7 @@ from positions.domain.pricing import increment_at, snap_stop
 
 BEFORE_SESSION_END = timedelta(minutes=2)  # a market order still fills in the session it was sent in
 MOST_TARGETS = 4
+REVERSE = "reverse-"  # and the number of the command: the intent of the other side's entry
 MOST_TRIES = 3  # exits of one target that came to nothing; then a person decides
 
 
@@ -61,6 +62,7 @@ class Reverse:
     risk: float  # dollars per share between entry and stop
     reward: float | None
     expires_at: datetime
+    close_id: str = ""  # the intent of the exit that goes first
     outcome: str = ""
 
 

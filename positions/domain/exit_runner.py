@@ -7,28 +7,27 @@ crash the same rule makes the same order, never a second one.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from events.order import OrderSide, OrderState, OrderType
+from events.order import OrderState
 from events.position import PositionStatus
 from events.wording import quantity_text
-from positions.domain import danger, families, position_events
-from positions.domain.exit_rules import Action, Ask, ExitRules, Held, Market, Pace, PartialTarget, Reverse, at_break_even, evaluate, watched
-from positions.domain.intent import Denied, OrderIntent
+from positions.domain import danger, position_events
+from positions.domain.exit_rules import Action, Ask, ExitRules, Held, Market, Pace, PartialTarget, at_break_even, evaluate, watched
+from positions.domain.intent import Denied
 from positions.domain.order import Order
 from positions.domain.order_manager import OrderManager
 from positions.domain.position import Position
 from positions.domain.position_events import Before
+from positions.domain.reversing import Bind, Reversals, Told
 from positions.domain.tracker import PositionTracker
 
 STALE_PRICE = timedelta(seconds=15)  # an older price moves no stop and reaches no target
 AGAIN = timedelta(seconds=2)  # after a refusal
 LOST = timedelta(seconds=30)  # an exit that was asked for and never became an order
-REVERSE_THROUGH = 0.003  # the reversing entry's limit is this fraction through the market
-REVERSE_LIFE_SECONDS = 60.0
 _RULES = uuid.UUID("5d2a3a7e-3c55-4a3f-9c1e-0b3f6f1f6a10")
 
 
@@ -58,9 +57,10 @@ class ExitRunner:
         atr: Callable[[str], float | None] = lambda symbol: None,
         session_end: Callable[[str], datetime | None] = lambda symbol: None,
         pace: Pace | None = None,
-        bind: Callable[[OrderIntent], Awaitable[OrderIntent]] | None = None,
+        bind: Bind | None = None,
+        told: Told | None = None,
     ) -> None:
-        self._bind = bind  # learns the margin an entry takes
+        self.reversals = Reversals(manager, now, bind=bind, told=told)
         self.pace = pace or Pace()
         self._manager = manager
         self._tracker = tracker
@@ -72,10 +72,8 @@ class ExitRunner:
     async def run_once(self) -> None:
         """Look at every position with a rule armed: exits at once; then a few moves of stops, those with the most money in them
         first, and everything is looked at anew, by the newest prices, before the next few."""
-        for position in self._tracker.closed():
-            reverse = position.exit_rules.reverse
-            if reverse is not None and not reverse.outcome:
-                await self._reverse(position, reverse)
+        for position in [*self._tracker.closed(), *self._tracker.active()]:
+            await self._settle_reverse(position)
         moved: set[str] = set()
         while due := await self._look_at_all(without=moved):
             moved |= await self._move_some(due)
@@ -231,39 +229,15 @@ class ExitRunner:
         reason = f"the stop rests at the entry price or better; asked for at {quantity_text(rules.break_even_r)} R"
         await self._keep(position, replace(rules, break_even_at=market.now), "break-even", changed, reason=reason)
 
-    # ---- reversing ------------------------------------------------------------------------------------------------------
+    # ---- reversing: see reversing.py --------------------------------------------------------------------------------------
 
-    async def _reverse(self, position: Position, reverse: Reverse) -> None:
-        """The position is closed: open the other way, once, while the wish is fresh."""
-        now, side = self._now(), OrderSide.SELL if position.direction > 0 else OrderSide.BUY
-        sign = 1 if side is OrderSide.BUY else -1
-        market = self._manager.core.context(position.symbol).market
-        outcome = "not opened: the wish had lapsed" if now >= reverse.expires_at else ""
-        if not outcome and market is None:
+    async def _settle_reverse(self, position: Position) -> None:
+        wish = position.exit_rules.reverse
+        if wish is None or wish.outcome:
             return
-        if not outcome and market is not None:
-            limit = market * (1 + sign * REVERSE_THROUGH)
-            intent = OrderIntent(
-                intent_id=reverse.intent_id,
-                symbol=position.symbol,
-                side=side,
-                quantity=reverse.quantity,
-                entry_type=OrderType.LIMIT,
-                limit_price=limit,
-                stop_loss=limit - sign * reverse.risk,
-                take_profit=None if reverse.reward is None else limit + sign * reverse.reward,
-                strategy=position.strategy,  # no signal: its one order was the position that has just closed
-                reference_price=market,
-                expires_at=reverse.expires_at,
-                entry_life_seconds=REVERSE_LIFE_SECONDS,
-                cause=position.position_id,
-            )
-            contract = self._manager.core.contracts.get(position.symbol)
-            intent = intent if contract is None else families.snapped(intent, contract)  # the broker is asked about a price it takes
-            answer = await self._manager.submit(intent if self._bind is None else await self._bind(intent))
-            outcome = f"not opened: {answer}" if isinstance(answer, Denied) else f"opened as position {answer.position_id}"
-        rules = replace(position.exit_rules, reverse=replace(reverse, outcome=outcome))
-        await self._keep(position, rules, "reversed", {}, reason=outcome)
+        done = await self.reversals.settle(position, wish)
+        if done is not None:
+            await self._keep(position, replace(position.exit_rules, reverse=done), "reversed", {}, reason=done.outcome)
 
     # ---- inside ---------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ import math
 
 from events.order import OrderSide
 
+SLIPPAGE_PCT = 0.01  # how much worse than the quote, where no setting says another number
+
 
 def expected_fill(
     side: OrderSide, *, bid: float | None, ask: float | None, last: float | None, slippage_pct: float, limit: float | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from events.failpoints import failpoint
 from events.order import OrderRole, OrderState
 from events.position import PositionStatus
@@ -59,6 +61,19 @@ class OrderEntries:
             return denied
         await core.refresh_stop_state(position.position_id)
         return orders[0]
+
+    async def judge(self, intent: OrderIntent, *, as_if_closed: Position) -> Denied | None:
+        """Whether the entry could leave now, were that position closed already and its orders over. Sends nothing."""
+        core = self.core
+        try:
+            contract = await core.contract(intent.symbol)
+        except BrokerError:
+            return LINK_DOWN
+        if contract is None:
+            return Denied(code="unknown_symbol", message=f"The broker does not know {intent.symbol!r}.")
+        context = core.context(intent.symbol, without=core.book.of_position(as_if_closed.position_id))
+        others = [position for position in context.positions if position is not as_if_closed]
+        return core.risk.check(families.snapped(intent, contract), replace(context, positions=others))
 
     async def scale_in(self, position: Position, intent: OrderIntent) -> Order | Denied:
         """Add to a position: an entry with its own child stop, so that the added shares are covered from the first one.

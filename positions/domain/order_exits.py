@@ -89,6 +89,9 @@ class OrderExits:
         price = self._snapped_stop(position, price)
         stops = self.core.book.live(position_id, OrderRole.STOP)
         if stops:
+            refused = next((no for stop in stops if isinstance(no := self._may_replace(stop, stop_price=price), Denied)), None)
+            if refused is not None:
+                return refused  # all of them, or none: a position half of which stops elsewhere is what nobody asked for
             moved = [await self._replace(stop, "stop moved", stop_price=price) for stop in stops]
             return next((answer for answer in moved if isinstance(answer, Denied)), moved[0])
         if not position.held:

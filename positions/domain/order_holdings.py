@@ -9,6 +9,7 @@ Each call says what the person saw and is denied when that is no longer so.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from events.order import OrderRole
@@ -16,7 +17,7 @@ from events.wording import quantity_text, shares_words
 from positions.domain.errors import InvalidPrice
 from positions.domain.intent import Denied
 from positions.domain.order import Order
-from positions.domain.order_core import OrderCore
+from positions.domain.order_core import LINK_DOWN, OrderCore
 from positions.domain.order_exits import OrderExits
 from positions.domain.order_hearing import OrderHearing
 from positions.domain.order_reconcile import OrderReconcile
@@ -55,7 +56,7 @@ class OrderHoldings:
         position.set_levels(stop_loss=stop_loss, take_profit=take_profit, reason=reason, by=by)
         await self.core.tracker.announce(position, before, f"adopted by {by}")
         sent = await self.exits.protecting.protect(position)
-        return sent if isinstance(sent, Denied) else position
+        return _half_done(sent, "its stop was not sent; it is tried again") if isinstance(sent, Denied) else position
 
     async def close(self, symbol: str, quantity: float, *, reason: str, by: str) -> Order | Denied:
         """Take the shares over and send a market order that closes them."""
@@ -63,7 +64,8 @@ class OrderHoldings:
         if denied is not None:
             return denied
         position = await self._take(symbol, quantity, reason=reason, by=by)
-        return await self.exits.close(position.position_id, None, f"closed by {by}: {reason}")
+        sent = await self.exits.close(position.position_id, None, f"closed by {by}: {reason}")
+        return _half_done(sent, "the order that closes them was not sent") if isinstance(sent, Denied) else sent
 
     async def release(self, position_id: str, quantity: float, *, reason: str, by: str) -> Position | Denied:
         """The position, closed without a trade; its resting orders are being cancelled."""
@@ -108,6 +110,8 @@ class OrderHoldings:
 
     async def _may_take(self, symbol: str, quantity: float) -> Denied | None:
         core, elsewhere = self.core, self.hearing.elsewhere.get(symbol, 0.0)
+        if not core.may_send:  # taken over, they would have neither a stop nor a close
+            return LINK_DOWN
         if abs(elsewhere - quantity) > 1e-6:
             return _changed(symbol, elsewhere, quantity)
         if symbol in self.compared.gaps:
@@ -152,6 +156,11 @@ def _changed(symbol: str, now: float, seen: float) -> Denied:
     return _denied(
         "changed", f"{symbol} is now {shares_words(now)}, not {quantity_text(seen)} as you saw it.", "Look again.", now=now, seen=seen
     )
+
+
+def _half_done(denied: Denied, what: str) -> Denied:
+    """The first part stands, and is said."""
+    return replace(denied, message=f"The shares are a position of the desk now, but {what}. {denied.message}")
 
 
 def _denied(code: str, message: str, what_to_do: str, **values: Any) -> Denied:

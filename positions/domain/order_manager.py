@@ -214,6 +214,11 @@ class OrderManager:
         async with self._section("submit"):
             return await self._entries.submit(intent)
 
+    async def judge(self, intent: OrderIntent, *, as_if_closed: Position) -> Denied | None:
+        """Why the entry would be refused, were that position closed already; sends nothing."""
+        async with self._section("judge"):
+            return await self._entries.judge(intent, as_if_closed=as_if_closed)
+
     async def cancel_order(self, order_id: str, reason: str = "") -> Order | Denied:
         async with self._section("cancel_order"):
             return await self._exits.cancel_order(order_id, reason)

@@ -24,6 +24,7 @@ from events.order import OrderSide
 from events.position import PositionStatus
 from events.system import EquityEvent
 from positions.domain.bars import wilder_atr
+from positions.domain.expected import SLIPPAGE_PCT
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order_manager import OrderManager
 from positions.domain.ports import CommissionReport, ErrorReport, ExecutionReport, OrderReport, Tick
@@ -44,7 +45,7 @@ DECIDED_BY = "demo"
 THRESHOLD = 0.75
 MOST_DOLLARS = 95_000.0
 RULES = PlanRules(  # as the settings a new desk starts with
-    slippage_pct=0.01,
+    slippage_pct=SLIPPAGE_PCT,
     offset_pct=0.15,
     atr_multiple=2.0,
     least_stop_pct=0.4,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from events.clock import utc_now
 from events.commands import ClosePosition, ReversePosition, ScaleIn, SetBreakEven, SetPartialTarget, SetTimeStop, SetTrailing
-from events.models import EventRecord, WorkerLease
-from positions.models import OperatorTask, PositionChange, PositionRecord, ProtectionSettings
+from events.models import CommandRecord, EventRecord, WorkerLease
+from positions.domain.exit_rules import Reverse
+from positions.models import OperatorTask, PositionChange, PositionRecord, ProtectionSettings, RiskLimits
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
 from tradingsite.testing.starvation import Stopwatch
 from tradingsite.tests.trading_story import file_wish, last_price, open_position, outcome
+from tradingsite.worker.protection import amend_reverse
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timed]
 GONE = ("Filled", "Cancelled", "Inactive")
@@ -149,3 +152,35 @@ def test_a_reverse_closes_and_opens_the_other_side(live_worker, truth):
     other = eventually(lambda: PositionRecord.objects.filter(direction=-1, status="open", stop_state="resting").first(), what="protected")
     assert record(position).data["exit_rules"]["reverse"]["outcome"] == f"opened as position {other.pk}"
     assert OperatorTask.objects.count() == 0
+    command, said = CommandRecord.objects.get(name="ReversePosition"), "closed, and the other side opened as position"
+    eventually(lambda: CommandRecord.objects.get(pk=command.pk).reason.startswith(said), what="its row says so")
+
+
+def test_a_reverse_that_would_be_refused_closes_nothing(live_worker, truth):
+    position = open_position("AAPL", 100)
+    RiskLimits.objects.update(max_symbol_risk=1, updated_at=utc_now())
+    answer = outcome(file_wish(ReversePosition(position_id=position.pk)))
+    assert (answer.state, answer.code) == ("refused", "symbol_risk")
+    assert answer.reason.startswith("Nothing was closed: the other side would be refused. $")
+    assert truth.positions() == {"AAPL": 100}
+    assert not [order for order in truth.orders() if order["side"] == "SELL" and order["kind"] == "MKT"]
+
+
+@pytest.mark.parametrize(
+    ("opened", "outcome", "state", "code"),
+    [
+        (False, "not opened: Trading is halted.", "refused", "half_done"),
+        (True, "opened as position p2", "done", ""),
+    ],
+)
+def test_the_row_of_a_reverse_says_what_became_of_its_second_half(opened, outcome, state, code):
+    record = CommandRecord.objects.create(key="k1", name="ReversePosition", state="claimed", created_at=utc_now(), account="DU1")
+    wish = Reverse(intent_id=f"reverse-{record.pk}", quantity=1, risk=1.0, reward=None, expires_at=utc_now(), outcome=outcome)
+    assert amend_reverse(lambda: None, wish, opened) is False  # its first answer is not written yet
+    CommandRecord.objects.update(state="done", reason="closing AAPL")
+    assert amend_reverse(lambda: None, wish, opened).pk == record.pk
+    record.refresh_from_db()
+    assert (record.state, record.code) == (state, code)
+    assert outcome.rstrip(".") in record.reason
+    record.delete()
+    assert amend_reverse(lambda: None, wish, opened) is True

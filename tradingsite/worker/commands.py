@@ -37,6 +37,7 @@ from events.order import OrderState
 from events.system import CommandEvent
 from events.wording import price_text, quantity_text
 from positions.domain.errors import PositionsError
+from positions.domain.exit_rules import REVERSE
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.order_manager import OrderManager
@@ -125,6 +126,9 @@ class CommandDesk:
         failpoint("command.begin")
         try:
             with working_on(cause):
+                if command.name in ENTRIES:  # the limits, the switch and the locks as they are now, not two seconds ago
+                    await self._switch.refresh()
+                    await self._guard.refresh()
                 outcome = await self._handlers[type(command)](command, record)
         except UnknownContract as error:
             outcome = Outcome.refused("unknown_symbol", f"{error}.")
@@ -146,7 +150,7 @@ class CommandDesk:
         if isinstance(command, ReversePosition):
             position = self._tracker.find(command.position_id)
             reverse = position.exit_rules.reverse if position is not None else None
-            if reverse is not None and reverse.intent_id == f"reverse-{record.pk}":
+            if reverse is not None and reverse.intent_id == f"{REVERSE}{record.pk}":
                 return Outcome.done("its close was asked for before the worker was restarted")
         return None
 
@@ -170,9 +174,7 @@ class CommandDesk:
             return await self._close_for_signal(command, record)
         if self._session.blocked:
             return Outcome.refused("books_differ", f"Our book and the broker's differ. {self._session.blocked} The Broker page shows it.")
-        await self._switch.refresh()  # the limits and the switch as they are now, not two seconds ago
         await self._subscriptions.one(command.symbol)
-        await self._guard.refresh()
         intent = await self._margins.bound_to(await self._intent(command, record))
         result = await self._manager.submit(intent)
         if isinstance(result, Denied):

@@ -160,6 +160,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
     protection = Protection(
         bus=bus, broker=broker, manager=manager, tracker=tracker, database=database, session=session,
         session_end=lambda: market_closes(broker), fence=lambda: check_epoch(epoch), bind=margins.bound_to,
+        on_command=lambda row: feed.put("commands", str(row["id"]), row),
     )  # fmt: skip
     desk = CommandDesk(
         bus=bus,

@@ -23,7 +23,7 @@ from events.inbox import Outcome
 from events.models import CommandRecord
 from events.order import OrderSide
 from events.wording import quantity_text
-from positions.domain.exit_rules import MOST_TARGETS, ExitRules, PartialTarget, Reverse, Trail, TrailKind
+from positions.domain.exit_rules import MOST_TARGETS, REVERSE, ExitRules, PartialTarget, Reverse, Trail, TrailKind
 from positions.domain.exit_runner import ExitRunner
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order_manager import OrderManager
@@ -152,7 +152,8 @@ class ExitDesk:
         return Outcome.done(f"adding {quantity_text(command.quantity)} {position.symbol} as {result.order_ref}")
 
     async def _reverse(self, command: ReversePosition, record: CommandRecord) -> Outcome:
-        """One wish on the books: close, and once flat open the other way with the same risk per share."""
+        """One wish on the books: close, and once flat open the other way with the same risk per share. Judged whole: when the other
+        side would be refused, nothing is closed."""
         position = self._tracker.find(command.position_id)
         if position is None or not position.held or position.entry_price is None:
             return Outcome.refused("not_open", "There is no such open position.")
@@ -161,15 +162,19 @@ class ExitDesk:
         await self._subscriptions.one(position.symbol)
         reward = None if position.take_profit is None else abs(position.take_profit - position.entry_price)
         wish = Reverse(
-            intent_id=f"reverse-{record.pk}",
+            intent_id=f"{REVERSE}{record.pk}",
             quantity=abs(position.held),
             risk=position.risk_per_share,
             reward=reward,
             expires_at=utc_now() + REVERSE_LIFE,
+            close_id=record.intent_id,
         )
+        refusal = await self._runner.reversals.objection(position, wish)
+        if refusal is not None:
+            return Outcome.refused(refusal.code, f"Nothing was closed: the other side would be refused. {refusal}")
         before = position.exit_rules
         await self._runner.arm(position, replace(before, reverse=wish), "reverse asked for", by=_who(record))
-        result = await self._manager.close_position(position.position_id, None, f"reverse by {_who(record)}")
+        result = await self._manager.close_position(position.position_id, None, f"reverse by {_who(record)}", intent_id=record.intent_id)
         if isinstance(result, Denied):
             await self._runner.arm(position, before, "reverse given up: it cannot be closed", by=_who(record))
             return Outcome.refused(result.code, str(result))

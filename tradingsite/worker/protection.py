@@ -16,12 +16,15 @@ from django.db import transaction
 
 from events.bus import EventBus
 from events.clock import utc_now
+from events.inbox import Outcome, amend_outcome
+from events.models import CommandRecord
 from events.order import OrderRole, OrderState
-from events.system import OvernightChangeEvent
+from events.rows import command_row
+from events.system import CommandEvent, OvernightChangeEvent
 from positions.broker.ib import IbBroker
 from positions.broker.pacer import Priority
 from positions.domain.bars import wilder_atr
-from positions.domain.exit_rules import ExitRules, Pace, Trail, TrailKind
+from positions.domain.exit_rules import REVERSE, ExitRules, Pace, Reverse, Trail, TrailKind
 from positions.domain.exit_runner import ExitRunner
 from positions.domain.intent import OrderIntent
 from positions.domain.order import Order
@@ -60,8 +63,12 @@ class Protection:
         session_end: Callable[[], datetime | None],
         fence: Callable[[], None],
         bind: Callable[[OrderIntent], Awaitable[OrderIntent]],
+        on_command: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.runner = ExitRunner(manager, tracker, utc_now, atr=self._atr, session_end=lambda symbol: session_end(), bind=bind)
+        self.runner = ExitRunner(
+            manager, tracker, utc_now, atr=self._atr, session_end=lambda symbol: session_end(), bind=bind, told=self._reversed
+        )
+        self._on_command = on_command  # gets a command whose outcome has changed, as a feed row
         self.settings = ProtectionSettings()
         self.checked_at: datetime | None = None
         self.open_tasks = 0
@@ -89,6 +96,22 @@ class Protection:
         await self._manager.guard()
         await self._apply_defaults()
         await self.runner.run_once()
+
+    async def _reversed(self, wish: Reverse, opened: bool) -> bool:
+        """The command's row says what became of its second part; False while its first answer is not written."""
+        record = await self._database.run(amend_reverse, self._fence, wish, opened)
+        if isinstance(record, CommandRecord):
+            self._on_command(command_row(record))
+            event = CommandEvent(
+                command_id=record.pk,
+                name=record.name,
+                state=str(record.state),
+                code=record.code,
+                reason=record.reason,
+                position_id=record.position_id,
+            )
+            await self._bus.emit(event)
+        return record is not False
 
     async def refresh(self) -> None:
         """Every five seconds: the rule, the defaults, and the true ranges that trails need."""
@@ -242,6 +265,18 @@ def read_atr(symbol: str) -> float | None:
     bars = [Bar(symbol=symbol, at=bar.at, open=bar.open, high=bar.high, low=bar.low, close=bar.close) for bar in reversed(newest)]
     atr = wilder_atr(bars, ATR_PERIOD)
     return atr if atr is not None and math.isfinite(atr) and atr > 0 else None
+
+
+def amend_reverse(fence: Callable[[], None], wish: Reverse, opened: bool) -> CommandRecord | bool:
+    """The amended row; True where there is none to amend, False while it is not finished."""
+    key = wish.intent_id.removeprefix(REVERSE)
+    if not key.isdigit():
+        return True
+    words = f"closed, and the other side {wish.outcome}" if opened else f"Only half was done: the other side was {wish.outcome}."
+    outcome = Outcome.done(words) if opened else Outcome.refused("half_done", words)
+    with transaction.atomic():
+        fence()
+        return amend_outcome(int(key), outcome) or not CommandRecord.objects.filter(pk=int(key)).exists()
 
 
 def open_task(fence: Callable[[], None], account: str, key: str, change: OvernightChange, position_id: str) -> None:

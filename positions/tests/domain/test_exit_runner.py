@@ -11,7 +11,9 @@ from events.order import OrderRole
 from events.position import PositionStatus
 from positions.domain.exit_rules import ExitRules, Pace, PartialTarget, Reverse, Trail, TrailKind
 from positions.domain.exit_runner import ExitRunner
+from positions.domain.intent import OrderIntent
 from positions.domain.position import Position
+from positions.domain.risk import RiskLimits, TradingState
 from positions.tests.domain.desk import Desk
 
 
@@ -142,6 +144,98 @@ async def test_a_reverse_closes_and_then_opens_the_other_way_once(desk: Desk) ->
     assert sum(ticket.order_ref.endswith("-E") for what, ticket in desk.broker.wire if what == "send") == 2
     assert position.exit_rules.reverse is not None
     assert position.exit_rules.reverse.outcome.startswith("opened as position")
+
+
+async def reversing(desk: Desk, *, risk: float = 5.0, reward: float | None = None) -> tuple[Position, ExitRunner, list[tuple[str, bool]]]:
+    """A position whose reverse is asked for and whose close is on its way; and what was told of the other side."""
+    told: list[tuple[str, bool]] = []
+
+    async def tell(wish: Reverse, opened: bool) -> bool:
+        told.append((wish.outcome, opened))
+        return len(told) > 1  # the first time its row cannot be written yet
+
+    position = await desk.held(take_profit=None)
+    run = ExitRunner(desk.manager, desk.tracker, desk.clock.now, told=tell)
+    wish = Reverse(
+        intent_id="r1", quantity=100, risk=risk, reward=reward, close_id="c1", expires_at=desk.clock.now() + timedelta(seconds=60)
+    )
+    await run.arm(position, ExitRules(reverse=wish), "reverse", by="a trader")
+    await desk.manager.close_position(position.position_id, None, "reverse", intent_id="c1")
+    await price(desk, run, 100.0)
+    return position, run, told
+
+
+@pytest.mark.parametrize("risk", [0.25, 0.4, 1.0])
+async def test_a_reverse_opens_the_other_side_however_close_its_stop_is(desk: Desk, risk: float) -> None:
+    _, run, told = await reversing(desk, risk=risk, reward=2 * risk)
+    desk.broker.fill(desk.broker.order("-X"), 100, 100.0)
+    await desk.manager.drain()
+    for _ in range(3):
+        await price(desk, run, 100.0)
+    assert [opened for _, opened in told] == [True, True]
+    assert sum(ticket.order_ref.endswith("-E") for what, ticket in desk.broker.wire if what == "send") == 2  # told twice, opened once
+    entry, stop, target = (desk.broker.order(suffix).ticket for suffix in ("-E", "-S", "-T"))
+    bid = 99.99
+    assert stop.stop_price == pytest.approx(bid + risk, abs=0.025)  # the same risk from where it fills
+    assert target.limit_price == pytest.approx(bid - 2 * risk, abs=0.025)
+    assert (entry.limit_price or 0) < bid < (stop.stop_price or 0)
+
+
+async def test_a_reverse_whose_second_half_would_be_refused_is_refused_whole(desk: Desk) -> None:
+    position, run = await armed(desk)
+    wish = Reverse(intent_id="r1", quantity=100, risk=5.0, reward=None, expires_at=desk.clock.now() + timedelta(seconds=60))
+    assert await run.reversals.objection(position, wish) is None
+    desk.manager.core.risk.limits = RiskLimits(restricted_symbols=frozenset({"AAPL"}))
+    refusal = await run.reversals.objection(position, wish)
+    assert refusal is not None
+    assert refusal.code == "restricted"
+    tall = Reverse(intent_id="r1", quantity=100, risk=5.0, reward=150.0, expires_at=wish.expires_at)
+    below_zero = await run.reversals.objection(position, tall)
+    assert below_zero is not None
+    assert "zero or below" in str(below_zero)
+    assert not any(ticket.order_ref.endswith("-X") for what, ticket in desk.broker.wire if what == "send")
+
+
+async def test_without_the_brokers_word_on_margin_nothing_is_closed(desk: Desk) -> None:
+    desk.manager.core.risk.limits = RiskLimits(require_margin=False)
+    position = await desk.held(take_profit=None)
+    desk.manager.core.risk.limits = RiskLimits(require_margin=True)
+    asked: list[float] = []
+
+    async def silent(intent: OrderIntent) -> OrderIntent:
+        asked.append(intent.quantity)
+        return intent
+
+    run = ExitRunner(desk.manager, desk.tracker, desk.clock.now, bind=silent)
+    wish = Reverse(intent_id="r1", quantity=100, risk=5.0, reward=None, expires_at=desk.clock.now() + timedelta(seconds=60))
+    refusal = await run.reversals.objection(position, wish)
+    assert refusal is not None
+    assert (refusal.code, asked) == ("no_what_if", [200])
+
+
+async def test_what_refuses_the_other_side_later_is_told(desk: Desk) -> None:
+    position, run, told = await reversing(desk)
+    desk.manager.set_trading_state(TradingState.HALTED, "fire drill")
+    desk.broker.fill(desk.broker.order("-X"), 100, 100.0)
+    await desk.manager.drain()
+    for _ in range(3):
+        await price(desk, run, 100.0)
+    assert told == [("not opened: Trading is halted: fire drill. An admin has to resume trading first.", False)] * 2
+    assert position.exit_rules.reverse is not None
+    assert position.exit_rules.reverse.outcome == told[0][0]
+
+
+async def test_a_reverse_whose_close_failed_says_so_and_opens_nothing(desk: Desk) -> None:
+    position, run, told = await reversing(desk)
+    exit_id = desk.broker.order("-X").ticket.ib_order_id
+    desk.broker.object_to(exit_id, 201, "Order rejected: margin")
+    desk.broker.end(exit_id)
+    await desk.manager.drain()
+    for _ in range(3):
+        await price(desk, run, 100.0)
+    assert position.held == 100
+    assert told[-1][0].startswith("not opened: the position was not closed")
+    assert told[-1][1] is False
 
 
 async def test_a_reverse_that_took_too_long_opens_nothing(desk: Desk) -> None:
