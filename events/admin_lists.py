@@ -21,6 +21,7 @@ from django.utils.functional import cached_property
 
 from events.admin_words import in_words
 from events.keyset import MOST_COUNTED, count_up_to_most
+from events.symbols import canonical_symbol, is_symbol
 from events.wording import EXCHANGE_ZONE
 
 MONTHS = 12
@@ -79,12 +80,13 @@ def _words(name: str) -> str:
 
 
 def _values(field: Any, term: str) -> list[Any]:
-    """What a typed term may be in that column; symbols are in capitals."""
+    """What a typed term may be in that column; symbols are in capitals, and have one spelling."""
     if isinstance(field, models.IntegerField):
         return [int(term)] if term.isascii() and term.isdigit() and len(term) < 19 else []
     if "\x00" in term or len(term) > (field.max_length or 200):
         return []
-    return list(dict.fromkeys((term, term.upper())))
+    symbol = canonical_symbol(term)
+    return list(dict.fromkeys((term, term.upper(), *([symbol] if is_symbol(symbol) else []))))
 
 
 class IndexedValues(admin.AllValuesFieldListFilter):

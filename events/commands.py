@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from events.symbols import canonical_symbol, is_symbol
 from events.wording import quantity_text
 
 MAX_PRICE = 10_000_000.0  # per share
 MAX_QUANTITY = 10_000_000.0  # shares
-SYMBOL = re.compile(r"[A-Z0-9. -]{1,21}")
+SYMBOL = re.compile(r"[A-Z0-9. /-]{1,21}")
 SWITCHES = ("HaltTrading", "ReduceOnly", "ResumeTrading", "FlattenAll")  # commands that change the trading state
 
 
@@ -36,6 +37,8 @@ class Command:
     def __post_init__(self) -> None:
         for name, check in _CHECKS[type(self).__name__].items():
             check(name, getattr(self, name))
+            if check is _symbol:  # one spelling, whatever door it came through
+                object.__setattr__(self, name, canonical_symbol(getattr(self, name)))
 
     @property
     def name(self) -> str:
@@ -135,6 +138,13 @@ class FlattenAll(Command):
     """Cancel every entry and close every position."""
 
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSymbol(Command):
+    """Ask the broker whether it knows a stock. Nothing is traded."""
+
+    symbol: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,8 +357,8 @@ def _whole(name: str, value: Any) -> None:
 
 
 def _symbol(name: str, value: Any) -> None:
-    if not isinstance(value, str) or not SYMBOL.fullmatch(value):
-        raise BadCommand(f"{_called(name)} must be 1 to 21 of A-Z, 0-9, dot, space, dash", field=name)
+    if not isinstance(value, str) or not SYMBOL.fullmatch(value) or not is_symbol(canonical_symbol(value)):
+        raise BadCommand(f"{_called(name)} must be 1 to 21 of A-Z, 0-9, dot, space, dash, slash", field=name)
 
 
 _ID = _text(36, required=True)
@@ -391,6 +401,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
     "ReduceOnly": {"reason": _REASON},
     "ResumeTrading": {"reason": _REASON},
     "FlattenAll": {"reason": _REASON},
+    "CheckSymbol": {"symbol": _symbol},
     "AdoptHolding": {
         "symbol": _symbol,
         "quantity": _SHARES,

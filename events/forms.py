@@ -6,6 +6,9 @@ import unicodedata
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
+
+from events.symbols import LONGEST, canonical_symbol, is_symbol
 
 # Control, format (zero width, direction marks and overrides), surrogate, private and unassigned: none of them can be seen in a
 # journal, some turn the letters around them, and a database or a log may choke on others.
@@ -25,3 +28,19 @@ class PlainTextField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         cleaned = super().to_python(value)
         return plain_text(cleaned) if isinstance(cleaned, str) else cleaned
+
+
+class SymbolField(forms.CharField):
+    """A ticker in any spelling (`brk/b`), cleaned to the one that is kept (`BRK.B`)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**({"max_length": LONGEST} | options))
+
+    def to_python(self, value: Any) -> Any:
+        cleaned = super().to_python(value)
+        return canonical_symbol(cleaned) if isinstance(cleaned, str) and cleaned.isprintable() else cleaned
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value and not is_symbol(value):
+            raise ValidationError("A ticker, like AAPL or BRK.B.")

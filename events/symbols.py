@@ -33,6 +33,18 @@ def canonical_symbol(text: str) -> str:
     return f"{root}.PR{found[1]}" if found and len(rest[0]) <= 3 else f"{root}.{suffix}"
 
 
+def symbols_in(text: str) -> list[str]:
+    """Every symbol of a text that a person typed, in the one spelling: separated by commas or new lines, or by blanks where there are
+    none of those (then a class needs its dot: `BRK.B`)."""
+    parts = re.split(r"[,;\n]+", text) if re.search(r"[,;\n]", text) else text.split()
+    return [symbol for symbol in map(canonical_symbol, parts) if symbol]
+
+
+def broker_symbol(symbol: str) -> str:
+    """IB's own spelling of the one spelling: `BRK B`, `BAC PRL`."""
+    return symbol.replace(".", " ")
+
+
 def is_symbol(text: str) -> bool:
     """Whether `text`, in the one spelling, has the form of a ticker; not whether it exists."""
     return len(text) <= LONGEST and _SHAPE.fullmatch(text) is not None and not text.endswith(".") and ".." not in text

@@ -46,6 +46,7 @@ COMMANDS = {
     "ScaleIn": "Addition",
     "ReversePosition": "Reverse",
     "CancelOrder": "Cancel",
+    "CheckSymbol": "Symbol check",
     "HaltTrading": "Halt",
     "ReduceOnly": "Reduce only",
     "ResumeTrading": "Resume",

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from events.keyset import keyset_page
 from events.models import EventRecord
 from events.rows import tape_row, without_quiet
+from events.symbols import canonical_symbol
 
 PAGE_ROWS = 50
 TRACE_ROWS = 200
@@ -44,7 +45,7 @@ class Filters:
         def text(name: str, most: int) -> str:
             return request.GET.get(name, "").replace("\x00", "").strip()[:most]
 
-        return cls(type=text("type", 64), symbol=text("symbol", 21).upper(), id=text("id", 36), quiet=text("quiet", 1))
+        return cls(type=text("type", 64), symbol=canonical_symbol(text("symbol", 21)), id=text("id", 36), quiet=text("quiet", 1))
 
     def apply(self, rows: QuerySet[EventRecord]) -> QuerySet[EventRecord]:
         if self.type:

@@ -16,6 +16,7 @@ from events.admin_pages import ReadOnlyAdmin, cells
 from events.clock import utc_now
 from events.roles import can
 from events.step_up import Act, step_up
+from events.symbols import canonical_symbol
 from positions import limit_changes
 from positions.admin_accounts import OfTheShownAccount
 from positions.models import LimitChange, MarginAnswer, RiskLimits, RiskLock, ScopedLimitRecord
@@ -44,7 +45,7 @@ class SymbolOrName(ReasonForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         if cleaned.get("scope") == ScopedLimitRecord.Scope.SYMBOL and cleaned.get("name"):
-            cleaned["name"] = cleaned["name"].strip().upper()
+            cleaned["name"] = canonical_symbol(cleaned["name"])
         if not self.errors and all(cleaned.get(name) is None for name in cleaned if name.startswith("max_")):
             raise forms.ValidationError("Set at least one limit.")
         return cleaned

@@ -14,6 +14,7 @@ from django.core.validators import RegexValidator
 
 from events.forms import PlainTextField
 from events.order import OrderRole, OrderState
+from events.symbols import canonical_symbol
 from positions.analytics import Period
 
 MAX_PRICE = Decimal(1_000_000)
@@ -21,7 +22,7 @@ MAX_QUANTITY = 10_000_000
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 
 key_shape = RegexValidator(r"^[A-Za-z0-9_-]{8,40}$", "This page is too old. Reload it and try again.")
-symbol_shape = RegexValidator(r"^[A-Za-z0-9. -]{1,21}$", "A symbol has 1 to 21 letters, digits, dots, dashes or spaces.")
+symbol_shape = RegexValidator(r"^[A-Za-z0-9. /-]{1,21}$", "A symbol has 1 to 21 letters, digits, dots, dashes, slashes or spaces.")
 
 
 NO_ACCOUNT = "This desk has never traded such an account."
@@ -110,7 +111,7 @@ class SymbolFilter(DayRangeForm):
     symbol = forms.CharField(required=False, max_length=21, validators=[symbol_shape])
 
     def clean_symbol(self) -> str:
-        return str(self.cleaned_data["symbol"]).strip().upper()
+        return canonical_symbol(str(self.cleaned_data["symbol"]))
 
 
 class ClosedFilter(SymbolFilter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from events.symbols import canonical_symbol, symbols_in
 from positions.domain.risk import RiskLimits, Scope, ScopedLimit
 from positions.models import RiskLimits as RiskLimitsRecord
 from positions.models import ScopedLimitRecord
@@ -22,7 +23,7 @@ def limits_from(row: dict[str, Any]) -> RiskLimits:
     plain = {"restricted_symbols", "require_margin", "scoped", "version"}
     numbers = {name: int(value) if isinstance(value, int) else float(value) for name, value in row.items() if name not in plain}
     return RiskLimits(
-        restricted_symbols=frozenset(row["restricted_symbols"].upper().split()),
+        restricted_symbols=frozenset(symbols_in(row["restricted_symbols"])),
         require_margin=bool(row["require_margin"]),
         scoped=tuple(_scoped(record) for record in row["scoped"]),
         **numbers,  # type: ignore[arg-type]
@@ -31,5 +32,5 @@ def limits_from(row: dict[str, Any]) -> RiskLimits:
 
 def _scoped(record: dict[str, Any]) -> ScopedLimit:
     numbers = {name: None if value is None else float(value) for name, value in record.items() if name.startswith("max_")}
-    name = record["name"].upper() if record["scope"] == Scope.SYMBOL else record["name"]
+    name = canonical_symbol(record["name"]) if record["scope"] == Scope.SYMBOL else record["name"]
     return ScopedLimit(scope=Scope(record["scope"]), name=name, **numbers)  # type: ignore[arg-type]

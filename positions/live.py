@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from events import live
 from events.clock import utc_now
 from events.position import PositionStatus
+from events.symbols import canonical_symbol
 from positions.accounts import traded_account
 from positions.current import current_positions, living_orders
 from positions.models import BrokerCheck, EquityPoint, MinuteBar, OrderRecord, PositionRecord
@@ -43,7 +44,7 @@ def equity(request: HttpRequest) -> list[dict[str, Any]]:
 
 def bars(request: HttpRequest) -> list[dict[str, Any]]:
     """The newest completed minutes of ?symbol=, oldest first."""
-    symbol = request.GET.get("symbol", "")[:21]
+    symbol = canonical_symbol(request.GET.get("symbol", "")[:21])
     newest = MinuteBar.objects.filter(symbol=symbol).order_by("-at")[:390]
     return [bar_row(bar) for bar in reversed(newest)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +14,10 @@ from django.urls import reverse
 
 from events.admin_lists import IndexedValues, by_date, one_of
 from events.admin_pages import ReadOnlyAdmin
+from events.forms import SymbolField
+from events.health import newest_lease
+from events.symbols import canonical_symbol, is_symbol
+from signals import at_broker
 from signals.coverage import coverage
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
 
@@ -36,9 +41,23 @@ def _warned(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     return response
 
 
+class WatchListForm(forms.ModelForm):
+    """`at_broker` is what IB said of the symbol when the form was sent."""
+
+    at_broker: at_broker.Answer | None = None
+    symbol = SymbolField()
+
+    def clean_symbol(self) -> str:
+        symbol = str(self.cleaned_data["symbol"])
+        if self.at_broker is not None and self.at_broker.refused:
+            raise forms.ValidationError(self.at_broker.words)
+        return symbol
+
+
 @admin.register(WatchListEntry)
 class WatchListAdmin(WarnsBeyondTheBudget):
-    list_display = ["symbol", "enabled", "threshold", "allow_short", "poll_seconds", "health", "note"]
+    form = WatchListForm
+    list_display = ["symbol", "at_ib", "enabled", "threshold", "allow_short", "poll_seconds", "health", "note"]
     list_editable = ["enabled", "threshold", "allow_short", "poll_seconds"]
     list_filter = ["enabled", "allow_short"]
     search_fields = ["symbol", "note"]
@@ -47,6 +66,23 @@ class WatchListAdmin(WarnsBeyondTheBudget):
         polled = SourceHealth.objects.filter(ticker=OuterRef("symbol"))
         told = {"polling": Subquery(polled.values("state")), "polling_error": Subquery(polled.values("last_error"))}
         return super().get_queryset(request).annotate(**told)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """IB is asked before the form's transaction begins: the worker reads only what is committed."""
+        symbol = canonical_symbol(request.POST.get("symbol", ""))
+        if request.method == "POST" and self.has_change_permission(request) and is_symbol(symbol):
+            request.at_broker = at_broker.ask(symbol, request.user)  # type: ignore[attr-defined]
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        made = super().get_form(request, obj, change=change, **kwargs)
+        return type(made.__name__, (made,), {"at_broker": getattr(request, "at_broker", None)})
+
+    @admin.display(description="at IB")
+    def at_ib(self, entry: WatchListEntry) -> str:
+        return at_broker.words_of(entry.symbol, newest_lease())
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list says how it is covered."""

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+from events.symbols import canonical_symbol, is_symbol
 from events.wording import EXCHANGE_ZONE
 from signals import flow_link
 from signals.domain.client import OptionsFlowClient
 from signals.domain.flow_errors import FlowBudgetSpent, FlowError
 from signals.domain.flow_fields import BadField, from_milliseconds, integer, milliseconds, number, text
-from signals.domain.symbols import is_symbol
 from signals.models import FlowPoint
 
 log = logging.getLogger(__name__)
@@ -127,4 +127,5 @@ def status_summary(status: dict[str, Any], now: datetime) -> dict[str, Any]:
 def ticker_list(data: dict[str, Any]) -> list[str]:
     """The well-formed tickers of a /tickers answer."""
     tickers = data.get("tickers")
-    return [t for t in tickers if isinstance(t, str) and is_symbol(t)] if isinstance(tickers, list) else []
+    found = [canonical_symbol(t) for t in tickers if isinstance(t, str)] if isinstance(tickers, list) else []
+    return [symbol for symbol in found if is_symbol(symbol)]

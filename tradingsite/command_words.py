@@ -77,6 +77,7 @@ _SPECIAL: dict[str, Callable[[CommandRecord], str]] = {
     "ApproveSignal": _approval,
     "RejectSignal": _rejection,
     "CancelOrder": _cancel,
+    "CheckSymbol": lambda command: str(command.payload.get("symbol", "")),
     "ClosePosition": _closing,
     "ReversePosition": _closing,
 }

@@ -6,7 +6,7 @@ check answers within about a second and none raises; a part that cannot be asked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -178,7 +178,19 @@ def check_lines(lease: WorkerLease | None, worker: Check) -> Check:
     label = "Live prices"
     if not isinstance(said, Mapping) or worker.state in ("down", "unknown"):
         return Check(name="lines", label=label, state="unknown", detail="not reported")
-    return Check(name="lines", label=label, state=_lines_state(said), detail=lines_in_words(said), at=worker.at)
+    told = lease.health["worker"] if lease else {}
+    silent, unknown = told.get("without_quote") or [], told.get("unknown_symbols") or {}
+    words = [lines_in_words(said)]
+    words += [f"no quote has come of {named(silent)}"] if silent else []
+    words += [f"IB does not know {named(sorted(unknown))}"] if unknown else []
+    state = "degraded" if _lines_state(said) == "ok" and (silent or unknown) else _lines_state(said)
+    return Check(name="lines", label=label, state=state, detail="; ".join(words), at=worker.at)
+
+
+def named(symbols: Sequence[str], most: int = 5) -> str:
+    """The first few by name, and how many more there are."""
+    more = len(symbols) - most
+    return ", ".join(symbols[:most]) + (f" and {count_words(more, 'other')}" if more > 0 else "")
 
 
 def _lines_state(said: Mapping[str, Any]) -> str:

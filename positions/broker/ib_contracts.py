@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from events.symbols import canonical_symbol
 from positions.broker import ib_convert
 from positions.broker.ib_library import IbStock
 from positions.broker.pacer import Pacer, Priority
@@ -40,6 +41,7 @@ class ContractBook:
 
     async def qualify(self, ib: Any, symbol: str) -> Contract:
         """Raises UnknownContract unless exactly one US stock answers to the symbol."""
+        symbol = canonical_symbol(symbol)
         if symbol in self._known:
             return self._known[symbol]
         async with self._one_at_a_time:

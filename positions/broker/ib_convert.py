@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from events.order import OrderSide, OrderType
+from events.symbols import broker_symbol, canonical_symbol, is_symbol
 from positions.broker.ib_library import IbContract, IbOrder
 from positions.domain.ports import Bar, CommissionReport, Contract, ExecutionReport, OrderReport, OrderTicket, PositionReport, Tick
 
@@ -22,7 +23,6 @@ UNSET = (sys.float_info.max, "")  # a double that IB has not set
 NOT_RECKONED = -1.0  # a commission
 MAX_QUANTITY = 10_000_000
 MAX_PRICE = 10_000_000.0
-SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9. -]{0,20}\Z")
 REF = re.compile(r"[\x20-\x7e]{0,40}\Z")
 
 ORDER_TYPES: dict[OrderType, str] = {
@@ -76,17 +76,19 @@ def quantity(value: Any, *, what: str = "quantity") -> float:
 
 
 def symbol_from_ib(value: Any) -> str:
-    """IB writes a share class with a space (BRK B); we write a dot."""
-    text = str(value or "").strip().replace(" ", ".")
-    if not SYMBOL.match(text):
-        raise BadFrame(f"{text[:40]!r} is not a symbol")
+    """IB writes a share class with a space (BRK B); inside it has one spelling."""
+    written = str(value or "")
+    text = canonical_symbol(written)
+    if not is_symbol(text) or written != written.upper():
+        raise BadFrame(f"{written[:40]!r} is not a symbol")
     return text
 
 
 def symbol_to_ib(symbol: str) -> str:
-    if not SYMBOL.match(symbol):
+    one = canonical_symbol(symbol)
+    if not is_symbol(one):
         raise BadFrame(f"{symbol[:40]!r} is not a symbol")
-    return symbol.replace(".", " ")
+    return broker_symbol(one)
 
 
 def words(value: Any, limit: int = 500) -> str:

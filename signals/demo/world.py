@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from events.symbols import broker_symbol
 from positions.gateway.market import Market, market_time
 from positions.gateway.market_symbols import UnknownSymbol, symbol_info
 
@@ -38,13 +39,13 @@ class World:
 
     def knows(self, ticker: str) -> bool:
         try:
-            symbol_info(ticker)
+            symbol_info(broker_symbol(ticker))
         except UnknownSymbol:
             return False
         return True
 
     def price(self, ticker: str, at: float) -> float:
-        return self.market.last(ticker, market_time(at, self.speed))
+        return self.market.last(broker_symbol(ticker), market_time(at, self.speed))
 
     @staticmethod
     def newest_minute(now: float) -> int:
@@ -96,12 +97,12 @@ class World:
         direction = 1 if view.random() < 0.5 else -1
         if view.random() < _FORESIGHT:
             begin = market_time(spell * _SPELL_MINUTES * 60, self.speed)
-            direction = 1 if self.market.drift(ticker, begin, HORIZON * self.speed) > 0 else -1
+            direction = 1 if self.market.drift(broker_symbol(ticker), begin, HORIZON * self.speed) > 0 else -1
         return direction, view.uniform(0.70, 0.93) + noise.uniform(-0.01, 0.01)
 
     def minute_bar(self, ticker: str, minute: int) -> dict[str, Any]:
         start = market_time(minute * 60, self.speed)
-        bar = self.market.bar(ticker, int(start), max(1, int(60 * self.speed)))
+        bar = self.market.bar(broker_symbol(ticker), int(start), max(1, int(60 * self.speed)))
         return {
             "ticker": ticker,
             "timestamp": minute * 60_000,

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Protocol
 
+from events.symbols import canonical_symbol, is_symbol
 from signals.domain.flow_errors import FlowBadRequest
 from signals.domain.limiter import CallClass
-from signals.domain.symbols import is_symbol
 
 Day = date | str | None
 
@@ -28,7 +28,7 @@ class _Endpoint:
 
 
 def _ticker(ticker: str) -> str:
-    symbol = ticker.strip().upper()
+    symbol = canonical_symbol(ticker)
     if not is_symbol(symbol):
         raise FlowBadRequest(400, f"{ticker[:40]!r} is not a ticker")
     return symbol

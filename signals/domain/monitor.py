@@ -19,12 +19,12 @@ from typing import Any, Protocol
 from events.api import PredictionSignalEvent
 from events.bus import EventBus
 from events.clock import Clock, SystemClock
+from events.symbols import canonical_symbol, is_symbol
 from events.system import SourceHealthEvent
 from signals.domain.flow_errors import FlowBadRequest, FlowBudgetSpent, FlowConfigError, FlowError, FlowNotFound, FlowUnauthorized
 from signals.domain.judgement import Judgement, Reason, Rules, Run, Verdict, judge
 from signals.domain.polling import SourceState, TickerHealth, is_due, phase
 from signals.domain.predictions import BadPrediction, Prediction, PredictionKey, parse_latest
-from signals.domain.symbols import is_symbol
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +95,10 @@ class OptionsFlowMonitor:
 
     def configure(self, tickers: Iterable[str], thresholds: Mapping[str, float] | None = None) -> None:
         """Set what is watched. `thresholds`: ticker → lowest confidence (0 to 1); "default" for all others. Raises ValueError."""
-        wanted = tuple(dict.fromkeys(ticker.strip().upper() for ticker in tickers))
+        wanted = tuple(dict.fromkeys(canonical_symbol(ticker) for ticker in tickers))
         if bad := [ticker for ticker in wanted if not is_symbol(ticker)]:
             raise ValueError(f"not a ticker: {bad[0][:40]!r}")
-        limits = {name if name in DEFAULT_KEYS else name.upper(): float(value) for name, value in (thresholds or {}).items()}
+        limits = {name if name in DEFAULT_KEYS else canonical_symbol(name): float(value) for name, value in (thresholds or {}).items()}
         if not all(0 <= value <= 1 for value in limits.values()):
             raise ValueError("a threshold is a confidence between 0 and 1")
         self._tickers, self._thresholds = wanted, limits

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from events.symbols import canonical_symbol
 from events.wording import age_words
 from signals.domain.flow_fields import BadField, flag, from_milliseconds, integer, milliseconds, moment, number, text
 
@@ -92,12 +93,17 @@ def parse_prediction(
         raise BadPrediction(str(error)) from None
     identity: dict[str, Any] = {"source": source, "ticker": ticker, "timestamp": timestamp, "use_default_only": use_default_only}
     identity |= {"model_path": model["model_path"], "model_info": model}
-    if any(name is not None and name != ticker for name in (outer, body.get("ticker"))):
+    if any(name is not None and not _means(name, ticker) for name in (outer, body.get("ticker"))):
         return Prediction(**identity, data_time=from_milliseconds(timestamp), invalid="it is about another ticker")
     try:
         return Prediction(**identity, **_content(body, timestamp))
     except BadField as error:
         return Prediction(**identity, data_time=from_milliseconds(timestamp), invalid=str(error))
+
+
+def _means(name: Any, ticker: str) -> bool:
+    """Whether the service's name of a share is the ticker, whatever its spelling of a share class."""
+    return isinstance(name, str) and canonical_symbol(name) == canonical_symbol(ticker)
 
 
 def _model_info(value: Any) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_a_number_out_of_bounds_is_refused_with_a_message(boss, field, value):
 def test_a_good_entry_is_stored(boss):
     page = boss.post(reverse("admin:signals_watchlistentry_add"), {"symbol": "BRK B", "enabled": "on", "threshold": "0.8", "note": ""})
     assert page.status_code == 302
-    assert WatchListEntry.objects.get(symbol="BRK B").threshold == 0.8
+    assert WatchListEntry.objects.get(symbol="BRK.B").threshold == 0.8
 
 
 def test_signals_are_there_to_be_read(boss, signal):

@@ -19,6 +19,7 @@ from events.commands import (
     CancelOrder,
     ChangeStop,
     ChangeTarget,
+    CheckSymbol,
     ClosePosition,
     Command,
     FlattenAll,
@@ -98,6 +99,7 @@ class CommandDesk:
             ChangeStop: self._change_stop,
             ChangeTarget: self._change_target,
             CancelOrder: self._cancel,
+            CheckSymbol: self._check_symbol,
             HaltTrading: self._halt,
             ReduceOnly: self._reduce_only,
             ResumeTrading: self._resume,
@@ -238,6 +240,10 @@ class CommandDesk:
 
     async def _change_target(self, command: ChangeTarget, record: CommandRecord) -> Outcome:
         return _moved(await self._manager.change_target(command.position_id, command.price), command.price)
+
+    async def _check_symbol(self, command: CheckSymbol, record: CommandRecord) -> Outcome:
+        """A symbol that IB does not know is refused by `handle`."""
+        return Outcome.done(await self._subscriptions.name_of(command.symbol))
 
     async def _cancel(self, command: CancelOrder, record: CommandRecord) -> Outcome:
         result = await self._manager.cancel_order(command.order_id, f"cancelled by {_who(record)}")

@@ -84,6 +84,7 @@ class Health:
             "started_at": self.started_at,
             "reconciled_at": compared.isoformat() if compared else None,
             "unknown_symbols": self.subscriptions.unknown,
+            "without_quote": self.subscriptions.without_quote(),
             "lines": self.subscriptions.report(),
         }
 

@@ -26,6 +26,7 @@ from tradingsite.worker.lines import Lines, Wanted
 log = logging.getLogger(__name__)
 
 RETRY_UNKNOWN_SECONDS = 300.0
+QUOTE_SECONDS = 15.0  # a first quote comes within a second; one that has not by then is said on the pages
 SILENT_SECONDS = 20.0
 MOST_MINUTES, LEAST_MINUTES = 1440, 60
 GAP = timedelta(minutes=2)
@@ -102,6 +103,16 @@ class Subscriptions:
             raise
         if symbol not in self.symbols:
             await self._broker.unsubscribe(symbol)  # given up while it was asked for
+
+    async def name_of(self, symbol: str) -> str:
+        """The company's name, by IB; raises UnknownContract, or LinkDown when it cannot be asked."""
+        return (await self._broker.qualify(symbol)).long_name
+
+    def without_quote(self) -> list[str]:
+        """Symbols IB was asked to stream QUOTE_SECONDS ago and has never sent a price of."""
+        asked_before = monotonic() - QUOTE_SECONDS
+        asked = [symbol for symbol in sorted(self.symbols) if self._asked_at.get(symbol, asked_before) <= asked_before]
+        return [symbol for symbol in asked if self._heard_at(symbol) is None]
 
     def no_line(self, symbol: str) -> None:
         """IB's error 101: it serves no more lines than those that we have without this one."""
