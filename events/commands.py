@@ -192,13 +192,15 @@ class ResolveDoubt(Command):
 class AcknowledgeDifference(Command):
     """A person has seen that our book and the broker's differ in `row` of the comparison, and takes the broker's word for it.
 
-    `ours` and `theirs` are the numbers the person saw (shares, or money for cash).
+    `ours` and `theirs` are the numbers the person saw (shares, or money for cash). `kind` says what a movement of cash was
+    (deposit, withdrawal, dividend, interest, fee, tax, result); "" for one that was paid in or out, and for everything else.
     """
 
     row: str
     ours: float
     theirs: float
     reason: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

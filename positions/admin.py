@@ -39,7 +39,7 @@ from positions import (
 )
 from positions.accounts import OnlyLookedAt, acting_account, traded_account
 from positions.admin_accounts import OfTheShownAccount
-from positions.models import EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord, TradingState
+from positions.models import CashFlow, EquityPoint, FillRecord, MinuteBar, OrderRecord, PositionRecord, TradingState
 
 SHOWN_COMMANDS = 5
 ANSWER_SECONDS = 1.5  # the page after a save waits this long for the worker's answer
@@ -245,6 +245,15 @@ class FillAdmin(OfTheShownAccount, ReadOnlyAdmin):
 class EquityAdmin(OfTheShownAccount, ReadOnlyAdmin):
     list_display = ("at", "account", "resolution", "equity", "cash", "unrealized_pnl", "realized_pnl", "day_pnl", "open_risk")
     list_filter = (by_date("at"),)
+    sorted_by = ("at",)
+
+
+@admin.register(CashFlow)
+class CashFlowAdmin(OfTheShownAccount, ReadOnlyAdmin):
+    """What moved without an execution. A person names it on the Broker page, where the difference is."""
+
+    list_display = ("at", "amount", "currency", "kind", "source", "by", "reason", "equity_before")
+    list_filter = (one_of("kind", *CashFlow.Kind), by_date("at"))
     sorted_by = ("at",)
 
 

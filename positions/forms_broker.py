@@ -9,6 +9,7 @@ from django import forms
 
 from events.forms import PlainTextField
 from positions.forms import PriceForm, WishForm, symbol_shape
+from positions.models import CashFlow
 from positions.statements.reading import LARGEST_FILE
 
 
@@ -47,6 +48,7 @@ class AcknowledgeForm(ReasonForm):
     row = PlainTextField(max_length=80)
     ours = forms.FloatField()
     theirs = forms.FloatField()
+    kind = forms.ChoiceField(required=False, choices=[("", "Paid in or out"), *CashFlow.Kind.choices])
 
 
 class DoubtForm(ReasonForm):

@@ -19,7 +19,7 @@ from events.roles import trader_required
 from events.wording import price_text, quantity_text, shares_words
 from positions.accounts import shown_account
 from positions.forms_broker import AcknowledgeForm, AdoptForm, DoubtForm, HoldingForm, ReleaseForm, StatementForm
-from positions.models import BrokerCheck, StatementCheck
+from positions.models import BrokerCheck, CashFlow, StatementCheck
 from positions.statement_check import check_statement
 from positions.statements.statement import BadStatement
 from positions.wishes import file_wish, first_error, refuse
@@ -94,7 +94,16 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         actions.add("acknowledge")
     words = "accepted" if row.get("accepted") else STATE_WORDS.get(state, state)
     tone = "quiet" if row.get("accepted") else TONES.get(state, "warn")
-    return {**row, "words": words, "tone": tone, "wrong": wrong, "actions": actions, "beyond": beyond, "money": kind == "cash"}
+    return {
+        **row,
+        "words": words,
+        "tone": tone,
+        "wrong": wrong,
+        "actions": actions,
+        "beyond": beyond,
+        "money": kind == "cash",
+        "flow_kinds": CashFlow.Kind.choices if kind == "cash" else (),
+    }
 
 
 def _resolutions(account: str) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ class Standing:
     equity: float | None = None
     peak: float | None = None
     peak_at: datetime | None = None
+    flows: bool = False  # money was paid in or out since the peak may have been: it is taken out of it
     trades: Sequence[ClosedTrade] = ()
     next_session: datetime
     next_week: datetime
@@ -114,11 +115,12 @@ def _drawdown(standing: Standing, limits: RiskLimits) -> Iterator[Lock]:
     fallen = (1 - equity / peak) * 100
     if fallen < limits.max_drawdown_pct:
         return
+    out = ", deposits and withdrawals taken out" if standing.flows else ""
     yield Lock(
         cause=f"drawdown {standing.peak_at:%Y-%m-%d} {int(fallen // limits.max_drawdown_pct)}",
         code="drawdown",
         scope=Scope.BOOK,
-        reason=f"Equity of ${money_text(equity)} is {fallen:.1f}% below its highest of ${money_text(peak)} in the last 30 days.",
+        reason=f"Equity of ${money_text(equity)} is {fallen:.1f}% below its highest of ${money_text(peak)} in the last 30 days{out}.",
         since=standing.now,
         values={"equity": round(equity, 2), "peak": round(peak, 2), "drawdown_pct": round(fallen, 2), "limit": limits.max_drawdown_pct},
     )

@@ -79,9 +79,9 @@ def test_a_viewer_sees_the_rows_and_cannot_resolve_them():
         ("broker_release", {"position_id": "p1", "quantity": "100"}, "ReleasePosition", {"position_id": "p1", "quantity": 100.0}),
         (
             "broker_acknowledge",
-            {"row": "cash:USD", "ours": "1.5", "theirs": "2.5"},
+            {"row": "cash:USD", "ours": "1.5", "theirs": "2.5", "kind": "dividend"},
             "AcknowledgeDifference",
-            {"row": "cash:USD", "ours": 1.5, "theirs": 2.5},
+            {"row": "cash:USD", "ours": 1.5, "theirs": 2.5, "kind": "dividend"},
         ),
     ],
 )

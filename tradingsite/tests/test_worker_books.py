@@ -8,7 +8,7 @@ import pytest
 
 from events.commands import AcknowledgeDifference, AdoptHolding, CloseHolding, ClosePosition, ReleasePosition
 from events.models import EventRecord
-from positions.models import BrokerCheck, BrokerHolding, FillRecord, OrderRecord, PositionRecord
+from positions.models import BrokerCheck, BrokerHolding, CashFlow, FillRecord, OrderRecord, PositionRecord, RiskLock
 from positions.statement_check import check_statement
 from positions.tests.gateway.outside_hand import trade_elsewhere
 from signals.models import WatchListEntry
@@ -198,14 +198,20 @@ def test_a_released_position_stays_at_the_broker_and_is_not_ours(live_worker, tr
 def test_cash_that_moves_without_an_execution_is_found_and_acknowledged(live_worker, truth):
     open_position("AAPL")
     before = truth.ask(query="account")["rows"]["cash"]
-    truth.ask(set_cash=before + 500)
+    truth.ask(set_cash=before - 30_000)  # a withdrawal, deeper than the drawdown that locks
     row = row_in_state("cash:USD", "differs", truth)  # the gateway repeats account values every 30 s
-    assert round(row["difference"], 2) == 500
+    assert round(row["difference"], 2) == -30_000
     assert "Cash" in newest().blocked
-    wish = outcome(file_wish(AcknowledgeDifference(row="cash:USD", ours=row["ours"], theirs=row["theirs"], reason="a deposit")))
+    flow = CashFlow.objects.get()
+    assert (flow.amount, flow.kind, flow.source, flow.by) == (-30_000, "withdrawal", "broker", "")
+    assert flow.equity_before > 50_000
+    wish = AcknowledgeDifference(row="cash:USD", ours=row["ours"], theirs=row["theirs"], reason="taken home", kind="withdrawal")
+    wish = outcome(file_wish(wish))
     assert wish.state == "done", wish.reason
     live_worker.wait_until_ready()
-    assert row_in_state("cash:USD", "match", truth)["theirs"] == pytest.approx(before + 500)
+    assert row_in_state("cash:USD", "match", truth)["theirs"] == pytest.approx(before - 30_000)
+    assert (CashFlow.objects.get().by != "", CashFlow.objects.get().source) == (True, "person")
+    assert not RiskLock.objects.exists()
 
 
 def test_the_brokers_own_statement_of_the_day_agrees_to_the_cent_and_a_lost_fill_is_found(live_worker, live_gateway, truth):

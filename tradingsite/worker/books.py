@@ -31,7 +31,9 @@ from positions.domain.ports import BrokerSnapshot
 from positions.domain.pricing import decimal
 from positions.domain.reconcile import ReconcileReport
 from positions.exchange_days import exchange_date
+from positions.models import CashFlow
 from tradingsite.worker import book_rows
+from tradingsite.worker.cash_watch import CashWatch
 from tradingsite.worker.database import Database
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class Books:
         self._fence = fence
         self._epoch = epoch
         self._ref_prefix = ref_prefix
+        self.cash = CashWatch(database, fence, epoch)
         self._known_by: dict[str, str] = {}  # symbol → who acknowledged the holding
         self._accepted: dict[str, tuple[float, float]] = {}  # row id → (ours, theirs) as acknowledged
         self._basis: CashBasis | None = None
@@ -74,6 +77,7 @@ class Books:
     async def load(self, account: str) -> None:
         """What earlier sessions knew of the account; call once, before the first comparison."""
         self._known_by, self._accepted, self._basis, self._full_day = await self._database.run(book_rows.load, account)
+        await self.cash.load(account)
         await self._bus.subscribe(HoldingEvent, self._on_holding, core=False)
 
     def full_due(self) -> bool:
@@ -94,6 +98,7 @@ class Books:
         cash, self._basis = cash_row(book, picture, self._basis, CASH_TAG)
         if cash is not None:
             rows.append(self._confirmed(cash))
+        await self.cash.compared(account, cash, picture.taken_at)
         for row in rows:
             self._accept(row)
         reasons = [f"{row['symbol'] or 'Cash'}: {row['cause']}" for row in rows if row["blocks"]]
@@ -110,6 +115,8 @@ class Books:
     async def acknowledge(self, command: AcknowledgeDifference, by: str) -> Outcome:
         """Take the broker's word, as the person saw it."""
         kind, _, key = command.row.partition(":")
+        if command.kind and (kind != "cash" or command.kind not in CashFlow.Kind.values):
+            return Outcome.refused("invalid", f"{command.kind!r} is no kind of cash flow.")
         if kind == "position":
             denied = await self._manager.accept_difference(key, command.ours, command.theirs, reason=command.reason, by=by)
             if isinstance(denied, Denied):
@@ -125,6 +132,7 @@ class Books:
             self._basis = CashBasis(since=self._basis.since, opening=self._basis.opening + decimal(round(gap, 4)))
             self._cash_gap = None
             await self._database.run(book_rows.save_basis, self._fence, self._manager.core.account, self._basis)
+            await self.cash.named(self._manager.core.account, command, by)
         self._accepted[command.row] = (row["ours"] or 0.0, row["theirs"] or 0.0)
         await self._database.run(book_rows.save_acknowledgement, self._fence, self._manager.core.account, command, by)
         self._manager.core.ask_reconcile(f"{command.row} was acknowledged")

@@ -151,7 +151,7 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
     guard = Guard(
         bus=bus, database=database, manager=manager, tracker=tracker, session=session, equity=equity, switch=switch,
         limits=lambda: gate.limits, limits_version=lambda: limits.version, session_closes=lambda: market_closes(broker),
-        clock_skew=lambda: broker.clock_skew, fence=lambda: check_epoch(epoch),
+        clock_skew=lambda: broker.clock_skew, fence=lambda: check_epoch(epoch), cash=books.cash,
     )  # fmt: skip
     margins = Margins(
         broker=broker, manager=manager, tracker=tracker, session=session, equity=equity, database=database,

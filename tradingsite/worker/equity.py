@@ -72,6 +72,7 @@ class Equity:
         self._moved: dict[str, tuple[int, float]] = {}  # execution's base id → (revision, the cash it moved in this session)
         self._traded: dict[str, tuple[int, float]] = {}  # … its shares, with a sign
         self._fees: dict[str, tuple[int, float]] = {}  # … and its fee
+        self.picture_at: datetime | None = None  # of the last complete picture
         self._picture_is_old = False
         self._past: Past | None = None
         self._past_is_old = False  # a fill was heard that the database may not hold yet
@@ -108,7 +109,7 @@ class Equity:
 
     def on_snapshot(self, snapshot: BrokerSnapshot) -> None:
         """A complete picture: cash and holdings as of now."""
-        self.values = dict(snapshot.account_values)
+        self.values, self.picture_at = dict(snapshot.account_values), snapshot.taken_at
         cash = next((self.values[key] for key in CASH_KEYS if key in self.values), None)
         self._cash = cash if cash is not None else self._cash
         self._picture_is_old = False

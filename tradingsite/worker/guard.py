@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ from events.order import OrderRole, PendingRequest
 from events.position import PositionStatus
 from events.system import RiskLockEvent
 from events.wording import money_text
+from positions.cash_flows import flow_adjusted, highest
+from positions.domain.flow_adjusted import Flow, FlowAdjusted
 from positions.domain.intent import Denied, OrderIntent
 from positions.domain.locks import ClosedTrade, Standing, due_locks, lock_after
 from positions.domain.order import Order
@@ -27,9 +30,10 @@ from positions.domain.risk import Lock, RiskContext, RiskLimits
 from positions.domain.risk_market import nothing_is_locked
 from positions.domain.tracker import PositionTracker
 from positions.locks import read_locks
-from positions.models import EquityPoint, PositionRecord, RiskLock
+from positions.models import PositionRecord, RiskLock
 from positions.realized import pnl_since
 from signals.session import next_session
+from tradingsite.worker.cash_watch import CashWatch
 from tradingsite.worker.database import Database
 from tradingsite.worker.equity import Equity, start_of_day
 from tradingsite.worker.session import Session
@@ -60,6 +64,7 @@ class Guard:
         fence: Callable[[], None],
         limits_version: Callable[[], str] = lambda: "",
         clock_skew: Callable[[], float] = lambda: 0.0,
+        cash: CashWatch | None = None,
     ) -> None:
         self.locks: list[Lock] = []
         self._cleared: dict[str, datetime] = {}
@@ -76,6 +81,7 @@ class Guard:
         self._fence = fence
         self._limits_version = limits_version
         self._clock_skew = clock_skew
+        self._cash = cash
 
     def surroundings(self) -> dict[str, Any]:
         """The fields of the RiskContext that the guard knows."""
@@ -98,10 +104,18 @@ class Guard:
         """Make the locks that are due, and check the book against its limits."""
         row = self._equity.row
         if row and self._equity.account:
-            standing = await self._database.run(read_standing, self._equity.account, dict(row))
+            standing = await self._database.run(read_standing, self._equity.account, *self._judged(dict(row)))
             await self._keep(due_locks(standing, self._limits()))
             await self._check_exposure()
         await self.refresh()
+
+    def _judged(self, row: dict[str, Any]) -> tuple[dict[str, Any], Flow | None]:
+        """The row, and the cash flow in it that has no row of its own; without equity while the newest picture was not compared."""
+        if self._cash is None:
+            return row, None
+        if self._cash.compared_at != self._equity.picture_at:
+            row["equity"] = None
+        return row, self._cash.pending
 
     async def after_refusal(self, refusal: Denied, intent: OrderIntent) -> None:
         """Some refusals shut their symbol or source until a person has looked."""
@@ -180,17 +194,19 @@ def write_locks(fence: Callable[[], None], account: str, due: Sequence[Lock]) ->
     return new
 
 
-def read_standing(account: str, row: dict[str, Any]) -> Standing:
-    """Where the account stands: the live equity row, the week's P&L, the peak of the last thirty days, the latest closed trades."""
+def read_standing(account: str, row: dict[str, Any], pending: Flow | None = None) -> Standing:
+    """Where the account stands: the live equity row, the week's P&L, the peak of the last thirty days, the latest closed trades.
+
+    The peak is in today's money: deposits and withdrawals since then, and the `pending` one, are taken out of it.
+    """
     now = utc_now()
     midnight = start_of_day(now)
     monday = start_of_day(now - timedelta(days=midnight.weekday()))
-    peak = (
-        EquityPoint.objects.filter(account=account, at__gte=now - timedelta(days=PEAK_DAYS))
-        .order_by("-equity")
-        .values_list("equity", "at")
-        .first()
-    )
+    equity = row.get("equity")
+    adjusted = flow_adjusted(account)
+    if pending is not None and equity is not None:
+        adjusted = FlowAdjusted([*adjusted.flows, replace(pending, before=equity - pending.amount)])
+    peak = highest(account, now - timedelta(days=PEAK_DAYS), now, adjusted)
     closed = PositionRecord.objects.filter(status=PositionStatus.CLOSED, account=account, close_time__isnull=False, opened_quantity__gt=0)
     trades = [
         ClosedTrade(trade_id=r.position_id, symbol=r.symbol, pnl=float(r.realized_pnl), closed_at=r.close_time)
@@ -203,9 +219,10 @@ def read_standing(account: str, row: dict[str, Any]) -> Standing:
         week=monday.date().isoformat(),
         day_pnl=row.get("day_pnl"),
         week_pnl=pnl_since(account, monday, float(row.get("unrealized_pnl") or 0.0)),
-        equity=row.get("equity"),
-        peak=float(peak[0]) if peak else None,
+        equity=equity,
+        peak=peak[0] if peak else None,
         peak_at=peak[1] if peak else None,
+        flows=adjusted.number(now) > adjusted.number(now - timedelta(days=PEAK_DAYS)),
         trades=trades[::-1],
         next_session=next_session(midnight + timedelta(days=1)),
         next_week=next_session(monday + timedelta(days=7)),
