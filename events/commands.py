@@ -330,6 +330,14 @@ def _number(above: float, limit: float, *, optional: bool = False) -> Check:
     return check
 
 
+def _between(least: float, most: float) -> Check:
+    def check(name: str, value: Any) -> None:
+        if not _is_finite(value) or not least <= value <= most:
+            raise BadCommand(f"{_called(name)} must be a number from {quantity_text(least)} to {quantity_text(most)}", field=name)
+
+    return check
+
+
 def _signed(limit: float, *, zero: bool) -> Check:
     def check(name: str, value: Any) -> None:
         if not _is_finite(value):
@@ -390,7 +398,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
     "ClosePosition": {"position_id": _ID, "quantity": _number(0, MAX_QUANTITY, optional=True), "reason": _REASON},
     "ChangeStop": {"position_id": _ID, "price": _PRICE},
     "ChangeTarget": {"position_id": _ID, "price": _PRICE},
-    "SetTrailing": {"position_id": _ID, "kind": _one_of("percent", "atr"), "value": _number(0, 50)},
+    "SetTrailing": {"position_id": _ID, "kind": _one_of("percent", "atr"), "value": _between(0.05, 50)},
     "ClearTrailing": {"position_id": _ID},
     "SetBreakEven": {"position_id": _ID, "at_r": _number(0, 20, optional=True)},
     "SetTimeStop": {"position_id": _ID, "minutes": _number(0, 100_000, optional=True), "at_session_end": _flag},

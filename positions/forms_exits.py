@@ -33,7 +33,8 @@ def number(least: str, most: str, what: str, *, required: bool = True) -> forms.
 
 class TrailingForm(WishForm):
     kind = forms.ChoiceField(
-        choices=[("percent", "% below the best price"), ("atr", "× ATR")], error_messages={"invalid_choice": "Choose percent or ATR."}
+        choices=[("percent", "% below the best price"), ("atr", "× ATR of one-minute bars")],
+        error_messages={"invalid_choice": "Choose percent or ATR."},
     )
     value = number("0.05", "50", "The distance")
 

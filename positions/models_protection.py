@@ -23,14 +23,16 @@ class ProtectionSettings(models.Model):
     class Trailing(models.TextChoices):
         NONE = "none", "no trailing stop"
         PERCENT = "percent", "percent of the best price"
-        ATR = "atr", "multiple of the average true range"
+        ATR = "atr", "multiple of the average true range of one-minute bars"
 
     when_refused = models.CharField(
         max_length=8, choices=Rule.choices, default=Rule.HOLD, help_text="What follows when a stop was refused twice."
     )
     trailing = models.CharField(max_length=8, choices=Trailing.choices, default=Trailing.NONE, help_text="Of every new position.")
     trailing_value = models.FloatField(
-        default=2.0, validators=[MinValueValidator(0.05), MaxValueValidator(50)], help_text="Percent, or how many ATR."
+        default=2.0,
+        validators=[MinValueValidator(0.05), MaxValueValidator(50)],
+        help_text="Percent of the best price, or how many ATR of one-minute bars.",
     )
     trailing_seconds = models.FloatField(
         default=5.0, validators=[MinValueValidator(1), MaxValueValidator(600)], help_text="A trailing stop moves at most this often."

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from events.clock import utc_now
 from events.keyset import keyset_page
 from events.models import CommandRecord, EventRecord
+from events.order import OrderRole
 from positions.accounts import shown_account
 from positions.analytics import closed_positions, count_and_net
 from positions.current import current_positions
@@ -22,6 +23,7 @@ from positions.curves import candles
 from positions.forms import ClosedFilter
 from positions.history import history_lines
 from positions.models import FillRecord, OrderRecord, PositionChange, PositionRecord
+from positions.plans import planned_of
 from positions.shown_rows import shown_rows
 from positions.views_exits import exits_context
 from positions.wishes import first_error
@@ -114,12 +116,15 @@ def position_detail(request: HttpRequest, position_id: str) -> HttpResponse:
     """One position: chart, figures, orders, fills, commands and every change."""
     record = get_object_or_404(PositionRecord, pk=position_id, account=shown_account(request))
     changes = PositionChange.objects.filter(position_id=position_id).order_by("-version")
+    orders = OrderRecord.objects.filter(account=record.account, position_id=position_id).order_by("created_at")
+    entries = orders.filter(role=OrderRole.ENTRY).values_list("data", flat=True)
     context = {
         "record": record,
         "row": record.as_row(),
+        "planned": planned_of(record, entries),
         "is_open": record.status != "closed",
         "line": _closed_line(record),
-        "orders": shown_rows(OrderRecord.objects.filter(account=record.account, position_id=position_id).order_by("created_at")),
+        "orders": shown_rows(orders),
         "fills": FillRecord.objects.filter(account=record.account, position_id=position_id).order_by("fill_time", "id"),
         "commands": CommandRecord.objects.filter(position_id=position_id).select_related("created_by").order_by("-id")[:50],
         "history": history_lines(change.as_line() for change in changes[:MAX_CHANGES]),

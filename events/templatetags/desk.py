@@ -145,6 +145,12 @@ def multiple(value: Any) -> SafeString:
 
 
 @register.filter
+def full_stop(value: Any) -> str:
+    """A sentence's end, once."""
+    return f"{str(value).rstrip('.')}."
+
+
+@register.filter
 def in_r(value: Any) -> str:
     """An R multiple in brackets behind its amount; nothing where none is known."""
     number = _number(value)

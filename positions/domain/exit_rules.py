@@ -15,11 +15,14 @@ from typing import Any
 
 from events.order import OrderSide
 from events.wording import price_text, quantity_text
+from positions.domain.errors import InvalidPrice
 from positions.domain.holding import in_r
+from positions.domain.levels import MOST_STOP
 from positions.domain.pricing import increment_at, snap_stop
 
 BEFORE_SESSION_END = timedelta(minutes=2)  # a market order still fills in the session it was sent in
 MOST_TARGETS = 4
+MOST_TRAIL_VALUE = 50.0  # percent, or ATR
 REVERSE = "reverse-"  # and the number of the command: the intent of the other side's entry
 MOST_TRIES = 3  # exits of one target that came to nothing; then a person decides
 
@@ -31,7 +34,8 @@ class TrailKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trail:
-    """`best` is the best price since it was armed; `distance` in dollars as last worked out."""
+    """`best` is the best price since it was armed; `distance` in dollars as last worked out. Raises InvalidPrice for a value that
+    is no distance."""
 
     kind: TrailKind
     value: float
@@ -39,6 +43,10 @@ class Trail:
     distance: float | None = None
     moved_at: datetime | None = None
     moves: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)) or not 0 < self.value <= MOST_TRAIL_VALUE:
+            raise InvalidPrice(f"a trailing distance is at most {MOST_TRAIL_VALUE:g} percent or ATR, and above zero, not {self.value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +236,7 @@ def _trail(rules: ExitRules, held: Held, market: Market, pace: Pace) -> Action |
     waited = pace.seconds if trail.moved_at is None else (market.now - trail.moved_at).total_seconds()
     if distance is None or 0 <= waited < pace.seconds:  # a move stamped later than now was made before the clock was set back
         return None
-    words = f"{quantity_text(trail.value)} %" if trail.kind is TrailKind.PERCENT else f"{quantity_text(trail.value)} ATR"
+    words = f"{quantity_text(trail.value)} %" if trail.kind is TrailKind.PERCENT else f"{quantity_text(trail.value)} ATR (one-minute bars)"
     cause = f"trailing {words}: best price {price_text(trail.best)}"
     return _move(held, market, trail.best - distance * held.direction, "trail", cause, least_ticks=pace.ticks)
 
@@ -253,10 +261,13 @@ def _move(held: Held, market: Market, wanted: float, rule: str, cause: str, *, l
 
 
 def _distance(trail: Trail, best: float, atr: float | None) -> float | None:
-    """Dollars between the best price and the stop; None while there is no ATR."""
+    """Dollars between the best price and the stop; None while there is no ATR, and while it is too large for a stop."""
     if trail.kind is TrailKind.PERCENT:
         return best * trail.value / 100
-    return None if atr is None or not math.isfinite(atr) or atr <= 0 else atr * trail.value
+    if atr is None or not math.isfinite(atr) or atr <= 0:
+        return None
+    distance = atr * trail.value
+    return distance if distance <= MOST_STOP * best else None
 
 
 def _plain(value: Any) -> Any:

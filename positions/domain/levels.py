@@ -11,6 +11,7 @@ from positions.domain.pricing import checked_price
 LEAST_TRAIL, MOST_TRAIL = 0.0005, 0.5  # of the price
 LEAST_MULTIPLE, MOST_MULTIPLE = 0.05, 50.0  # of an ATR, or of the risk
 MOST_STOP = 0.5  # of the entry price: a stop further away protects nothing that was meant
+MOST_TIMES = 10.0  # the market: a level further away is a slip of the hand
 HIGHEST_PRICE = 1_000_000.0  # no stock's is higher
 
 
@@ -55,6 +56,11 @@ def planned_target(direction: int, price: float, stop: float, ratio: float) -> f
     return target
 
 
+def is_beyond_sense(level: float | None, market: float | None) -> bool:
+    """More than so many times the market: no stop or target that anybody means."""
+    return level is not None and market is not None and _is_number(level) and level > MOST_TIMES * market
+
+
 def _is_number(value: float | None) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -71,6 +77,10 @@ def _said(value: float | None) -> str:
 def check_levels(direction: int, market: float | None, stop_loss: float | None, take_profit: float | None) -> None:
     """Raises InvalidPrice unless stop and target are prices on their right sides of the market, and of each other."""
     side = "long" if direction > 0 else "short"
+    for what, level in (("stop", stop_loss), ("target", take_profit)):
+        if is_beyond_sense(level, market):
+            words = f"the {what} at {price_text(level)} is more than {quantity_text(MOST_TIMES)} times the market"
+            raise InvalidPrice(f"{words} at {price_text(market)}")
     if stop_loss is not None:
         checked_price(stop_loss, "stop")
         if market is not None and (market - stop_loss) * direction <= 0:

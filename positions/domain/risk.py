@@ -18,6 +18,7 @@ from events.clock import CLOCK_TOLERANCE, clock_trouble
 from events.order import OrderRole, OrderSide, OrderState, OrderType
 from events.wording import age_words, count_words, money_text, price_text, quantity_text, shares_words
 from positions.domain.intent import EXPIRED, Denied, IntentKind, OrderIntent
+from positions.domain.levels import is_beyond_sense
 from positions.domain.margin import margin_is_within
 from positions.domain.pricing import signed
 from positions.domain.risk_context import (
@@ -202,6 +203,10 @@ def levels_are_on_their_sides(intent: OrderIntent, context: RiskContext, limits:
     for reference, name in ((entry, "entry"), (market, "market")):
         if reference is None:
             continue
+        for what, level in (("stop", intent.stop_loss), ("target", intent.take_profit)):
+            if is_beyond_sense(level, reference):
+                message = f"The {what} at {price_text(level)} is more than ten times the {name} at {price_text(reference)}."
+                return denied(f"{what}_side", message, f"Move the {what}.", level=level, **{name: reference})
         if intent.stop_loss is not None and (reference - intent.stop_loss) * sign <= 0:
             side = "below" if sign > 0 else "above"
             message = f"The stop at {price_text(intent.stop_loss)} must be {side} the {name} at {price_text(reference)}."

@@ -43,6 +43,7 @@ const writers = {
   mae: (element, row) => setText(element, money(row.mae, 0)),
   mfe_r: (element, row) => setText(element, inR(row.mfe_r)),
   mae_r: (element, row) => setText(element, inR(row.mae_r)),
+  risk_amount: (element, row) => setText(element, money(row.risk_taken)),
   risk_taken: (element, row) => setText(element, riskNote(row)),
   open_time: (element, row) => age(element, row.open_time),
 };

@@ -6,7 +6,7 @@ const at = (iso) => new Date(iso).toLocaleString();
 
 function trail(rule) {
   if (!rule) return "Off";
-  const unit = rule.kind === "percent" ? "%" : "× ATR";
+  const unit = rule.kind === "percent" ? "%" : "× ATR (one-minute bars)";
   const away = rule.distance ? `, ${price(rule.distance)} from the best price ${price(rule.best)}` : "";
   return `Armed: ${rule.value} ${unit}${away}${rule.moves ? `, moved ${rule.moves}×` : ""}`;
 }
@@ -32,6 +32,8 @@ export function showExits(card, row) {
   setText(part("break_even"), rules.break_even_at ? `Done ${at(rules.break_even_at)}` : rules.break_even_r ? `Armed at ${rules.break_even_r} R` : "Off");
   setText(part("time"), time(rules));
   setText(part("targets"), rules.targets.map(target).join(" · ") || "none set");
+  const turned = part("reverse");
+  if (turned && rules.reverse?.outcome) { setText(turned, `Reverse: ${rules.reverse.outcome.replace(/\.$/, "")}.`); turned.hidden = false; }
   const clock = row.protection;
   const running = clock?.bare_since ? (Date.now() - Date.parse(clock.bare_since)) / 1000 : 0;
   if (clock) setText(part("seconds"), `${(clock.seconds + Math.max(0, running)).toFixed(1)} s`);

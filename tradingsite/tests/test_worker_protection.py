@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from events.clock import utc_now
 from events.commands import ClosePosition, ReversePosition, ScaleIn, SetBreakEven, SetPartialTarget, SetTimeStop, SetTrailing
 from events.models import CommandRecord, EventRecord, WorkerLease
 from positions.domain.exit_rules import Reverse
-from positions.models import OperatorTask, PositionChange, PositionRecord, ProtectionSettings, RiskLimits
+from positions.models import MinuteBar, OperatorTask, PositionChange, PositionRecord, ProtectionSettings, RiskLimits
 from signals.models import WatchListEntry
 from tradingsite.testing.patience import eventually
 from tradingsite.testing.starvation import Stopwatch
@@ -105,6 +107,17 @@ def test_a_trailing_stop_ratchets_by_modifying_the_same_order(live_worker, truth
     eventually(lambda: written.count() >= 2, what="both moves are written down")
     moves = [change.as_line() for change in written]
     assert all("trailing 2 %" in move["reason"] and move["changed"]["last price"] for move in moves)
+
+
+def test_a_trail_of_more_than_half_the_price_is_refused_in_words(live_worker, truth):
+    position = open_position("MSFT", 50)
+    for minute in range(30):
+        at = utc_now().replace(second=0, microsecond=0) - timedelta(minutes=minute)
+        MinuteBar.objects.update_or_create(symbol="MSFT", at=at, defaults={"open": 400, "high": 420, "low": 380, "close": 400, "volume": 1})
+    answer = outcome(file_wish(SetTrailing(position_id=position.pk, kind="atr", value=50.0)))
+    assert (answer.state, answer.code) == ("refused", "stop_side")
+    assert "more than half of" in answer.reason
+    assert record(position).data["exit_rules"]["trail"] is None
 
 
 def test_the_stop_moves_to_break_even(live_worker, truth):

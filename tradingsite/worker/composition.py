@@ -41,7 +41,7 @@ from tradingsite.worker.hours import session_closes, session_open
 from tradingsite.worker.lines import Lines
 from tradingsite.worker.margins import Margins
 from tradingsite.worker.marks import Marks
-from tradingsite.worker.protection import Protection
+from tradingsite.worker.protection import Protection, read_atr
 from tradingsite.worker.resolutions import Resolutions
 from tradingsite.worker.rhythm import Rhythm
 from tradingsite.worker.session import Session
@@ -169,7 +169,14 @@ def build(settings: WorkerSettings, *, lock: WorkerLock, epoch: int) -> Worker:
         session=session,
         switch=switch,
         subscriptions=subscriptions,
-        exits=ExitDesk(manager=manager, tracker=tracker, subscriptions=subscriptions, runner=protection.runner, bind=margins.bound_to),
+        exits=ExitDesk(
+            manager=manager,
+            tracker=tracker,
+            subscriptions=subscriptions,
+            runner=protection.runner,
+            bind=margins.bound_to,
+            atr=lambda symbol: database.run(read_atr, symbol),
+        ),
         resolutions=Resolutions(manager=manager, books=books, subscriptions=subscriptions),
         guard=guard,
         margins=margins,

@@ -22,10 +22,11 @@ from events.commands import (
 from events.inbox import Outcome
 from events.models import CommandRecord
 from events.order import OrderSide
-from events.wording import quantity_text
+from events.wording import price_text, quantity_text
 from positions.domain.exit_rules import MOST_TARGETS, REVERSE, ExitRules, PartialTarget, Reverse, Trail, TrailKind
 from positions.domain.exit_runner import ExitRunner
 from positions.domain.intent import Denied, OrderIntent
+from positions.domain.levels import MOST_STOP
 from positions.domain.order_manager import OrderManager
 from positions.domain.position import Position
 from positions.domain.tracker import PositionTracker
@@ -44,9 +45,17 @@ class ExitDesk:
     """`handlers` is command class → its handler, for the command desk."""
 
     def __init__(
-        self, *, manager: OrderManager, tracker: PositionTracker, subscriptions: Subscriptions, runner: ExitRunner, bind: Bind
+        self,
+        *,
+        manager: OrderManager,
+        tracker: PositionTracker,
+        subscriptions: Subscriptions,
+        runner: ExitRunner,
+        bind: Bind,
+        atr: Callable[[str], Awaitable[float | None]],
     ) -> None:
         self._manager = manager
+        self._atr = atr  # of one-minute bars, dollars
         self._bind = bind
         self._tracker = tracker
         self._subscriptions = subscriptions
@@ -66,8 +75,18 @@ class ExitDesk:
 
     async def _set_trailing(self, command: SetTrailing, record: CommandRecord) -> Outcome:
         trail = Trail(kind=TrailKind(command.kind), value=command.value)
-        words = f"trailing stop, {quantity_text(command.value)} {'%' if trail.kind is TrailKind.PERCENT else 'ATR'}"
-        return await self._change(command.position_id, record, lambda position, rules: (replace(rules, trail=trail), f"{words} armed"))
+        words = f"trailing stop, {quantity_text(command.value)} {'%' if trail.kind is TrailKind.PERCENT else 'ATR (one-minute bars)'}"
+        position = self._tracker.find(command.position_id)
+        atr = await self._atr(position.symbol) if position is not None and trail.kind is TrailKind.ATR else None
+
+        def change(position: Position, rules: ExitRules) -> tuple[ExitRules, str] | Outcome:
+            price = position.current_price or position.entry_price or 0.0
+            if atr is not None and atr * trail.value > MOST_STOP * price:
+                away = f"{price_text(atr * trail.value)} from the best price"
+                return Outcome.refused("stop_side", f"That is {away}, more than half of {price_text(price)}. Choose fewer ATR, or percent.")
+            return replace(rules, trail=trail), f"{words} armed"
+
+        return await self._change(command.position_id, record, change)
 
     async def _clear_trailing(self, command: ClearTrailing, record: CommandRecord) -> Outcome:
         return await self._change(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from positions.domain.errors import PositionsError
-from positions.domain.levels import checked_trail
+from positions.domain.errors import InvalidPrice, PositionsError
+from positions.domain.exit_rules import Trail, TrailKind
+from positions.domain.levels import check_levels, checked_trail
 from positions.domain.stock import StockPosition
 
 NONSENSE = [math.nan, math.inf, -math.inf, -0.1, 0.0, 1.5, 1.0, 0.51, 1e-9, True, "0.03", None]
@@ -64,3 +65,17 @@ async def test_a_target_of_a_short_below_zero_is_refused() -> None:
     position = await held(stop=7.0, shares=-100)
     with pytest.raises(PositionsError, match="ask for less reward"):
         await position.calculate_optimal_take_profit(3.0)
+
+
+@pytest.mark.parametrize("kind", list(TrailKind))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 0.0, 50.1, True])
+def test_a_trail_rule_of_no_distance_cannot_be_made(kind: TrailKind, value: float) -> None:
+    with pytest.raises(InvalidPrice, match="at most 50 percent or ATR"):
+        Trail(kind=kind, value=value)
+
+
+@pytest.mark.parametrize(("direction", "stop", "target"), [(1, None, 1_500.1), (-1, 1_500.1, None)])
+def test_a_level_of_more_than_ten_times_the_market_is_a_slip_of_the_hand(direction: int, stop: float | None, target: float | None) -> None:
+    check_levels(direction, 150.0, None if stop is None else 1_500.0, None if target is None else 1_500.0)
+    with pytest.raises(InvalidPrice, match=r"more than 10 times the market at 150\.00"):
+        check_levels(direction, 150.0, stop, target)
