@@ -8,12 +8,13 @@ from django.http import HttpRequest
 
 from events.admin_lists import IndexedValues, by_date
 from events.admin_pages import ReadOnlyAdmin
+from events.admin_step_up import StepUpAdmin
 from positions.admin_accounts import OfTheShownAccount
 from positions.models import OperatorTask, ProtectionSettings
 
 
 @admin.register(ProtectionSettings)
-class ProtectionSettingsAdmin(admin.ModelAdmin):
+class ProtectionSettingsAdmin(StepUpAdmin):
     """One row; the worker reads it again every five seconds."""
 
     list_display = ("__str__", "when_refused", "trailing", "trailing_value", "break_even_r", "close_after_minutes", "close_at_session_end")

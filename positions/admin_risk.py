@@ -6,16 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin import ModelAdmin
 from django.db import transaction
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from events.admin_lists import IndexedValues, by_date
 from events.admin_pages import ReadOnlyAdmin, cells
+from events.admin_step_up import StepUpAdmin
 from events.clock import utc_now
 from events.roles import can
-from events.step_up import Act, step_up
 from events.symbols import canonical_symbol
 from positions import limit_changes
 from positions.admin_accounts import OfTheShownAccount
@@ -51,7 +50,7 @@ class SymbolOrName(ReasonForm):
         return cleaned
 
 
-class KeptLimitAdmin(ModelAdmin):
+class KeptLimitAdmin(StepUpAdmin):
     """Saves a limit together with the memory of its change; only those who may set limits get this far."""
 
     form = ReasonForm
@@ -64,18 +63,6 @@ class KeptLimitAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return super().has_delete_permission(request, obj) and can(request.user, "limits")
-
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return self._asks(request) or super().changeform_view(request, object_id, form_url, extra_context)
-
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return self._asks(request) or super().delete_view(request, object_id, extra_context)
-
-    def _asks(self, request: HttpRequest) -> HttpResponse | None:
-        """The password first, from those who could change something."""
-        return step_up(request, Act.CONTROL) if can(request.user, "limits") else None
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         with transaction.atomic():

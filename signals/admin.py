@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from events.admin_lists import IndexedValues, by_date, one_of
 from events.admin_pages import ReadOnlyAdmin
+from events.admin_step_up import StepUpAdmin
 from events.forms import SymbolField
 from events.health import newest_lease
 from events.symbols import canonical_symbol, is_symbol
@@ -22,7 +23,7 @@ from signals.coverage import coverage
 from signals.models import FlowPoint, PredictionRecord, SignalRecord, SignalSettings, SourceHealth, WatchListEntry
 
 
-class WarnsBeyondTheBudget(admin.ModelAdmin):
+class WarnsBeyondTheBudget(StepUpAdmin):
     """Says so when an edit leaves a watch list that is longer than the request budget allows."""
 
     def changeform_view(

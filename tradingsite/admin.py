@@ -17,6 +17,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from events.admin_step_up import StepUpAdmin
+
 admin.site.site_header = "Desk admin"
 admin.site.site_title = "Admin"
 admin.site.index_title = "Admin"
@@ -33,14 +35,20 @@ def front_door(request: HttpRequest, extra_context: dict[str, Any] | None = None
     return redirect("admin:index")
 
 
+def own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    """Everybody changes their own password on the same page, with the old one."""
+    return redirect("password_change")
+
+
 admin.site.login = front_door  # type: ignore[method-assign]
+admin.site.password_change = own_password  # type: ignore[method-assign, assignment]
 admin.site.unregister(User)
 
 FOR_SUPERUSERS = ("is_superuser", "user_permissions")
 
 
 @admin.register(User)
-class DeskUserAdmin(UserAdmin):
+class DeskUserAdmin(StepUpAdmin, UserAdmin):
     list_display = ("username", "roles", "is_staff", "is_active", "last_login")
 
     @admin.display(description="roles")
@@ -53,6 +61,12 @@ class DeskUserAdmin(UserAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fixed = (*super().get_readonly_fields(request, obj), "last_login", "date_joined")
         return fixed if getattr(request.user, "is_superuser", False) else (*fixed, *FOR_SUPERUSERS)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Another person's password. One's own needs the old one, also for an admin."""
+        if str(getattr(request.user, "pk", "")) == id:
+            return redirect("password_change")
+        return self.asks(request) or super().user_change_password(request, id, form_url)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         if obj is not None and obj.is_superuser and not getattr(request.user, "is_superuser", False):

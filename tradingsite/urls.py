@@ -20,6 +20,7 @@ urlpatterns = [
     path("trading/flatten", views.trading_flatten, name="trading_flatten"),
     path("login/", views_login.LogIn.as_view(), name="login"),
     path("welcome/<str:uidb64>/<str:token>/", views_login.FirstPassword.as_view(), name="first_password"),
+    path("account/password/", views_login.ChangePassword.as_view(), name="password_change"),
     path("logout/", views_login.LogOut.as_view(), name="logout"),
     path("review/", views_review.review_now, name="review_now"),
     path("review/<slug:week>/", views_review.review, name="review"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django import forms
+from django.contrib import messages
+from django.contrib.auth import authenticate
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.forms import AuthenticationForm, UsernameField
-from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, UsernameField
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView, PasswordResetConfirmView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
@@ -18,6 +21,8 @@ from django.views.decorators.http import require_http_methods
 
 from events.feed import recheck_sockets
 from events.step_up import FIELD, remember, typed_now
+
+log = logging.getLogger(__name__)
 
 
 class LogInForm(AuthenticationForm):
@@ -44,6 +49,39 @@ class FirstPassword(PasswordResetConfirmView):
 
     template_name = "registration/first_password.html"
     success_url = reverse_lazy("login")
+
+
+class ChangePasswordForm(PasswordChangeForm):
+    """Tries the old password as a log-in would: wrong ones count against the lock-out."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        old = str(self.cleaned_data["old_password"])
+        if authenticate(self.request, username=self.user.get_username(), password=old) != self.user:
+            raise forms.ValidationError("That is not your password. Nothing was changed.", code="password_incorrect")
+        return old
+
+
+class ChangePassword(PasswordChangeView):
+    """One's own password, for every role. Other sessions of this person end, and their live sockets; this one goes on."""
+
+    form_class = ChangePasswordForm
+    template_name = "registration/change_password.html"
+    success_url = reverse_lazy("overview")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"request": self.request}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        answer = super().form_valid(form)
+        remember(self.request)
+        recheck_sockets(form.user.pk)
+        log.info("%s changed their password", self.request.user.get_username())
+        messages.success(self.request, "Your password is changed. Your other sessions have ended.")
+        return answer
 
 
 class LogOut(LogoutView):

@@ -29,8 +29,8 @@ from signals.models import SignalRecord
 HREF = re.compile(r'href="(\?[^"]*)"')
 NOWHERE = "zzzz"  # a search that finds nothing has to look everywhere
 PLAIN = ("overview", "equity_today", "overview_health", "session_clock", "trading", "trading_scope", "review_now", "positions:alarms",
-         "positions:error_trades", "positions:tasks", "positions:broker", "positions:broker_rows", "login", "confirm_person", "healthz",
-         "readyz")  # fmt: skip
+         "positions:error_trades", "positions:tasks", "positions:broker", "positions:broker_rows", "login", "password_change",
+         "confirm_person", "healthz", "readyz")  # fmt: skip
 ACTS = frozenset({
     "trading_halt", "trading_reduce_only", "trading_resume", "trading_flatten", "clear_lock", "logout",
     "signals:approve", "signals:reject", "signals:decide_again",

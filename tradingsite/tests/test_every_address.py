@@ -72,6 +72,7 @@ TABLE = {
     "clear_lock": Address(get=(302, 405, 405, 405), post=(302, 403, 403, 302), ids=("lock",)),
     "login": Address(get=(200, 302, 302, 302), post=(200, 302, 302, 302)),
     "first_password": Address(get=(200, 200, 200, 200), post=(200, 200, 200, 200), ids=("uid", "token")),  # a link that is void
+    "password_change": Address(get=(302, 200, 200, 200), post=(302, 200, 200, 200)),
     "logout": Address(get=(302, 405, 405, 405), post=(302, 302, 302, 302)),
     "review_now": Address(get=(302, 302, 302, 302), post=(302, 405, 405, 405)),
     "review": page("week"),

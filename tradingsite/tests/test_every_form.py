@@ -41,6 +41,7 @@ ELSEWHERE = {
     "logout": "leaves the desk",
     "login.html": "a page without our scripts",
     "confirm.html": "a page without our scripts",
+    "change_password.html": "a page without our scripts",
     "first_password.html": "a page without our scripts",
     "approve": "signals/tests/pages",
     "approve.html": "signals/tests/pages",

@@ -15,7 +15,7 @@ from tradingsite.tests.page_data import alarm_row, equity_point, event_row, fit_
 from tradingsite.tests.page_pulse import Pulse
 
 DESK_PAGES = ("/", "/signals/", "/positions/", "/orders/", "/trading/")
-ADMIN_PAGES = ("/admin/", "/admin/positions/orderrecord/", "/admin/signals/watchlistentry/add/", "/admin/password_change/")
+ADMIN_PAGES = ("/admin/", "/admin/positions/orderrecord/", "/admin/signals/watchlistentry/add/", "/admin/auth/user/")
 WIDTHS = (1440, 375)
 
 # Where everything is that a person can act on; the strip's own notices are what comes and goes.

@@ -70,7 +70,7 @@ GOOD: dict[str, Any] = {
     "ask": "", "shown_entry": "500",
     "shown_quantity": "10", "shown_stop": "480", "shown_target": "540", "kind": "percent", "value": "5", "at_r": "1", "minutes": "30",
     "at_session_end": "on", "percent": "50", "limit_price": "151", "username": "ann", "password": "secret", FIELD: "secret",
-    "new_password1": "secret", "new_password2": "secret",
+    "old_password": "secret", "new_password1": "secret", "new_password2": "secret",
     "outcome": "found", "account": "0123456789abcdef",
 }  # fmt: skip
 FORMLESS = {"confirm_person": [FIELD], "first_password": ["new_password1", "new_password2"]}  # passwords are taken as they were typed

@@ -16,7 +16,8 @@ from events import step_up
 from events.clock import utc_now
 from events.models import CommandRecord
 from events.step_up import FIELD, Act
-from positions.models import RiskLimits, RiskLock
+from positions.models import ProtectionSettings, RiskLimits, RiskLock
+from signals.models import SignalSettings, WatchListEntry
 from tradingsite.tests.page_data import held_position, pending_signal, working_order
 
 pytestmark = pytest.mark.django_db
@@ -156,3 +157,84 @@ def test_guesses_are_locked_out(admin):
     for _ in range(9):
         answer = admin.post(reverse("confirm_person"), {FIELD: "guess"})
     assert answer.status_code == 429
+
+
+EDITED_IN_THE_ADMIN = [
+    "/admin/auth/user/add/",
+    "/admin/auth/user/{other}/change/",
+    "/admin/auth/user/{other}/delete/",
+    "/admin/auth/user/{other}/password/",
+    "/admin/signals/signalsettings/{settings}/change/",
+    "/admin/signals/watchlistentry/add/",
+    "/admin/signals/watchlistentry/{entry}/change/",
+    "/admin/signals/watchlistentry/{entry}/delete/",
+    "/admin/positions/protectionsettings/{protection}/change/",
+    "/admin/positions/risklimits/{limits}/change/",
+    "/admin/positions/scopedlimitrecord/add/",
+]
+
+
+@pytest.mark.parametrize("path", EDITED_IN_THE_ADMIN)
+def test_every_page_of_the_admin_that_raises_risk_or_rights_asks(asking, admin, path):
+    other = User.objects.create_user("other", password=PASSWORD)
+    entry = WatchListEntry.objects.get_or_create(symbol="NVDA")[0]
+    path = path.format(
+        other=other.pk, entry=entry.pk, settings=SignalSettings.current().pk, protection=ProtectionSettings.current().pk,
+        limits=RiskLimits.objects.get_or_create()[0].pk,
+    )  # fmt: skip
+    before = [list(model.objects.values()) for model in (User, WatchListEntry, SignalSettings, ProtectionSettings, RiskLimits)]
+    asked = admin.get(path)
+    assert (asked.status_code, asked.headers["Location"].startswith("/confirm/")) == (302, True)
+    refused = admin.post(path, {"post": "yes", "username": "mallory", "password1": "x", "symbol": "TSLA", FIELD: "a guess"})
+    assert refused.status_code == 403
+    assert b"Confirm it is you" in refused.content
+    assert [list(model.objects.values()) for model in (User, WatchListEntry, SignalSettings, ProtectionSettings, RiskLimits)] == before
+
+
+def test_edits_in_the_watch_list_of_the_admin_ask_too(asking, admin):
+    entry = WatchListEntry.objects.get_or_create(symbol="NVDA")[0]
+    listed = reverse("admin:signals_watchlistentry_changelist")
+    assert admin.get(listed).status_code == 200
+    assert admin.post(listed, {"action": "delete_selected", "_selected_action": str(entry.pk), "post": "yes"}).status_code == 403
+    assert WatchListEntry.objects.filter(pk=entry.pk).exists()
+
+
+@pytest.mark.parametrize("role", ["viewer", "trader", "admin"])
+def test_everybody_changes_their_own_password_with_the_old_one(role, db):
+    client = session_of(role)
+    user, page = User.objects.get(username=role), reverse("password_change")
+    fresh = "ochre lantern gravel tuba"
+    wrong = client.post(page, {"old_password": "not it", "new_password1": fresh, "new_password2": fresh})
+    assert "That is not your password. Nothing was changed." in wrong.content.decode()
+    weak = client.post(page, {"old_password": PASSWORD, "new_password1": "123456789012345", "new_password2": "123456789012345"})
+    assert "field-error" in weak.content.decode()
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+    elsewhere = Client()
+    elsewhere.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.post(page, {"old_password": PASSWORD, "new_password1": fresh, "new_password2": fresh})["Location"] == reverse("overview")
+    user.refresh_from_db()
+    assert user.check_password(fresh)
+    assert client.get(reverse("overview")).status_code == 200
+    assert elsewhere.get(reverse("overview"))["Location"].startswith("/login/")
+
+
+def test_no_page_of_the_admin_sets_ones_own_password_without_the_old_one(db):
+    client = session_of("admin")
+    own = User.objects.get(username="admin")
+    fresh = "ochre lantern gravel tuba"
+    for path in (f"/admin/auth/user/{own.pk}/password/", "/admin/password_change/"):
+        for answer in (client.get(path), client.post(path, {"password1": fresh, "password2": fresh, "usable_password": "true"})):
+            assert (answer.status_code, answer.headers["Location"]) == (302, "/account/password/")
+    own.refresh_from_db()
+    assert own.check_password(PASSWORD)
+
+
+def test_guessing_the_old_password_counts_against_the_lock_out(settings, db):
+    settings.AXES_ENABLED = True
+    client = session_of("viewer")
+    page, fresh = reverse("password_change"), "ochre lantern gravel tuba"
+    for _ in range(settings.AXES_FAILURE_LIMIT + 1):
+        client.post(page, {"old_password": "a guess", "new_password1": fresh, "new_password2": fresh})
+    client.post(page, {"old_password": PASSWORD, "new_password1": fresh, "new_password2": fresh})
+    assert User.objects.get(username="viewer").check_password(PASSWORD)
