@@ -179,7 +179,7 @@ def test_every_page_of_the_admin_that_raises_risk_or_rights_asks(asking, admin, 
     other = User.objects.create_user("other", password=PASSWORD)
     entry = WatchListEntry.objects.get_or_create(symbol="NVDA")[0]
     path = path.format(
-        other=other.pk, entry=entry.pk, settings=SignalSettings.current().pk, protection=ProtectionSettings.current().pk,
+        other=other.pk, entry=entry.pk, settings=SignalSettings.current().pk, protection=ProtectionSettings.objects.get_or_create()[0].pk,
         limits=RiskLimits.objects.get_or_create()[0].pk,
     )  # fmt: skip
     before = [list(model.objects.values()) for model in (User, WatchListEntry, SignalSettings, ProtectionSettings, RiskLimits)]
