@@ -29,7 +29,7 @@ def test_the_page_says_planned_and_actual_entry_risk_and_target() -> None:
     page = " ".join(logged_in("trader").get("/positions/plan-1/").content.decode().split())
     assert "150.00 → 150.10" in page
     assert '100.00 → <span data-f="risk_amount">110.00</span>' in page
-    assert "1.73 R" in page
+    assert "2.00 → 1.73<" in page
 
 
 def test_an_entry_without_a_target_or_without_an_expectation_promises_nothing() -> None:
@@ -41,4 +41,4 @@ def test_an_entry_without_a_target_or_without_an_expectation_promises_nothing() 
     assert planned_of(record, [order.data | {"intent": {"quantity": 100}}]) is None
     page = logged_in("viewer").get("/positions/plan-1/").content.decode()
     assert "Entry, planned → actual" in page
-    assert "Target, planned → actual" not in page
+    assert "Target in R, planned → actual" not in page
