@@ -223,7 +223,7 @@ def test_the_numbers_that_were_asked_about_are_sent_though_the_price_moves_meanw
         signals_page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     dialog.get_by_role("button", name="Approve and send").click()
     eventually(lambda: CommandRecord.objects.exists())
-    assert asked == f"limit {CommandRecord.objects.get().payload['limit_price']:.2f}"
+    assert asked == f"limit {CommandRecord.objects.get().payload['limit_price']:.2f}, expected at 150.03"
 
 
 def test_a_question_about_a_signal_that_somebody_else_decided_cannot_be_answered_yes(signals_page: "Page") -> None:
