@@ -1,15 +1,15 @@
 """The gateway's own checks before an order enters the book: IB's codes 110, 200, 201, 203, 321, 387.
 
-Margin is counted as if the order filled at once at its own price, or at the market when it has none. An order that
-only reduces a position always passes it.
+Margin is counted as if the order filled at once at its own price, or at the market when it has none, beside all other orders
+that work and would open or add; a change counts for what it adds. An order that only reduces a position always passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from events.accounts import SIMULATED_ACCOUNT
-from positions.gateway.account import Account
+from positions.gateway.account import INITIAL_MARGIN, Account
 from positions.gateway.contracts import Contracts, NoContract, off_tick
 from positions.gateway.orders import BookOrder, Kind, OrderSpec, Refusal, Side, Tif
 
@@ -21,8 +21,11 @@ _STOPPED = frozenset({Kind.STOP, Kind.STOP_LIMIT})
 class Admissions:
     """Refuses an order, or lets it pass (None). `forbidden` symbols answer 203."""
 
-    def __init__(self, account: Account, contracts: Contracts, last: Callable[[str], float]) -> None:
+    def __init__(
+        self, account: Account, contracts: Contracts, last: Callable[[str], float], working: Callable[[], Iterable[BookOrder]] = tuple
+    ) -> None:
         self._account = account
+        self._working = working
         self._contracts = contracts
         self._last = last
         self.forbidden: set[str] = set()
@@ -64,11 +67,13 @@ class Admissions:
     def _margin(self, spec: OrderSpec, existing: BookOrder | None) -> Refusal | None:
         holding = self._account.holdings.get(spec.symbol)
         held = holding.quantity if holding else 0.0
-        signed = spec.quantity if spec.side is Side.BUY else -spec.quantity
-        if spec.parent_id or existing is not None or abs(held + signed) <= abs(held):
+        left = spec.quantity - (existing.filled if existing is not None else 0.0)
+        price = self._price(spec)
+        if spec.parent_id or self._opens(held, spec.side, left) <= 0 or (existing is not None and existing.spec.parent_id):
             return None
-        price = spec.limit_price or spec.stop_price or self._last(spec.symbol)
-        needed = self._account.margin_after(spec.symbol, spec.side, spec.quantity, price, self._last)
+        if existing is not None and left * price <= existing.remaining * self._price(existing.spec):
+            return None  # it takes no more than it did
+        needed = self._account.margin_after(spec.symbol, spec.side, left, price, self._last) + self._reserved(existing)
         equity = self._account.equity(self._last)
         if needed <= equity:
             return None
@@ -79,6 +84,25 @@ class Admissions:
                 f"WITH LOAN VALUE [{equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN [{needed:.2f} USD]"
             ),
         )
+
+    def _reserved(self, but: BookOrder | None) -> float:
+        """Initial margin of the other orders that work and would open or add."""
+        total = 0.0
+        for order in self._working():
+            if order is but or order.spec.parent_id or not order.transmitted:
+                continue
+            holding = self._account.holdings.get(order.spec.symbol)
+            adds = self._opens(holding.quantity if holding else 0.0, order.spec.side, order.remaining)
+            total += INITIAL_MARGIN * max(0.0, adds) * self._price(order.spec)
+        return total
+
+    @staticmethod
+    def _opens(held: float, side: Side, quantity: float) -> float:
+        """By how many shares the position would be larger, on whichever side."""
+        return abs(held + (quantity if side is Side.BUY else -quantity)) - abs(held)
+
+    def _price(self, spec: OrderSpec) -> float:
+        return spec.limit_price or spec.stop_price or self._last(spec.symbol)
 
 
 def _invalid(cause: str) -> Refusal:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from positions.gateway import messages_out as out
 from positions.gateway import times
 from positions.gateway.account import INITIAL_MARGIN, MAINTENANCE_MARGIN, commission_for
+from positions.gateway.attributes import not_simulated
 from positions.gateway.contracts import NoContract
 from positions.gateway.faults import CANCEL_FAULTS, ORDER_FAULTS, Rule
 from positions.gateway.messages_in import Request
@@ -48,6 +49,10 @@ def place(session: Session, placed: PlacedOrder) -> None:
     if placed.flag("eTradeOnly") or placed.flag("firmQuoteOnly"):
         word, code = ("EtradeOnly", 10268) if placed.flag("eTradeOnly") else ("FirmQuoteOnly", 10269)
         session.error(placed.order_id, code, f"The '{word}' order attribute is not supported.")
+        return
+    refusal = not_simulated(placed)
+    if refusal is not None:
+        session.error(placed.order_id, refusal.code, refusal.text)
         return
     if placed.flag("whatIf"):
         _what_if(session, spec)

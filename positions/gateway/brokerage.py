@@ -65,7 +65,7 @@ class Brokerage:
         self.sizing: Sizing = lambda _order, _quote: None
         self.account = self._load_account()
         self.contracts = Contracts(market, hours, tuple(self.account.holdings))
-        self.admissions = Admissions(self.account, self.contracts, self.last)
+        self.admissions = Admissions(self.account, self.contracts, self.last, lambda: self.exchange.book.live_orders())
         self.exchange = Exchange(
             self._on_event,
             admission=self.admissions.check,

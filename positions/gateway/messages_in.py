@@ -180,12 +180,38 @@ LAYOUTS: dict[Incoming, tuple[str, ...]] = {
 }
 
 
+# Requests that IB serves and this gateway does not: message id → the place of its request id among the fields.
+_UNSERVED = {10: 2, 11: 2, 12: 0, 18: 0, 21: 2, 22: 1, 23: 2, 24: 0, 52: 2, 53: 2, 54: 2, 55: 2, 56: 2, 57: 2, 69: 1, 70: 1}
+_UNSERVED |= {72: 2, 73: 2, 79: 1, 80: 0, 82: 0, 83: 1, 84: 1, 85: 0, 86: 1, 88: 1, 89: 1, 96: 1, 100: 1, 101: 1, 102: 1, 103: 1, 104: 1}
+
+
+class NotServed(WireError):
+    """A request that this gateway does not serve."""
+
+
 def message_kind(fields: list[str]) -> Incoming:
-    """The message id of a payload. Raises WireError on one that is unknown or not a number."""
+    """The message id of a payload. Raises NotServed for one that is none of ours, WireError for one that is no number."""
     try:
-        return Incoming(int(fields[0]))
+        number = int(fields[0])
     except ValueError as error:
         raise WireError(f"unknown message id {fields[0][:40]!r}") from error
+    try:
+        return Incoming(number)
+    except ValueError as error:
+        raise NotServed(f"The request {number} is not simulated.") from error
+
+
+def request_id(fields: list[str]) -> int:
+    """The request or order id of a message that could not be carried out; -1 where it has none, or none that can be read."""
+    try:
+        number = int(fields[0])
+        layout = next((words for kind, words in LAYOUTS.items() if kind == number), ())
+        names = [word.partition(" ")[2].partition(":")[0] if word.startswith(">=") else word.partition(":")[0] for word in layout]
+        place = 1 if number == Incoming.PLACE_ORDER else _UNSERVED.get(number, 0)
+        place = next((names.index(name) + 1 for name in ("reqId", "orderId") if name in names), place)
+        return int(fields[place]) if place else -1
+    except (ValueError, IndexError):
+        return -1
 
 
 def parse_request(fields: list[str], server_version: int) -> Request:

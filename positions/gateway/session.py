@@ -1,7 +1,7 @@
 """One client connection: hello, startApi, then requests until it ends. Answers live in the `answers_*` modules.
 
-Nothing a client sends can end more than its own connection: unreadable frames close it with a logged reason, a
-request that fails inside the gateway is answered with error 320 and logged.
+Nothing a client sends can end more than its own connection. After startApi only a length that no frame has ends it: a request
+that cannot be read is answered with error 320 on its id, one that is not served with 321.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from events.accounts import SIMULATED_ACCOUNT
 from positions.gateway import messages_out as out
 from positions.gateway import times, wire
-from positions.gateway.messages_in import Request, message_kind, parse_request
+from positions.gateway.messages_in import NotServed, Request, message_kind, parse_request, request_id
 from positions.gateway.order_codec import PlacedOrder, parse_place_order
 from positions.gateway.pacing import MessageRate
 from positions.gateway.streams import Streams
@@ -121,11 +121,10 @@ class Session:
             if self._rate.exceeded(time.monotonic()):
                 self.error(out.SYSTEM, 100, "Max rate of messages per second has been exceeded")
                 raise WireError("more than 50 messages in a second")
-            fields = wire.decode_payload(payload)
             if self.client_id == NOT_STARTED:
-                self._start(fields)
+                self._start(wire.decode_payload(payload))
             else:
-                self._answer(fields)
+                self._answer(payload)
             if self.transport.closed:
                 return
             with contextlib.suppress(ConnectionError):
@@ -151,14 +150,21 @@ class Session:
         for ok, lost, text in FARMS:
             self.error(out.SYSTEM, lost if broken else ok, text.format("broken" if broken else "OK"))
 
-    def _answer(self, fields: list[str]) -> None:
+    def _answer(self, payload: bytes) -> None:
+        """One request; one that cannot be read, or is not served here, is an error on its own id and ends nothing."""
+        fields: list[str] = []
         try:
+            fields = wire.decode_payload(payload)
             self._handle(fields)
-        except WireError:
-            raise
+        except NotServed as error:
+            log.warning("client %s: %s", self.client_id, error)
+            self.error(request_id(fields), 321, f"Error validating request.-'bW' : cause - {error}")
+        except WireError as error:
+            log.warning("client %s sent a request that cannot be read: %s", self.client_id, error)
+            self.error(request_id(fields), 320, f"Error reading request. {error}")
         except Exception:
             log.exception("request %s of client %s failed", fields[:3], self.client_id)
-            self.error(out.SYSTEM, 320, "Error reading request.")
+            self.error(request_id(fields), 320, "Error reading request.")
 
     def _handle(self, fields: list[str]) -> None:
         kind = message_kind(fields)
