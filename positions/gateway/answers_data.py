@@ -29,11 +29,17 @@ def _contract(session: Session, request: Request) -> SymbolInfo | None:
 
 
 def _contract_details(session: Session, request: Request) -> None:
-    info = _contract(session, request)
-    if info is None:
+    """One row for each stock that is meant: two of them are the client's ambiguity to solve."""
+    contracts = session.gateway.broker.contracts
+    try:
+        by_id = request.contract["conId"] not in ("", "0")
+        found = [contracts.resolve(request.contract)] if by_id else contracts.candidates(request.contract)
+    except NoContract as error:
+        session.error(request["reqId"], error.code, error.text)
         return
-    card = session.gateway.broker.contracts.card(info, request.contract["exchange"], session.gateway.now())
-    session.send(out.contract_details(session.version, request["reqId"], card))
+    for info in found:
+        card = contracts.card(info, request.contract["exchange"], session.gateway.now())
+        session.send(out.contract_details(session.version, request["reqId"], card))
     session.send(out.message("contractDetailsEnd", request["reqId"]))
 
 

@@ -1,4 +1,4 @@
-"""Who is listed on the simulated market: the facts of a stock that do not change with time or seed.
+"""What the simulated market can price: the facts of a stock that do not change with time or seed. Who may be asked for is `listing.py`.
 
 Thirty well-known names have their own sector, beta and price range; every other symbol gets believable facts from
 a hash of its letters. Symbols starting with ZZUNKNOWN are not listed, so that callers can meet an unknown contract.

@@ -110,3 +110,30 @@ async def test_what_is_not_served_or_not_read_is_an_error_on_its_id_and_the_sock
     await client.error(code, request_id)
     assert await alive(client)
     assert not client.closed
+
+
+@pytest.mark.parametrize("symbol", ["APPL", "TSLAA", "QQQQQ", "NOTLISTED", "BRK.B"])
+async def test_a_symbol_that_is_not_listed_is_no_contract_and_no_order(local: Local, symbol: str) -> None:
+    client = await desk(local)
+    stock = ib_insync.Stock(symbol, "SMART", "USD")
+    assert await client.ib.reqContractDetailsAsync(stock) == []
+    trade = client.ib.placeOrder(stock, ib_insync.Order(action="BUY", totalQuantity=1, orderType="MKT"))
+    await client.error(200, trade.order.orderId)
+
+
+@pytest.mark.parametrize(("symbol", "con_id"), [("AAPL", 265598), ("SPY", 756733), ("BRK B", 0), ("BAC PRL", 0), ("S299", 0)])
+async def test_a_listed_symbol_is_one_contract(local: Local, symbol: str, con_id: int) -> None:
+    client = await desk(local)
+    [details] = await client.ib.reqContractDetailsAsync(ib_insync.Stock(symbol, "SMART", "USD"))
+    assert details.contract.symbol == symbol
+    assert not con_id or details.contract.conId == con_id
+
+
+async def test_a_symbol_that_is_listed_twice_is_ambiguous_until_the_exchange_is_named(local: Local) -> None:
+    client = await desk(local)
+    twice = ib_insync.Stock("ZZTWICE", "SMART", "USD")
+    assert {d.contract.primaryExchange for d in await client.ib.reqContractDetailsAsync(twice)} == {"NYSE", "NASDAQ"}
+    order = ib_insync.Order(action="BUY", totalQuantity=1, orderType="MKT")
+    await client.error(200, client.ib.placeOrder(twice, order).order.orderId)
+    named = ib_insync.Stock("ZZTWICE", "SMART", "USD", primaryExchange="NYSE")
+    assert len(await client.ib.reqContractDetailsAsync(named)) == 1
