@@ -36,7 +36,7 @@ class Desk:
     def __init__(self, gateway: Gateway, port: int) -> None:
         self.gateway = gateway
         self.held, self.decided = list[str](), list[str]()
-        self.watched = [f"W{number}" for number in range(8)]
+        self.watched = [f"S00{number}" for number in range(8)]
         self.errors: list[tuple[int, int]] = []
         self.ears = Ears()
         self.ears.link_heard = lambda *heard: self.links.append(heard)
@@ -83,7 +83,7 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def test_lines_that_ib_does_not_serve_are_learned_and_no_link_is_lost_over_them(desk: Desk) -> None:
-    await desk.streams("W0", "W1", "W2", "W3")
+    await desk.streams("S000", "S001", "S002", "S003")
     report = desk.listener.report()
     assert (
         lines_in_words(report)
@@ -94,16 +94,25 @@ async def test_lines_that_ib_does_not_serve_are_learned_and_no_link_is_lost_over
 
 
 async def test_a_position_and_a_signal_take_the_lines_of_the_watch_list_at_the_broker(desk: Desk) -> None:
-    await desk.streams("W0", "W1", "W2", "W3")
-    desk.held, desk.decided = ["POS"], ["SIG"]
-    await desk.streams("POS", "SIG", "W0", "W1")
+    await desk.streams("S000", "S001", "S002", "S003")
+    desk.held, desk.decided = ["PFE"], ["RF"]
+    await desk.streams("PFE", "RF", "S000", "S001")
     await desk.listener.one("NOW")
-    await eventually_async(lambda: desk.streamed() == ["NOW", "POS", "SIG", "W0"], what="a line for what is about to be traded")
+    await eventually_async(lambda: desk.streamed() == ["NOW", "PFE", "RF", "S000"], what="a line for what is about to be traded")
     assert lines_in_words(desk.listener.report()).startswith("4 of 4 lines used")
 
 
 async def test_an_answer_that_there_is_no_line_is_no_error_of_an_order_with_the_same_number(desk: Desk) -> None:
     heard: list[Any] = []
     desk.ears.manager = cast(Any, type("Heard", (), {"on_error": staticmethod(heard.append), "on_tick": staticmethod(lambda tick: None)}))
-    await desk.streams("W0", "W1", "W2", "W3")
+    await desk.streams("S000", "S001", "S002", "S003")
     assert [report for report in heard if report.code == 101] == []
+
+
+async def test_a_quote_that_never_comes_and_a_symbol_that_ib_does_not_know_are_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "QUOTE_SECONDS", 0.0)
+    await desk.streams("S000", "S001", "S002", "S003")
+    assert desk.listener.without_quote() == ["S000", "S001", "S002", "S003"]  # this worker hears no price of any
+    desk.watched[0] = "NOTLISTED"
+    await desk.listener.sync()
+    assert "IB knows no US stock NOTLISTED" in desk.listener.unknown["NOTLISTED"]
