@@ -74,6 +74,7 @@ async def test_a_tick_of_three_hundred_streamed_symbols_with_stops_and_targets_t
     streams = local.gateway.sessions[1].streams
     for number, symbol in enumerate(SYMBOLS):
         streams.open_line(number, symbol, frozenset({"233"}), local.gateway.shown_quote(symbol))
+    await local.control(set_cash=1_000_000_000)  # every one of these orders takes margin
     with local.gateway.broker.store.transaction():
         for number, symbol in enumerate(SYMBOLS[:200]):
             rest(local.gateway, number, symbol)
