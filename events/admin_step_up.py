@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
+from events.admin_lists import DeclaredFilters
 from events.step_up import Act, step_up
 
 
-class StepUpAdmin(admin.ModelAdmin):
+class StepUpAdmin(DeclaredFilters):
     """Asks whoever could change something before a form is shown or taken: single rows, deletions, and edits in the list."""
 
     def changeform_view(

@@ -16,22 +16,28 @@ from events.consumers import DeskConsumer
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
-websocket_urlpatterns = [path("ws/", DeskConsumer.as_asgi())]
+SOCKETS = frozenset({"/ws/"})
+websocket_urlpatterns = [path(address.removeprefix("/"), DeskConsumer.as_asgi()) for address in SOCKETS]
+FOREIGN, NO_SUCH_SOCKET = 4403, 4404  # close codes
 
 
 def own_origin_only(inner: Application) -> Application:
-    """Refuse a handshake whose Origin is missing or is not exactly the host (and port) it came to, or a trusted origin.
+    """Refuse a handshake whose Origin is missing or is not exactly the scheme, host and port it came to, or a trusted origin.
 
     Channels' own AllowedHostsOriginValidator compares host names only, so any port of this machine would pass.
     """
 
     async def guarded(scope: dict[str, Any], receive: Any, send: Any) -> None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
-        if is_own_origin(headers.get(b"origin", ""), headers.get(b"host", "")):
+        if not is_own_origin(headers.get(b"origin", ""), headers.get(b"host", "")):
+            code = FOREIGN
+        elif scope.get("path") not in SOCKETS:
+            code = NO_SUCH_SOCKET
+        else:
             await inner(scope, receive, send)
             return
         await receive()  # the connect
-        await send({"type": "websocket.close", "code": 4403})
+        await send({"type": "websocket.close", "code": code})
 
     return guarded
 
@@ -44,7 +50,7 @@ def is_own_origin(origin: str, host: str) -> bool:
         name = parts.hostname or ""
     except ValueError:
         return False
-    if parts.scheme not in ("http", "https") or not name or parts.path or parts.query or parts.fragment:
+    if parts.scheme != ("https" if settings.HTTPS else "http") or not name or parts.path or parts.query or parts.fragment:
         return False
     allowed = settings.ALLOWED_HOSTS or (["localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
     bracketed = f"[{name}]" if ":" in name else name

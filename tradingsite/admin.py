@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -42,9 +42,14 @@ def own_password(request: HttpRequest, extra_context: dict[str, Any] | None = No
 
 admin.site.login = front_door  # type: ignore[method-assign]
 admin.site.password_change = own_password  # type: ignore[method-assign, assignment]
-admin.site.unregister(User)
+admin.site.unregister([User, Group])
 
 FOR_SUPERUSERS = ("is_superuser", "user_permissions")
+
+
+@admin.register(Group)
+class DeskGroupAdmin(StepUpAdmin, GroupAdmin):
+    """Roles, and what each may do."""
 
 
 @admin.register(User)

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tradingsite.environment import MODES, Environment, check_live_surroundings, check_trading, database_url_problem, kept_secret, kept_text
 from tradingsite.logs import logging_settings, password_of
+from tradingsite.static_headers import add_headers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
@@ -271,6 +272,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "tradingsite.static_storage.HashedStorage"},
 }
+WHITENOISE_ADD_HEADERS_FUNCTION = add_headers
 WHITENOISE_MAX_AGE = 3600  # hashed names are served as immutable; this is for the rest
 
 LOGGING = logging_settings(

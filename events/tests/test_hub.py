@@ -180,7 +180,8 @@ async def test_a_page_of_another_origin_is_refused_even_with_a_valid_session(per
     ("origin", "host", "own"),
     [
         ("http://127.0.0.1:8000", "127.0.0.1:8000", True),
-        ("https://localhost", "localhost", True),
+        ("http://localhost", "localhost", True),
+        ("https://localhost", "localhost", False),
         ("http://[::1]:8000", "[::1]:8000", True),
         ("http://127.0.0.1:8001", "127.0.0.1:8000", False),
         ("http://evil.example", "evil.example", False),
