@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from events.position import PositionStatus
 from positions.domain.exit_rules import ExitRules
-from positions.domain.holding import Fold, LedgerEntry, fold, in_r
+from positions.domain.holding import Fold, LedgerEntry, fold
 from positions.domain.protection_clock import ProtectionClock
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ def position_row(position: Position) -> dict[str, Any]:
         "r_multiple": position.r_multiple,
         "mfe": position.mfe,
         "mae": position.mae,
-        "mfe_r": in_r(position.mfe, position.risk_taken),
-        "mae_r": in_r(position.mae, position.risk_taken),
         "create_time": position.create_time.isoformat(),
         "open_time": _iso(position.open_time),
         "close_time": _iso(position.close_time),

@@ -22,7 +22,7 @@ MARKS = frozenset(
 MARKS_IN_DATA = frozenset(
     {
         *("v", "at", "last", "last_at", "unrealized_pnl", "unrealized_pct", "stop_distance_pct", "open_risk"),
-        *("r_multiple", "mfe", "mae", "mfe_r", "mae_r", "extremes", "drawdown"),
+        *("r_multiple", "mfe", "mae", "extremes", "drawdown"),
     }
 )
 MARKS_OF_TRAIL = frozenset({"best", "distance"})  # what a trailing stop has seen; its moves are journaled

@@ -8,6 +8,7 @@ import pytest
 
 from events.position import PositionStatus
 from positions.domain.errors import IllegalTransition, InvalidPrice, InvalidQuantity, PositionClosed, PositionsError
+from positions.domain.holding import in_r
 from positions.domain.position import TRANSITIONS, Position
 
 
@@ -234,7 +235,7 @@ async def test_without_a_stop_or_with_one_in_profit_there_is_no_r_and_not_zero()
     position.apply_fill(100, 100.0)
     await position.update_stop_loss(95.0)  # after the entry: nobody knew then what it risked
     await position.update_price(105.0)
-    assert (position.risk_taken, position.r_multiple, position.state()["mfe_r"]) == (None, None, None)
+    assert (position.risk_taken, position.r_multiple, in_r(position.mfe, position.risk_taken)) == (None, None, None)
     added = Position("AAPL")
     added.plan(100, stop_loss=95.0)
     added.apply_fill(100, 100.0)
@@ -300,7 +301,7 @@ async def test_excursions_are_of_what_is_realized_and_unrealized_together() -> N
     await position.update_price(149.0)
     position.apply_fill(-50, 149.0)
     assert (position.mfe, position.mae) == (750.0, 0.0)  # 250 realized and 500 open at 160
-    assert (position.state()["mfe_r"], position.state()["mae_r"]) == (1.5, 0.0)
+    assert (in_r(position.mfe, position.risk_taken), in_r(position.mae, position.risk_taken)) == (1.5, 0.0)
 
 
 async def test_excursions_are_folded_again_when_a_fill_is_corrected() -> None:
