@@ -41,4 +41,7 @@ def _end_with_the_server() -> None:
 
 
 if "daphne.server" in sys.modules:
+    from tradingsite.body_cap import cap_bodies
+
+    cap_bodies()
     _end_with_the_server()
