@@ -51,7 +51,8 @@ class DeclaredFilters(admin.ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         declared = [part[0] if isinstance(part, tuple) else part for part in self.get_list_filter(request)]
-        return any(lookup == f"{name}{end}" for name in declared for end in FILTER_ENDS)
+        parameters = {getattr(part, "parameter_name", None) for part in declared}
+        return lookup in parameters or any(lookup == f"{name}{end}" for name in declared for end in FILTER_ENDS)
 
 
 class BigListAdmin(DeclaredFilters):

@@ -61,7 +61,7 @@ class ChangePasswordForm(PasswordChangeForm):
     def clean_old_password(self) -> str:
         old = str(self.cleaned_data["old_password"])
         if authenticate(self.request, username=self.user.get_username(), password=old) != self.user:
-            raise forms.ValidationError("That is not your password. Nothing was changed.", code="password_incorrect")
+            raise forms.ValidationError("That is not your password. Nothing was changed.")
         return old
 
 

@@ -48,6 +48,7 @@ class Desk:
         return Protection(
             bus=EventBus(), broker=SimpleNamespace(pacer=Pacer()), manager=self.manager, tracker=self.tracker, database=self.database,
             session=self.session, session_end=lambda: None, fence=lambda: None, bind=None,
+            on_command=lambda row: None,
         )  # fmt: skip
 
     def hold(self, count: int) -> None:

@@ -36,7 +36,7 @@ class Broker:
 class Manager:
     """Finds nothing to do."""
 
-    needs_reconcile, behind = "", False
+    needs_reconcile, behind, verdict_due = "", False, False
 
     def set_reconciled(self, value: bool) -> None: ...
 

@@ -26,6 +26,7 @@ class Watched(Desk):
         self.protection = Protection(
             bus=self.bus, broker=self.broker, manager=self.manager, tracker=self.tracker, database=None,
             session=SimpleNamespace(link_up=True), session_end=lambda: None, fence=lambda: None, bind=None,
+            on_command=lambda row: None,
         )  # fmt: skip
         self.protection.runner = SimpleNamespace(run_once=_nothing)
         return self

@@ -116,7 +116,7 @@ class Books:
         """Take the broker's word, as the person saw it."""
         kind, _, key = command.row.partition(":")
         if command.kind and (kind != "cash" or command.kind not in CashFlow.Kind.values):
-            return Outcome.refused("invalid", f"{command.kind!r} is no kind of cash flow.")
+            return Outcome.refused("bad_command", f"{command.kind!r} is no kind of cash flow.")
         if kind == "position":
             denied = await self._manager.accept_difference(key, command.ours, command.theirs, reason=command.reason, by=by)
             if isinstance(denied, Denied):

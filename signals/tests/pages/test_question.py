@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import string
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,6 +105,8 @@ def test_turning_the_question_off_has_no_effect_where_money_or_a_broker_is_real(
         "LIVE_TRADING_CONFIRMED": account,
         "FLOW_API_URL": "https://flow.example/api/v1",
         "DJANGO_SETTINGS_MODULE": "tradingsite.settings",
+        "HTTPS": "true",
+        "SECRET_KEY": string.ascii_letters,
     }
     program = "from django.conf import settings; print(settings.CONFIRM_APPROVALS)"
     done = subprocess.run(
