@@ -76,11 +76,16 @@ def from_opening(curve: Curve, *, account: str, first: date | None) -> Curve:
     if first is None:
         return curve
     start = day_start(first)
-    before = EquityPoint.objects.filter(account=account, at__lt=start).order_by("-at").values_list("equity", flat=True).first()
+    before = _last_before(account, start)
     at = int(start.timestamp())
     if before is None or (curve.at and curve.at[0] <= at):
         return curve
-    return Curve(at=[at, *curve.at], equity=[before, *curve.equity])
+    return Curve(at=[at, *curve.at], equity=[before[1], *curve.equity])
+
+
+def _last_before(account: str, moment: datetime) -> tuple[datetime, Decimal] | None:
+    """When the newest point before the moment is from, and its equity."""
+    return EquityPoint.objects.filter(account=account, at__lt=moment).order_by("-at").values_list("at", "equity").first()
 
 
 def session_ends(account: str, *, first: date | None, last: date, adjusted: FlowAdjusted) -> list[float]:
@@ -106,13 +111,12 @@ def falls(account: str, *, first: date | None, last: date, adjusted: FlowAdjuste
     Thinning keeps what makes them, so the figure of a range is the same years later. A range with more points than thinning
     ever leaves is judged by those that are drawn.
     """
-    mine = EquityPoint.objects.filter(account=account)
-    within = mine.filter(at__lt=day_start(last + timedelta(days=1))).order_by("at")
+    within = EquityPoint.objects.filter(account=account, at__lt=day_start(last + timedelta(days=1))).order_by("at")
     opening: list[tuple[datetime, float]] = []
     if first is not None:
         start = day_start(first)
         within = within.filter(at__gte=start)
-        before = mine.filter(at__lt=start).order_by("-at").values_list("at", "equity").first()
+        before = _last_before(account, start)
         opening = [(before[0], float(before[1]))] if before is not None else []
     if within[MOST_SCANNED : MOST_SCANNED + 1].values_list("id", flat=True).exists():
         drawn = equity_curve(account, first=first, last=last)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from positions.domain.ports import Bar
+from positions.domain.pricing import is_price
 
 
 def true_ranges(bars: Sequence[Bar]) -> list[float]:
@@ -49,7 +50,7 @@ class BarBuilder:
 
     def add(self, price: float | None, at: datetime, size: float = 0.0) -> Bar | None:
         """Take a tick; returns the bar it completed, if it did. `size` is shares traded since the last tick."""
-        if price is None or not math.isfinite(price) or price <= 0:
+        if not is_price(price):
             return None
         if not math.isfinite(size) or size < 0:
             size = 0.0

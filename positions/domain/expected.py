@@ -6,9 +6,8 @@ target and R therefore come from the expected fill. The limit is the worst case,
 
 from __future__ import annotations
 
-import math
-
 from events.order import OrderSide
+from positions.domain.pricing import is_price
 
 SLIPPAGE_PCT = 0.01  # how much worse than the quote, where no setting says another number
 
@@ -19,8 +18,8 @@ def expected_fill(
     """The ask for a buy, the bid for a sell (else the last trade), `slippage_pct` percent worse, but never beyond the limit."""
     buying = side is OrderSide.BUY
     quoted = ask if buying else bid
-    market = quoted if _is_price(quoted) else last
-    if market is None or not _is_price(market):
+    market = quoted if is_price(quoted) else last
+    if not is_price(market):
         return limit
     price = market * (1 + slippage_pct / 100 if buying else 1 - slippage_pct / 100)
     if limit is None:
@@ -31,7 +30,3 @@ def expected_fill(
 def money_between(quantity: float, price: float | None, level: float | None) -> float | None:
     """What `quantity` shares entered at `price` make or lose at `level`, >= 0; None where one of them is not known."""
     return None if price is None or level is None else quantity * abs(price - level)
-
-
-def _is_price(value: float | None) -> bool:
-    return value is not None and math.isfinite(value) and value > 0

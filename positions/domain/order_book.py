@@ -43,6 +43,10 @@ class OrderBook:
     def __iter__(self) -> Iterator[Order]:
         return iter(self.orders.values())
 
+    def working(self) -> list[Order]:
+        """Ours, and not over."""
+        return [order for order in self if order.is_live and not order.external]
+
     def __contains__(self, order_id: str) -> bool:
         return order_id in self.orders
 

@@ -155,6 +155,16 @@ class OrderCore:
                 return None
         return self.contracts[symbol]
 
+    async def known_contract(self, symbol: str) -> Contract | Denied:
+        """The symbol's contract, or why there is none."""
+        try:
+            contract = await self.contract(symbol)
+        except BrokerError:
+            return LINK_DOWN
+        if contract is not None:
+            return contract
+        return Denied(code="unknown_symbol", message=f"The broker does not know {symbol!r}.", what_to_do="Check the symbol.")
+
     def context(self, symbol: str, *, without: Sequence[Order] = ()) -> RiskContext:
         """The moment an intent in `symbol` is judged in; `without` leaves orders out of the picture."""
         left_out = {order.order_id for order in without}

@@ -65,12 +65,9 @@ class OrderEntries:
     async def judge(self, intent: OrderIntent, *, as_if_closed: Position) -> Denied | None:
         """Whether the entry could leave now, were that position closed already and its orders over. Sends nothing."""
         core = self.core
-        try:
-            contract = await core.contract(intent.symbol)
-        except BrokerError:
-            return LINK_DOWN
-        if contract is None:
-            return Denied(code="unknown_symbol", message=f"The broker does not know {intent.symbol!r}.")
+        contract = await core.known_contract(intent.symbol)
+        if isinstance(contract, Denied):
+            return contract
         context = core.context(intent.symbol, without=core.book.of_position(as_if_closed.position_id))
         others = [position for position in context.positions if position is not as_if_closed]
         return core.risk.check(families.snapped(intent, contract), replace(context, positions=others))
@@ -90,12 +87,9 @@ class OrderEntries:
                 message="A position is added to while it is open, has a stop, and no other entry of it works.",
                 what_to_do="Wait for the order that is on its way.",
             )
-        try:
-            contract = await core.contract(intent.symbol)
-        except BrokerError:
-            return LINK_DOWN
-        if contract is None:
-            return Denied(code="unknown_symbol", message=f"The broker does not know {intent.symbol!r}.")
+        contract = await core.known_contract(intent.symbol)
+        if isinstance(contract, Denied):
+            return contract
         intent = families.snapped(intent, contract)
         denied = core.risk.check(intent, core.context(intent.symbol))
         if denied is not None:

@@ -223,7 +223,7 @@ class OrderExits:
         """Ask for the end of every working entry."""
         core = self.core
         results: list[Order | Denied] = []
-        for order in [o for o in core.book if o.role is OrderRole.ENTRY and o.is_live and not o.external]:
+        for order in [o for o in core.book.working() if o.role is OrderRole.ENTRY]:
             if order.pending is not PendingRequest.CANCEL:
                 results.append(await core.cancel(order, reason) or order)
         return results

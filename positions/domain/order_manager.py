@@ -446,7 +446,7 @@ class OrderManager:
 
     async def _grow_doubt(self, now: datetime) -> None:
         core = self.core
-        for order in [o for o in core.book if o.is_live and not o.external]:
+        for order in core.book.working():
             unanswered = order.state is OrderState.SENDING and order.sent_at is not None
             if unanswered and order.sent_at is not None and (now - order.sent_at).total_seconds() >= SILENCE_SECONDS:
                 core.ask_reconcile("an order was not answered")

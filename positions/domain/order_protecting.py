@@ -10,8 +10,8 @@ from positions.domain import families
 from positions.domain.exit_keeper import Work
 from positions.domain.intent import Denied, IntentKind, OrderIntent
 from positions.domain.order import Order
-from positions.domain.order_core import LINK_DOWN, OrderCore
-from positions.domain.ports import BrokerError, Contract
+from positions.domain.order_core import OrderCore
+from positions.domain.ports import Contract
 from positions.domain.position import Position
 from positions.domain.references import new_ulid
 
@@ -105,10 +105,5 @@ class OrderProtecting:
 
     async def need_contract(self, symbol: str) -> Denied | None:
         """Learn the symbol's contract; the Denied says why there is none."""
-        try:
-            contract: Contract | None = await self.core.contract(symbol)
-        except BrokerError:
-            return LINK_DOWN
-        if contract is not None:
-            return None
-        return Denied(code="unknown_symbol", message=f"The broker does not know {symbol!r}.", what_to_do="Check the symbol.")
+        found = await self.core.known_contract(symbol)
+        return found if isinstance(found, Denied) else None

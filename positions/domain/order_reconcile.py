@@ -71,14 +71,14 @@ class OrderReconcile:
         differences = [row for row in differences if row["symbol"] not in settling]
         self.core.verdict_due = False
         await self.verdicts.settle(last, {str(row["symbol"]) for row in differences} | settling)
-        absent = [order for order in self._ours() if not mentions(last, order)]
+        absent = [order for order in self.core.book.working() if not mentions(last, order)]
         await self._settle_revised(first, second, {str(row["symbol"]) for row in differences} | settling)
         if far_enough_apart(first, second):
             self.core.reconciled = not differences  # what is sent again passes the risk gate like anything else
         self.forgot_ids = self._forgot(last)
         await self._note_unused(absent, first)
         resent = await self._settle(absent, first, second, positions_agree=not differences)
-        doubtful = [order for order in self._ours() if order.state is OrderState.IN_DOUBT]
+        doubtful = [order for order in self.core.book.working() if order.state is OrderState.IN_DOUBT]
         stops = [order for order in doubtful if order.role is OrderRole.STOP and not mentions(last, order)]
         self.core.keeper.note_picture(stops, last.taken_at)
         once_more = not far_enough_apart(first, second) and bool(differences or doubtful)
@@ -89,7 +89,7 @@ class OrderReconcile:
         report = ReconcileReport(
             ok=not differences,
             reason="positions differ and no execution explains it" if differences else "",
-            opened=sum(order.is_live for order in self._ours()),
+            opened=sum(order.is_live for order in self.core.book.working()),
             filled=learned,
             differences=differences,
             external=external,
@@ -108,9 +108,6 @@ class OrderReconcile:
         if late:
             self.last = None
         return late
-
-    def _ours(self) -> list[Order]:
-        return [order for order in self.core.book if order.is_live and not order.external]
 
     async def _learn(self, snapshot: BrokerSnapshot) -> int:
         """Executions, in the order they were made, before statuses: an order ends only when its fills are in."""
@@ -230,7 +227,7 @@ class OrderReconcile:
         Its count of filled shares may still hold what it took back, so it proves nothing; its list of executions is learned.
         """
         last = second or first
-        for order in [o for o in self._ours() if o.ledger.revised and o.symbol not in differing]:
+        for order in [o for o in self.core.book.working() if o.ledger.revised and o.symbol not in differing]:
             reports = [r for r in (*last.open_orders, *last.completed_orders) if self.core.book.find(r) is order]
             order.taken_back = max(order.taken_back, *(r.filled - order.filled_quantity for r in reports), 0)
             order.short_since = None

@@ -40,7 +40,7 @@ class OrderVerdicts:
         """Whether a reading begun now would settle something."""
         if self._asked_at is not None and timedelta() <= now - self._asked_at < ASK_AGAIN:
             return False
-        return any(_ripe(order, now) or self._goes_with(order, now) is not None for order in self._ours())
+        return any(_ripe(order, now) or self._goes_with(order, now) is not None for order in self.core.book.working())
 
     def asked(self, now: datetime) -> None:
         """A reading was asked for."""
@@ -50,22 +50,19 @@ class OrderVerdicts:
         """`differing` symbols wait: where shares are unexplained, an order that is gone may have filled."""
         began = reading.began_at or reading.taken_at
         judged: set[str] = set()
-        for order in [o for o in self._ours() if o.symbol not in differing and _ripe(o, began)]:
+        for order in [o for o in self.core.book.working() if o.symbol not in differing and _ripe(o, began)]:
             report = self._shown(reading, order)
             if _works(report):
                 await self._keep(order)
             elif report is None or report.status != "PendingCancel":
                 judged.add(order.order_id)
                 await self._refuse(order, order.objection["code"], order.objection["message"], order.objection["pending"])
-        for order in [o for o in self._ours() if o.symbol not in differing]:
+        for order in [o for o in self.core.book.working() if o.symbol not in differing]:
             refused = self._goes_with(order, began, judged)
             if refused is not None and not _works(self._shown(reading, order)):
                 await self._withdraw(order)
                 words = f"Its {_NAMES[refused.role]} was refused, so it was not transmitted: {refused.message}"
                 await self._refuse(order, refused.code, words, PendingRequest.NONE.value)
-
-    def _ours(self) -> list[Order]:
-        return [order for order in self.core.book if order.is_live and not order.external]
 
     def _shown(self, reading: BrokerSnapshot, order: Order) -> OrderReport | None:
         return next((report for report in reading.open_orders if self.core.book.find(report) is order), None)

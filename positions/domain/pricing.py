@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import TypeGuard
 
 from events.order import OrderSide
 from positions.domain.errors import InvalidPrice, InvalidQuantity
@@ -19,6 +20,11 @@ CENT = Decimal("0.01")
 def decimal(value: float) -> Decimal:
     """The decimal a person would read off `value`; never the binary expansion."""
     return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def is_price(value: float | None) -> TypeGuard[float]:
+    """Known, finite and positive."""
+    return value is not None and math.isfinite(value) and value > 0
 
 
 def checked_price(price: float | None, what: str = "price") -> float:

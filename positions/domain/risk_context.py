@@ -6,7 +6,6 @@ margin, book) and `locks.py` (what is shut); all of them read these and change n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +17,7 @@ from positions.domain.intent import Denied, OrderIntent
 from positions.domain.order import Order
 from positions.domain.ports import Contract, Tick
 from positions.domain.position import Position
+from positions.domain.pricing import is_price
 
 
 class TradingState(StrEnum):
@@ -147,9 +147,9 @@ class RiskContext:
         quote = self.quote
         if quote is None:
             return None
-        if usable(quote.bid) and usable(quote.ask) and quote.bid is not None and quote.ask is not None and quote.ask >= quote.bid:
+        if is_price(quote.bid) and is_price(quote.ask) and quote.ask >= quote.bid:
             return (quote.bid + quote.ask) / 2
-        return quote.last if usable(quote.last) else None
+        return quote.last if is_price(quote.last) else None
 
     def held(self, symbol: str) -> list[Position]:
         return [position for position in self.positions if position.symbol == symbol and position.is_active]
@@ -201,7 +201,3 @@ def order_price(order: Order) -> float:
 
 def denied(code: str, message: str, what_to_do: str, **values: Any) -> Denied:
     return Denied(code=code, message=message, what_to_do=what_to_do, values=values)
-
-
-def usable(price: float | None) -> bool:
-    return price is not None and math.isfinite(price) and price > 0

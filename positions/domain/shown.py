@@ -12,8 +12,8 @@ from typing import Any
 
 from events.wording import money_text, percent_text, price_text, quantity_text, shares_words
 from positions.domain.intent import Denied, OrderIntent
-from positions.domain.pricing import increment_at
-from positions.domain.risk_context import RiskContext, RiskLimits, denied, usable
+from positions.domain.pricing import increment_at, is_price
+from positions.domain.risk_context import RiskContext, RiskLimits, denied
 
 AGAIN = "Nothing was sent. If you still want it, decide again by the new numbers."
 
@@ -80,7 +80,7 @@ def _price_moved(shown: Shown, intent: OrderIntent, context: RiskContext) -> Den
     if shown.last is None or allowed is None or now is None:
         return None
     for name, reference in (("the card", shown.last), ("the prediction", shown.price_then)):
-        if not usable(reference) or reference is None or abs(now / reference - 1) <= allowed:
+        if not is_price(reference) or abs(now / reference - 1) <= allowed:
             continue
         away = now / reference - 1
         return denied(
@@ -112,7 +112,7 @@ def _risk_moved(shown: Shown, intent: OrderIntent, context: RiskContext) -> Deni
 def _last(context: RiskContext) -> float | None:
     """As the card takes it: the last trade, else the middle."""
     quote = context.quote
-    return quote.last if quote is not None and usable(quote.last) else context.market
+    return quote.last if quote is not None and is_price(quote.last) else context.market
 
 
 def _tick(price: float, context: RiskContext) -> float:

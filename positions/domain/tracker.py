@@ -28,7 +28,7 @@ from positions.domain.levels import check_levels
 from positions.domain.marks import Mark
 from positions.domain.position import Position
 from positions.domain.position_events import Before
-from positions.domain.pricing import checked_price, checked_quantity
+from positions.domain.pricing import checked_price, checked_quantity, is_price
 from positions.domain.stock import StockPosition
 
 LEAST_MOVE = 0.01  # a smaller change of unrealized P&L, in the contract's currency, is not news
@@ -322,7 +322,7 @@ class PositionTracker:
 
     def _outside(self, mark: Mark, price: float | None, event: PriceEvent) -> None:
         """A price that makes an extreme or crosses a level, the first after a change, or no price at all."""
-        if price is None or not math.isfinite(price) or price <= 0:
+        if not is_price(price):
             self.bad_prices += price is not None
             return
         mark.price, mark.tick = price, event
