@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django import forms
@@ -58,7 +59,7 @@ class WatchListForm(forms.ModelForm):
 @admin.register(WatchListEntry)
 class WatchListAdmin(WarnsBeyondTheBudget):
     form = WatchListForm
-    list_display = ["symbol", "at_ib", "enabled", "threshold", "allow_short", "poll_seconds", "health", "note"]
+    list_display = ["symbol", "enabled", "threshold", "allow_short", "poll_seconds", "health", "note"]
     list_editable = ["enabled", "threshold", "allow_short", "poll_seconds"]
     list_filter = ["enabled", "allow_short"]
     search_fields = ["symbol", "note"]
@@ -72,6 +73,8 @@ class WatchListAdmin(WarnsBeyondTheBudget):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
         """IB is asked before the form's transaction begins: the worker reads only what is committed."""
+        if (asked := self.asks(request)) is not None:
+            return asked
         symbol = canonical_symbol(request.POST.get("symbol", ""))
         if request.method == "POST" and self.has_change_permission(request) and is_symbol(symbol):
             request.at_broker = at_broker.ask(symbol, request.user)  # type: ignore[attr-defined]
@@ -81,9 +84,16 @@ class WatchListAdmin(WarnsBeyondTheBudget):
         made = super().get_form(request, obj, change=change, **kwargs)
         return type(made.__name__, (made,), {"at_broker": getattr(request, "at_broker", None)})
 
-    @admin.display(description="at IB")
-    def at_ib(self, entry: WatchListEntry) -> str:
-        return at_broker.words_of(entry.symbol, newest_lease())
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """What IB says of each symbol stands beside it; the worker's word is read once for all rows."""
+        lease = cache(newest_lease)
+
+        @admin.display(description="at IB")
+        def at_ib(entry: WatchListEntry) -> str:
+            return at_broker.words_of(entry.symbol, lease())
+
+        symbol, *others = super().get_list_display(request)
+        return [symbol, at_ib, *others]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list says how it is covered."""

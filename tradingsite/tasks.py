@@ -18,6 +18,7 @@ from events.long_tasks import long_task
 from events.long_work import Work
 from events.wording import EXCHANGE_ZONE
 from positions.cash_flows import flow_adjusted
+from positions.domain.flow_adjusted import FlowAdjusted
 from positions.domain.performance import deepest_falls
 from positions.exchange_days import day_start, exchange_date
 from positions.models import EquityPoint
@@ -46,19 +47,19 @@ def thin(*, before: datetime, resolution: str, step: Callable[[], None] = lambda
     after each, so that memory does not grow with what has piled up."""
     gone = 0
     for account in EquityPoint.objects.order_by().values_list("account", flat=True).distinct():
+        adjusted = flow_adjusted(account)
         for finer in FINER[resolution]:
             points = EquityPoint.objects.filter(account=account, resolution=finer, at__lt=before)
             since = datetime.min.replace(tzinfo=UTC)
             while (oldest := points.filter(at__gte=since).order_by("at").values_list("at", flat=True).first()) is not None:
                 since = day_start(exchange_date(oldest) + ONE_DAY)
-                gone += _thin_stretch(account, _start_of("day", oldest), min(since, before), resolution)
+                gone += _thin_stretch(account, _start_of("day", oldest), min(since, before), resolution, adjusted)
                 step()
     return gone
 
 
-def _thin_stretch(account: str, start: datetime, end: datetime, resolution: str) -> int:
+def _thin_stretch(account: str, start: datetime, end: datetime, resolution: str, adjusted: FlowAdjusted) -> int:
     finer = EquityPoint.objects.filter(account=account, at__gte=start, at__lt=end, resolution__in=FINER[resolution]).order_by("at")
-    adjusted = flow_adjusted(account)
     keep: list[int] = []
     drop: list[int] = []
     rows = finer.annotate(period=Trunc("at", resolution, tzinfo=EXCHANGE_ZONE)).values_list("id", "at", "equity", "period")
