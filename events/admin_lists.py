@@ -20,9 +20,9 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from events.admin_words import in_words
+from events.exchange_time import EXCHANGE_ZONE, exchange_date
 from events.keyset import MOST_COUNTED, count_up_to_most
 from events.symbols import canonical_symbol, is_symbol
-from events.wording import EXCHANGE_ZONE
 
 MONTHS = 12
 FILTER_ENDS = ("", "__exact", "__isnull", "__id__exact")  # what the admin's own filters ask of a field
@@ -187,7 +187,7 @@ class _ByDate(admin.SimpleListFilter):
         """The exchange days of the oldest and the newest row: two seeks."""
         moments = model._default_manager.exclude(**{self.column: None}).values_list(self.column, flat=True)
         ends = (moments.order_by(self.column).first(), moments.order_by(f"-{self.column}").first())
-        first, last = (moment.astimezone(EXCHANGE_ZONE).date() if moment else None for moment in ends)
+        first, last = (exchange_date(moment) if moment else None for moment in ends)
         return first, last
 
 

@@ -10,11 +10,11 @@ import re
 import socket
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, localcontext
-from zoneinfo import ZoneInfo
+
+from events.exchange_time import EXCHANGE_ZONE, exchange_date
 
 UNKNOWN = "–"
 MINUS = "\u2212"  # as wide as the plus sign, so that signed columns line up
-EXCHANGE_ZONE = ZoneInfo("America/New_York")
 NO_R = "No R: no stop, or one already in profit, rested when it was entered."
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 _STATE_NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
@@ -125,7 +125,7 @@ def rounded(number: Decimal, decimals: int) -> Decimal:
 
 def moment_words(at: datetime, now: datetime) -> str:
     """A moment in exchange time with its zone; its date too unless that is today: "13:00 EST", "Mon, Nov 30, 09:30 EST"."""
-    local, today = at.astimezone(EXCHANGE_ZONE), now.astimezone(EXCHANGE_ZONE).date()
+    local, today = at.astimezone(EXCHANGE_ZONE), exchange_date(now)
     time = f"{local:%H:%M} {local:%Z}"
     if local.date() == today:
         return time

@@ -21,9 +21,9 @@ from typing import Any
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
 
+from events.exchange_time import day_start, exchange_date
 from positions.domain.performance import Performance, Totals, figures
 from positions.exact_sql import HourOf, TenThousandths, money_of
-from positions.exchange_days import day_start, exchange_date
 from positions.models import PositionRecord
 from positions.realized import Realized, realized_by_day
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from django.db import connection
 
+from events.exchange_time import day_start, exchange_date
 from positions.domain.flow_adjusted import FlowAdjusted
 from positions.domain.performance import Falls, deepest_falls
-from positions.exchange_days import day_start, exchange_date, sessions_between
+from positions.exchange_days import sessions_between
 from positions.models import EquityPoint, MinuteBar
 
 MAX_POINTS = 2000

@@ -1,22 +1,11 @@
-"""Days of the exchange (US Eastern): which one a moment belongs to, when one begins, and on which it trades."""
+"""On which days the exchange trades. Which date a moment falls on there is `events/exchange_time.py`."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from functools import cache
 
-from events.wording import EXCHANGE_ZONE
 from positions.gateway.market_calendar import ExchangeCalendar
-
-
-def exchange_date(at: datetime) -> date:
-    """The calendar date at the exchange of an aware moment."""
-    return at.astimezone(EXCHANGE_ZONE).date()
-
-
-def day_start(day: date) -> datetime:
-    """Midnight at the exchange that begins `day`, as aware UTC (23 or 25 hours apart when the clocks change)."""
-    return datetime.combine(day, time.min, tzinfo=EXCHANGE_ZONE).astimezone(UTC)
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from positions.exchange_days import exchange_date
+from events.exchange_time import exchange_date
 from positions.models import PositionRecord
 
 COLUMNS = (

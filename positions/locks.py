@@ -9,10 +9,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from events.clock import utc_now
+from events.exchange_time import exchange_date
 from events.journal import record_event
 from events.system import RiskLockEvent
 from positions.domain.risk import Lock, Scope
-from positions.exchange_days import exchange_date
 from positions.models import RiskLock
 
 

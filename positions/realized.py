@@ -14,8 +14,8 @@ from decimal import Decimal
 
 from django.db.models import Count, QuerySet, Sum
 
+from events.exchange_time import day_start, exchange_date
 from positions.exact_sql import HourOf, TenThousandths, money_of
-from positions.exchange_days import day_start, exchange_date
 from positions.models import FillRecord
 from positions.restated import unrealized_before
 

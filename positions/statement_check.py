@@ -11,9 +11,9 @@ from typing import Any
 from django.db.models import Max
 
 from events.clock import utc_now
+from events.exchange_time import day_start, exchange_date
 from events.symbols import canonical_symbol
 from positions.domain.ledger import split_exec_id
-from positions.exchange_days import day_start, exchange_date
 from positions.models import EquityPoint, FillRecord, StatementCheck
 from positions.statements import explaining
 from positions.statements.account_of_rows import account_for

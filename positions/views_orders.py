@@ -10,12 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from events.exchange_time import day_start
 from events.keyset import is_first, keyset_page
 from events.models import CommandRecord, EventRecord
 from events.tape import order_state_words
 from positions.accounts import shown_account
 from positions.current import living_orders
-from positions.exchange_days import day_start
 from positions.forms import OrderFilter
 from positions.models import FillRecord, OrderRecord
 from positions.orders import HELD_WORDS, LIVE_STATES, PENDING_WORDS, ROLE_WORDS, STATE_WORDS

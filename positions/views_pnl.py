@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from events.clock import utc_now
+from events.exchange_time import exchange_date
 from positions import analytics
 from positions.accounts import shown_account
 from positions.analytics import PERIODS, DayTotal, Period, closed_positions, daily_totals, first_day
@@ -22,7 +23,6 @@ from positions.curves import MAX_POINTS, Curve, equity_curve, falls, from_openin
 from positions.domain.flow_adjusted import FlowAdjusted
 from positions.domain.performance import FORMULAS, Fall, Falls, sharpe
 from positions.exact_sql import TenThousandths, money_of
-from positions.exchange_days import exchange_date
 from positions.export import csv_lines
 from positions.forms import RangeForm
 from positions.wishes import first_error

@@ -17,10 +17,11 @@ from django.db import transaction
 
 from events.clock import utc_now
 from events.commands import ApproveSignal, BadCommand, RejectSignal
+from events.exchange_time import exchange_date
 from events.failpoints import failpoint
 from events.inbox import file_command
 from events.models import CommandRecord
-from events.wording import EXCHANGE_ZONE, moment_words
+from events.wording import moment_words
 from positions.domain.shown import Shown
 from signals import store
 from signals.facts import Facts, gather
@@ -137,7 +138,7 @@ def _shown(proposal: Proposal, facts: Facts) -> Shown:
         price_then=proposal.signal.price,
         allowed_drift=proposal.allowed_drift,
         held=proposal.held,
-        session=facts.now.astimezone(EXCHANGE_ZONE).date().isoformat(),
+        session=exchange_date(facts.now).isoformat(),
         limits_version=gate.version if gate else "",
         risk_dollars=proposal.worst_risk,
     )

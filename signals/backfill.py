@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from events.clock import utc_now
-from events.wording import EXCHANGE_ZONE
+from events.exchange_time import exchange_date
 from signals import flow_link, store
 from signals.domain.flow_errors import FlowBudgetSpent, FlowError
 from signals.domain.judgement import Judgement, Reason, Verdict
@@ -28,8 +28,8 @@ AskWindow = Callable[[date, date, int], dict[str, Any]]  # first and last day (E
 def run(ticker: str, since_ms: int, *, step: Callable[[], None] = lambda: None) -> int:
     """Fetch and store what is newer than `since_ms`; returns how many predictions were new. Calls `step` after each answer.
     Raises FlowBudgetSpent when our own budget ran out before the end; what was stored until then stays."""
-    today = utc_now().astimezone(EXCHANGE_ZONE).date()
-    first = max(datetime.fromtimestamp(since_ms / 1000, UTC).astimezone(EXCHANGE_ZONE).date(), today - LONGEST)
+    today = exchange_date(utc_now())
+    first = max(exchange_date(datetime.fromtimestamp(since_ms / 1000, UTC)), today - LONGEST)
     new = 0
     try:
         for answer in collect(partial(_ask, ticker), first, today):

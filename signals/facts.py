@@ -17,9 +17,9 @@ from django.db import connection
 
 from events.clock import monotonic, utc_now
 from events.database_clock import database_skew
+from events.exchange_time import EXCHANGE_ZONE, exchange_date
 from events.health import newest_lease, said_by
 from events.models import WorkerLease
-from events.wording import EXCHANGE_ZONE
 from positions.accounts import traded_account
 from positions.domain.bars import wilder_atr
 from positions.domain.margin import Margin
@@ -86,7 +86,7 @@ def gather(symbols: Iterable[str], *, now: datetime | None = None, judging: bool
     answers = _margins(wanted)
     limits = RiskLimits.objects.first() or RiskLimits()
     day_pnl = float(point.day_pnl) if point else None
-    midnight = datetime.combine(now.astimezone(EXCHANGE_ZONE).date(), time(), EXCHANGE_ZONE)
+    midnight = datetime.combine(exchange_date(now), time(), EXCHANGE_ZONE)
     gate = None
     if judging:
         gate = view_of(

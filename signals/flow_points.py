@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+from events.exchange_time import EXCHANGE_ZONE
 from events.symbols import canonical_symbol, is_symbol
-from events.wording import EXCHANGE_ZONE
 from signals import flow_link
 from signals.domain.client import OptionsFlowClient
 from signals.domain.flow_errors import FlowBudgetSpent, FlowError

@@ -11,7 +11,8 @@ from typing import Any
 from django.conf import settings
 
 from events.clock import utc_now
-from events.wording import EXCHANGE_ZONE, left_words
+from events.exchange_time import exchange_date
+from events.wording import left_words
 from positions.exchange_days import exchange_calendar
 from positions.models import RiskLimits
 from signals.domain import session_clock
@@ -48,7 +49,7 @@ def next_session(after: datetime) -> datetime:
     """When trading next begins at or after that moment; the simulated market trades at once."""
     if never_closes():
         return after
-    today = exchange_session(after.astimezone(EXCHANGE_ZONE).date())
+    today = exchange_session(exchange_date(after))
     if today is not None and today.opens == after:
         return after
     return session_clock.next_session(after, exchange_session).opens

@@ -17,12 +17,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from events.clock import utc_now
+from events.exchange_time import EXCHANGE_ZONE
 from events.keyset import keyset_page
 from events.models import CommandRecord, EventRecord
 from events.roles import trader_required
 from events.rows import command_row
 from events.step_up import Act, step_up
-from events.wording import EXCHANGE_ZONE
 from positions.accounts import OnlyLookedAt, acting_account, shown_account
 from positions.models import FillRecord, OrderRecord, PositionRecord
 from positions.wishes import first_error, wants_json

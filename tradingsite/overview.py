@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from events.clock import utc_now
+from events.exchange_time import exchange_date
 from events.models import EventRecord
 from events.rows import tape_row, without_quiet
 from positions.current import current_positions
 from positions.curves import equity_curve
-from positions.exchange_days import exchange_date
 from positions.models import EquityPoint
 from positions.shown_rows import shown_rows
 from signals.models import SignalRecord

@@ -8,9 +8,10 @@ from datetime import date, datetime, time, timedelta
 
 from django.db.models import Q
 
+from events.exchange_time import EXCHANGE_ZONE
 from events.models import CommandRecord, EventRecord
 from events.refusal_words import refusal_title
-from events.wording import EXCHANGE_ZONE, class_words
+from events.wording import class_words
 from positions.models import AlarmRecord, ErrorTrade, LimitChange, OrderRecord, PositionRecord, RiskLock
 from signals.models import SignalRecord
 

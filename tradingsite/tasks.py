@@ -14,13 +14,12 @@ from django.db import connection
 from django.db.models.functions import Trunc
 
 from events.clock import utc_now
+from events.exchange_time import EXCHANGE_ZONE, day_start, exchange_date
 from events.long_tasks import long_task
 from events.long_work import Work
-from events.wording import EXCHANGE_ZONE
 from positions.cash_flows import flow_adjusted
 from positions.domain.flow_adjusted import FlowAdjusted
 from positions.domain.performance import deepest_falls
-from positions.exchange_days import day_start, exchange_date
 from positions.models import EquityPoint
 from tradingsite import archive, backup, pulses, replay
 from tradingsite.replay import KEPT_WHOLE

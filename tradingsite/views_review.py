@@ -10,9 +10,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from events.clock import utc_now
-from events.wording import EXCHANGE_ZONE
+from events.exchange_time import EXCHANGE_ZONE, exchange_date
 from positions.accounts import shown_account
-from positions.exchange_days import exchange_date
 from positions.export import text_cell
 from tradingsite.review import KINDS, lines_of, monday_of, week_word
 

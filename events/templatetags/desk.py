@@ -20,9 +20,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.clock import utc_now
+from events.exchange_time import EXCHANGE_ZONE, exchange_date
 from events.refusal_words import refusal_title
 from events.tape import order_state_words
-from events.wording import EXCHANGE_ZONE, NO_R, UNKNOWN, class_words, plain_text, price_text, quantity_text, rounded, shares_words
+from events.wording import NO_R, UNKNOWN, class_words, plain_text, price_text, quantity_text, rounded, shares_words
 
 register = template.Library()
 
@@ -214,7 +215,7 @@ def et(value: Any, shape: str = "time") -> SafeString | str:
 
 def _date_before(local: datetime, shape: str) -> str:
     """A time without a date is one of today; one of another year says which."""
-    today = utc_now().astimezone(EXCHANGE_ZONE).date()
+    today = exchange_date(utc_now())
     if shape not in _DATED_SHAPES or (shape != "short" and local.date() == today):
         return ""
     return local.strftime("%b %-d, " if local.year == today.year else "%b %-d, %Y, ")

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from events.wording import EXCHANGE_ZONE
+from events.exchange_time import exchange_date
 
 
 class EntryKind(StrEnum):
@@ -179,7 +179,7 @@ def realized_on(entries: Iterable[LedgerEntry], day: date) -> float:
         if entry.busted:
             continue
         gain = result.put(entry)
-        if entry.at.astimezone(EXCHANGE_ZONE).date() == day and entry.kind is EntryKind.FILL:
+        if exchange_date(entry.at) == day and entry.kind is EntryKind.FILL:
             realized += gain - entry.commission
     return realized
 

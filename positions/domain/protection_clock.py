@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from events.wording import EXCHANGE_ZONE
+from events.exchange_time import EXCHANGE_ZONE, exchange_date
 
 MOST_DAYS = 40
 
@@ -67,7 +67,7 @@ class ProtectionClock:
         """The gap that runs now, cut at each midnight of the exchange."""
         since = self.bare_since
         while since is not None and since < now:
-            tomorrow = since.astimezone(EXCHANGE_ZONE).date() + timedelta(days=1)
+            tomorrow = exchange_date(since) + timedelta(days=1)
             until = min(now, datetime.combine(tomorrow, time(), EXCHANGE_ZONE).astimezone(UTC))
             yield _day(since), (until - since).total_seconds()
             since = until
@@ -84,4 +84,4 @@ class ProtectionClock:
 
 
 def _day(now: datetime) -> str:
-    return now.astimezone(EXCHANGE_ZONE).date().isoformat()
+    return exchange_date(now).isoformat()

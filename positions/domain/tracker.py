@@ -16,10 +16,10 @@ from typing import Any
 
 from events.bus import EventBus
 from events.clock import utc_now
+from events.exchange_time import exchange_date
 from events.market import PriceEvent
 from events.order import FillEvent
 from events.position import PositionEvent, PositionStatus
-from events.wording import EXCHANGE_ZONE
 from positions.domain import position_events
 from positions.domain.errors import DuplicateId, UnknownPosition
 from positions.domain.fill_book import FillBook
@@ -373,7 +373,7 @@ class PositionTracker:
 
     async def get_position_summary(self) -> dict[str, Any]:
         """Totals over active positions, realized P&L of today (exchange day) and of all, and by symbol."""
-        today = self._now().astimezone(EXCHANGE_ZONE).date()
+        today = exchange_date(self._now())
         by_symbol: dict[str, dict[str, float]] = {}
         for position in self._active.values():
             if position.held:

@@ -10,12 +10,12 @@ from decimal import Decimal
 import pytest
 from django.db.models import Case, Sum, Value, When
 
+from events.exchange_time import day_start, exchange_date
 from positions import analytics
 from positions.analytics import Breakdown, Period, closed_positions, first_day
 from positions.curves import candles, equity_curve, falls, from_opening, session_ends
 from positions.domain.flow_adjusted import Flow, FlowAdjusted
 from positions.domain.performance import Result, figures, totals_of
-from positions.exchange_days import day_start, exchange_date
 from positions.models import FillRecord, MinuteBar
 from positions.tests.rows import ACCOUNT, NOON, Trip, make_equity, make_position
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
-from events.wording import EXCHANGE_ZONE, day_words, moment_words, quantity_text
+from events.exchange_time import EXCHANGE_ZONE, exchange_date
+from events.wording import day_words, moment_words, quantity_text
 
 REGULAR_CLOSE = time(16, 0)
 PRE_MARKET = time(4, 0)  # from here to the opening an exchange day is "pre-market"; this desk sends nothing then
@@ -58,7 +59,7 @@ class SessionClock:
 
 def clock_at(now: datetime, session_of: SessionOf) -> SessionClock:
     """Raises LookupError when the calendar names no session in the next two weeks: it does not reach that far."""
-    day = now.astimezone(EXCHANGE_ZONE).date()
+    day = exchange_date(now)
     today, upcoming = session_of(day), next_session(now, session_of)
     if today is not None and today.opens <= now < today.closes:
         return SessionClock(now=now, state=SessionState.OPEN, today=today, upcoming=upcoming, until=today.closes)
@@ -70,7 +71,7 @@ def clock_at(now: datetime, session_of: SessionOf) -> SessionClock:
 
 def next_session(after: datetime, session_of: SessionOf) -> Session:
     """The first session that opens after that moment."""
-    first = after.astimezone(EXCHANGE_ZONE).date()
+    first = exchange_date(after)
     for ahead in range(LONGEST_PAUSE):
         session = session_of(first + timedelta(days=ahead))
         if session is not None and session.opens > after:
@@ -80,7 +81,7 @@ def next_session(after: datetime, session_of: SessionOf) -> Session:
 
 def _begins(session: Session) -> datetime:
     """When the pre-market of a session's day begins."""
-    return datetime.combine(session.opens.astimezone(EXCHANGE_ZONE).date(), PRE_MARKET, EXCHANGE_ZONE)
+    return datetime.combine(exchange_date(session.opens), PRE_MARKET, EXCHANGE_ZONE)
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------

@@ -18,11 +18,11 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from events.clock import utc_now
+from events.exchange_time import exchange_date
 from events.live import TOPICS
 from events.models import CommandRecord, EventRecord
 from events.views import GROUPS
 from positions.analytics import Period
-from positions.exchange_days import exchange_date
 from positions.models import OrderRecord, PositionRecord, StatementCheck
 from signals.models import SignalRecord
 

@@ -11,9 +11,9 @@ import orjson
 from django.db.models import Max, Q
 
 from events.clock import utc_now
+from events.exchange_time import day_start, exchange_date
 from events.models import EventRecord
 from events.system import EquityEvent
-from positions.exchange_days import day_start, exchange_date
 from positions.models import EquityPoint
 from positions.store import exact
 from tradingsite.replay import journal

@@ -22,10 +22,10 @@ from django.urls import reverse
 from events.accounts import SIMULATED_ACCOUNT
 from events.clock import utc_now
 from events.commands import ClosePosition, FlattenAll, HaltTrading, ResumeTrading
+from events.exchange_time import exchange_date
 from events.models import CommandRecord
 from positions import accounts, store
 from positions.analytics import closed_positions, count_and_net
-from positions.exchange_days import exchange_date
 from positions.lease import take_epoch
 from positions.locks import active_locks, read_locks
 from positions.models import BrokerHolding, EquityPoint, OrderRecord, PositionRecord, RiskLock, TradedAccount, TradingState

@@ -14,9 +14,9 @@ from django.test import Client
 
 from events.bus import EventBus
 from events.clock import utc_now
+from events.exchange_time import exchange_date
 from positions.analytics import closed_positions, count_and_net
 from positions.domain.ports import BrokerSnapshot
-from positions.exchange_days import exchange_date
 from positions.models import FillRecord
 from positions.realized import realized_by_day
 from positions.tests.people import logged_in

@@ -8,8 +8,8 @@ import pytest
 from events.accounts import SIMULATED_ACCOUNT
 from events.bus import EventBus
 from events.clock import utc_now
+from events.exchange_time import EXCHANGE_ZONE
 from events.journal import Fenced
-from events.wording import EXCHANGE_ZONE
 from positions.domain.locks import due_locks
 from positions.domain.risk import Lock, RiskLimits, Scope
 from positions.locks import read_locks

@@ -11,8 +11,8 @@ from django.db.models import F
 
 from events.clock import utc_now
 from events.commands import AcknowledgeDifference
+from events.exchange_time import exchange_date
 from positions.domain.broker_check import CashBasis
-from positions.exchange_days import exchange_date
 from positions.models import BrokerAcknowledgement, BrokerCheck, BrokerHolding, CashAnchor
 
 KEPT = 1000  # comparisons that differed from the one before; the oldest go

@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from events.bus import EventBus
 from events.clock import utc_now
 from events.commands import AcknowledgeDifference
+from events.exchange_time import exchange_date
 from events.feed import Feed
 from events.inbox import Outcome
 from events.journal import JournalFailed
@@ -30,7 +31,6 @@ from positions.domain.order_manager import OrderManager
 from positions.domain.ports import BrokerSnapshot
 from positions.domain.pricing import decimal
 from positions.domain.reconcile import ReconcileReport
-from positions.exchange_days import exchange_date
 from positions.models import CashFlow
 from tradingsite.worker import book_rows
 from tradingsite.worker.cash_watch import CashWatch

@@ -23,11 +23,11 @@ from django.db.models import Sum
 
 from events.bus import EventBus
 from events.clock import monotonic, utc_now
+from events.exchange_time import EXCHANGE_ZONE, exchange_date
 from events.feed import Feed
 from events.order import OrderSide
 from events.position import PositionStatus
 from events.system import EquityEvent
-from events.wording import EXCHANGE_ZONE
 from positions.domain.ledger import split_exec_id
 from positions.domain.ports import BrokerSnapshot, CommissionReport, ExecutionReport
 from positions.domain.tracker import PositionTracker
@@ -189,7 +189,7 @@ def _money(row: dict[str, Any]) -> dict[str, float]:
 
 def start_of_day(now: datetime) -> datetime:
     """Midnight of the exchange."""
-    return datetime.combine(now.astimezone(EXCHANGE_ZONE).date(), time(), EXCHANGE_ZONE)
+    return datetime.combine(exchange_date(now), time(), EXCHANGE_ZONE)
 
 
 def read_past(account: str, midnight: datetime) -> Past:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from events.clock import utc_now
+from events.exchange_time import exchange_date
 from events.order import OrderSide, OrderState, OrderType
-from events.wording import EXCHANGE_ZONE
 from positions.broker.ib import IbBroker
 from positions.domain.intent import OrderIntent
 from positions.domain.margin import Margin, Moved, what_moved
@@ -186,4 +186,4 @@ def _keep(signal_id: str, margin: Margin | None, error: str) -> None:
 
 
 def _day(now: datetime) -> str:
-    return now.astimezone(EXCHANGE_ZONE).date().isoformat()
+    return exchange_date(now).isoformat()
